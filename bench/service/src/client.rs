@@ -7,8 +7,8 @@ use crate::people::{now, provider, rng};
 use crate::process::Service;
 use crate::results::Results;
 use conclave_client::{
-    Answer, CertificateFiles, Engine, HYBRID, Message, News, Options, Shown, Screen, Setup,
-    os_rng, run,
+    Answer, CertificateFiles, Engine, HYBRID, Message, News, Options, Screen, Setup, Shown, os_rng,
+    run,
 };
 use conclave_mls::group::{CommitOptions, Framing, NewProposal};
 use conclave_mls::join::WelcomeStage;
@@ -184,11 +184,12 @@ impl Person {
     fn next(&self) -> Result<Shown, Failure> {
         match self.screen.recv_timeout(PATIENCE)? {
             output @ (Shown::Refused(_)
-            | Shown::Answer(Answer::Error(_) | Answer::Offline { .. })
-            | Shown::News {
-                news: News::Failed { .. } | News::Unreadable { .. } | News::Alarm { .. },
-                ..
-            }) => Err(format!("{output:?}").into()),
+            | Shown::Failed { .. }
+            | Shown::Alarm { .. }
+            | Shown::Answer(Answer::Offline { .. })
+            | Shown::News { news: News::Unreadable { .. }, .. }) => {
+                Err(format!("{output:?}").into())
+            }
             output => Ok(output),
         }
     }

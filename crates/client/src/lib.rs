@@ -14,6 +14,7 @@ mod files;
 mod lines;
 mod messenger;
 mod shell;
+mod words;
 
 pub use conclave_engine::{
     Answer, CLASSIC, CertificateFiles, Content, DeviceId, Engine, EngineError, Evidence, HYBRID,
@@ -22,8 +23,8 @@ pub use conclave_engine::{
 };
 pub use files::write_private;
 pub use lines::{
-    Command, CommandError, Input, MAX_LINE, Render, Shown, SuiteError, escaped, find_suite,
-    help_line, help_text, parse_line, plain, suite_list, timestamp, unescaped,
+    Command, Input, LineError, MAX_LINE, Render, Shown, SuiteError, escaped, find_suite, help_line,
+    help_text, parse_line, plain, suite_list, timestamp, unescaped,
 };
 pub use messenger::Messenger;
 pub use shell::{Ended, Message, Options, RunError, Screen, os_rng, run};

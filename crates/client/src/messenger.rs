@@ -4,8 +4,10 @@
 //! name, and its own files by `super`.
 
 use super::lines::{Command, Shown};
+use super::words;
 use conclave_engine::{
-    AppRows, Command as Wish, Content, Engine, EngineError, GroupView, News, Output, Phase,
+    Answer, AppRows, Command as Wish, CommandError, Content, Engine, EngineError, GroupView, News,
+    Output, Phase, Reason,
 };
 use conclave_mls::GroupId;
 use conclave_store::Store;
@@ -17,8 +19,6 @@ const CURRENT: &[u8] = b"current";
 
 const IN_NO_GROUP: &str = "you are in no group";
 const HOW_TO_GET_IN: &str = "you are in no group: /new NAME makes one, or somebody invites you";
-const AWAITS_ADMISSION: &str =
-    "this device waits until another one of yours admits it, and can do nothing before that";
 
 /// A messenger's state, beside that of its engine.
 #[derive(Debug)]
@@ -75,19 +75,12 @@ impl Messenger {
         for output in outputs {
             match output {
                 Output::News { key, group, news } => {
-                    let name = group.as_ref().map(|id| engine.group_name(id)).unwrap_or_default();
-                    shown.push(match news {
-                        News::Replaces { old } => {
-                            let old = engine.group_name(old);
-                            Shown::Replaces { key: *key, group: name.clone(), old }
-                        }
-                        news => Shown::News { key: *key, group: name.clone(), news: news.clone() },
-                    });
+                    shown.push(told(engine, *key, group.as_ref(), news));
                     if let Some(id) = group {
-                        shown.extend(self.follow(engine, (id, &name), news));
+                        shown.extend(self.follow(engine, id, news));
                     }
                 }
-                Output::Answer(answer) => shown.push(Shown::Answer(answer.clone())),
+                Output::Answer(answer) => shown.push(answered(engine, answer)),
             }
         }
         shown
@@ -109,12 +102,7 @@ impl Messenger {
 
     /// Sees to where lines go after an event. Never to another group than before, unless that goes on in the other one:
     /// what the user is about to say would be said to others.
-    fn follow<S: Store>(
-        &mut self,
-        engine: &Engine<S>,
-        (id, name): (&GroupId, &str),
-        news: &News,
-    ) -> Option<Shown> {
+    fn follow<S: Store>(&mut self, engine: &Engine<S>, id: &GroupId, news: &News) -> Option<Shown> {
         let is_current = self.current.as_ref() == Some(id);
         match news {
             News::Created { .. } | News::Joined { .. }
@@ -124,6 +112,7 @@ impl Messenger {
             }
             News::JoinedByLink { .. } if self.current.is_none() => self.go_to(Some(id.clone())),
             News::JoinedByLink { .. } if !is_current => {
+                let name = engine.group_name(id);
                 let what = format!("/switch {name} to talk in {name}");
                 return Some(Shown::Note { group: String::new(), what });
             }
@@ -156,7 +145,7 @@ impl Messenger {
         command: Command,
     ) -> Result<Vec<Shown>, EngineError> {
         if engine.awaits_admission() && !matches!(command, Command::Wish(_)) {
-            return Ok(refused(AWAITS_ADMISSION));
+            return Ok(refused(words::about_group(engine, None, &Reason::AwaitsAdmission)));
         }
         match command {
             Command::Wish(wish) => self.wish(engine, now, wish),
@@ -228,15 +217,22 @@ impl Messenger {
         now: u64,
         contents: Vec<Content>,
     ) -> Result<Vec<Shown>, EngineError> {
+        let count = contents.len();
         let why = match &self.current {
-            _ if engine.awaits_admission() => AWAITS_ADMISSION.to_string(),
-            Some(group) => {
-                engine.send(now, group, contents)?;
-                return Ok(Vec::new());
+            None if engine.awaits_admission() => {
+                words::about_group(engine, None, &Reason::AwaitsAdmission)
             }
             None => why_nowhere(engine),
+            Some(group) => match engine.send(now, group, contents) {
+                Ok(()) => return Ok(Vec::new()),
+                Err(CommandError::Refused(reason)) => {
+                    words::about_group(engine, Some(group), &reason)
+                }
+                Err(CommandError::Engine(e)) => return Err(e),
+            },
         };
-        Ok(contents.iter().map(|_| Shown::Refused(why.clone())).collect())
+        // Each of them is refused.
+        Ok(vec![Shown::Refused(why); count])
     }
 
     /// Asks the engine for something. Lines go to a group that it makes.
@@ -246,9 +242,16 @@ impl Messenger {
         now: u64,
         wish: Wish,
     ) -> Result<Vec<Shown>, EngineError> {
-        if let Some(made) = engine.command(now, wish)? {
-            self.go_to(Some(made));
-            self.acknowledge(engine, &[])?;
+        match engine.command(now, wish.clone()) {
+            Ok(None) => {}
+            Ok(made) => {
+                self.go_to(made);
+                self.acknowledge(engine, &[])?;
+            }
+            Err(CommandError::Refused(reason)) => {
+                return Ok(refused(words::refusal(engine, &wish, &reason)));
+            }
+            Err(CommandError::Engine(e)) => return Err(e),
         }
         Ok(Vec::new())
     }
@@ -289,7 +292,10 @@ impl Messenger {
         };
         // Whoever goes there has seen who is there, or may be asked.
         if matches!(group.phase, Phase::Invited { .. }) {
-            engine.command(now, Wish::Accept(group.id.clone()))?;
+            let refused = self.wish(engine, now, Wish::Accept(group.id.clone()))?;
+            if !refused.is_empty() {
+                return Ok(refused);
+            }
         }
         self.go_to(Some(group.id));
         self.acknowledge(engine, &[])?;
@@ -306,7 +312,10 @@ impl Messenger {
             Ok(id) => id,
             Err(why) => return Ok(refused(why)),
         };
-        engine.command(now, Wish::Accept(id.clone()))?;
+        let refused = self.wish(engine, now, Wish::Accept(id.clone()))?;
+        if !refused.is_empty() {
+            return Ok(refused);
+        }
         let group = engine.group_name(&id);
         // What the user is about to say in another group is not said here.
         let what = match self.current.is_none() {
@@ -352,6 +361,44 @@ impl Messenger {
     }
 }
 
+/// An event, in the words of this messenger.
+fn told<S: Store>(engine: &Engine<S>, key: u64, id: Option<&GroupId>, news: &News) -> Shown {
+    let group = id.map(|id| engine.group_name(id)).unwrap_or_default();
+    let what = match news {
+        News::Failed { reason } => {
+            let what = words::failure(engine, id, reason);
+            return Shown::Failed { key, group, what };
+        }
+        News::NotDone { reason } => words::failure(engine, id, reason),
+        News::Waits { reason } => words::waits(&group, reason),
+        News::Note { notice } => words::notice(engine, id, notice),
+        News::Alarm { warning } => {
+            return Shown::Alarm { key, group, what: words::warning(warning) };
+        }
+        News::Ended { successor } => words::ended(&group, successor.is_some()),
+        News::Replaces { old } => words::replaces(&engine.group_name(old)),
+        news => return Shown::News { key, group, news: news.clone() },
+    };
+    Shown::Note { group, what }
+}
+
+/// What else the engine says, in the words of this messenger.
+fn answered<S: Store>(engine: &Engine<S>, answer: &Answer) -> Shown {
+    match answer {
+        Answer::Failed { group, reason } => {
+            Shown::Refused(words::failure(engine, group.as_ref(), reason))
+        }
+        Answer::Stuck { group, reason } => {
+            Shown::Refused(words::cannot_go_on(&engine.group_name(group), reason))
+        }
+        Answer::Note { group, notice } => {
+            let what = words::notice(engine, group.as_ref(), notice);
+            Shown::Note { group: String::new(), what }
+        }
+        answer => Shown::Answer(answer.clone()),
+    }
+}
+
 fn refused(why: impl Into<String>) -> Vec<Shown> {
     vec![Shown::Refused(why.into())]
 }
@@ -384,11 +431,10 @@ fn asked_about<S: Store>(engine: &Engine<S>, name: Option<&str>) -> Result<Group
 
 /// Why a line goes nowhere.
 fn why_nowhere<S: Store>(engine: &Engine<S>) -> String {
-    let asking = asking(engine);
-    let Some(GroupView { name, phase: Phase::Invited { by }, .. }) = asking.first() else {
-        return HOW_TO_GET_IN.into();
-    };
-    format!(
-        "{by} has brought you into {name}: /accept {name} lets you talk there, /decline {name} leaves it"
-    )
+    match asking(engine).into_iter().next() {
+        Some(GroupView { id, phase: Phase::Invited { by }, .. }) => {
+            words::about_group(engine, Some(&id), &Reason::NotAccepted { by })
+        }
+        _ => HOW_TO_GET_IN.into(),
+    }
 }

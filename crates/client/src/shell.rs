@@ -1,13 +1,12 @@
 //! The threads around the engine: one calls the service, one listens to it, and this one decides.
 
 use crate::files::write_private;
-use crate::lines::{Command, CommandError, Input, Shown, parse_line};
+use crate::lines::{Command, Input, LineError, Shown, parse_line};
 use crate::messenger::Messenger;
 use conclave_delivery::http_client::{Client, Events, Session, Stop, TlsRoots};
 use conclave_delivery_api::Call;
 use conclave_engine::{
-    Answer, CallError, Content, Engine, EngineError, Evidence, Reply, Request, StreamEvent,
-    Transport,
+    CallError, Content, Engine, EngineError, Evidence, Reply, Request, StreamEvent, Transport,
 };
 use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair};
 use conclave_store::Store;
@@ -223,9 +222,7 @@ pub fn run<S: Store>(
 
 /// How many of these say that something was refused.
 fn refusals(shown: &[Shown]) -> usize {
-    let refused =
-        |shown: &&Shown| matches!(shown, Shown::Refused(_) | Shown::Answer(Answer::Error(_)));
-    shown.iter().filter(refused).count()
+    shown.iter().filter(|shown| matches!(shown, Shown::Refused(_))).count()
 }
 
 struct Shell<'a, S> {
@@ -348,7 +345,7 @@ impl<S: Store> Shell<'_, S> {
                     let refused = self.show(answer, screen)?;
                     self.refused += if can_fail { refused } else { 0 };
                 }
-                Err(CommandError::Empty) => {}
+                Err(LineError::Empty) => {}
                 Err(e) => self.refuse(e.to_string(), screen)?,
             },
             Message::NoLine(why) => self.refuse(why, screen)?,

@@ -6,8 +6,11 @@
 //! ([`Engine::next_evidence`]) and what it has to say ([`Engine::outputs`]); [`Engine::wake_at`] says when there may be more
 //! though nothing comes in. It has no thread, clock, file, socket or randomness of its own: each run is a function of
 //! its inputs. It knows no terminal: commands, events and answers are types, and each that is about a group names it by its
-//! [`GroupId`]: what a host lists, [`Engine::groups`] and the like return. (Reasons and warnings are still sentences, in
-//! English, which name the messenger's commands.)
+//! [`GroupId`]: what a host lists, [`Engine::groups`] and the like return.
+//!
+//! What is refused, fails or is to be known is a value, too: [`Reason`], [`Warning`] and [`Notice`] have a code that never
+//! changes, a neutral text in English, and what can be done ([`Remedy`]); `docs/engine-reasons.md` lists them. A host words
+//! them by its own commands and in its users' language.
 //!
 //! # What is promised
 //!
@@ -52,13 +55,16 @@ mod directory;
 mod engine;
 mod enrolment;
 mod names;
+mod notice;
 mod output;
+mod reason;
 mod record;
 mod request;
 mod rows;
 mod suites;
 mod view;
 mod watch;
+mod who;
 mod words;
 
 pub use characters::{is_harmful, is_line_end};
@@ -67,14 +73,17 @@ pub use command::Command;
 pub use conclave_delivery_api::{CallError, DeviceId, Name, NameError, StreamEvent};
 pub use conclave_mls::GroupId;
 pub use content::{Content, InvalidMediaType, MAX_CONTENT, TEXT, UNKNOWN_KIND};
-pub use engine::{Engine, EngineError, Evidence, Setup};
+pub use engine::{CommandError, Engine, EngineError, Evidence, Setup};
 pub use enrolment::{CertificateFiles, certificate_request};
 pub use names::{MAX_GROUP_NAME, is_group_name};
+pub use notice::{Notice, Warning};
 pub use output::{Answer, Output};
-pub use record::{News, Who};
+pub use reason::{Reason, Remedy};
+pub use record::News;
 pub use request::{Reply, Request, Transport};
 pub use rows::AppRows;
 pub use suites::{CLASSIC, HYBRID, SUITES, is_post_quantum, suite_name, suite_number};
 pub use view::{
     Admitted, DeviceView, GroupView, LinkView, Member, PairCode, Phase, Roster, Warrant,
 };
+pub use who::Who;

@@ -1,5 +1,7 @@
 //! What the engine has to say by itself.
 
+use crate::notice::Notice;
+use crate::reason::Reason;
 use crate::record::News;
 use conclave_delivery_api::DeviceId;
 use conclave_mls::GroupId;
@@ -67,7 +69,24 @@ pub enum Answer {
         at: u64,
     },
     /// Something worth knowing.
-    Note(String),
-    /// A command could not be carried out.
-    Error(String),
+    Note {
+        /// The group that it is about, if it is about one.
+        group: Option<GroupId>,
+        /// What.
+        notice: Notice,
+    },
+    /// Something that was asked for did not come about; it is not stored.
+    Failed {
+        /// The group that it is about, if it is about one.
+        group: Option<GroupId>,
+        /// What and why.
+        reason: Reason,
+    },
+    /// A group cannot be followed any further: nothing can be said or done there.
+    Stuck {
+        /// The group.
+        group: GroupId,
+        /// Why.
+        reason: Reason,
+    },
 }

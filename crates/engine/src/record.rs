@@ -5,8 +5,11 @@ mod codec;
 pub(crate) use codec::IDENTITY_VERSION;
 
 use crate::content::Content;
+use crate::notice::{Notice, Warning};
+use crate::reason::Reason;
 use crate::watch::{KeyId, PassedRoot};
-use conclave_delivery_api::{ChainHash, DeviceId, JoinLink, LogEntry, Name, Receipt};
+pub(crate) use crate::who::Who;
+use conclave_delivery_api::{ChainHash, DeviceId, JoinLink, LogEntry, Receipt};
 use conclave_mls::crypto::{Secret, SignatureKeyPair};
 use conclave_mls::{CipherSuite, GroupId};
 
@@ -75,15 +78,6 @@ pub(crate) struct Kept {
     pub(crate) receipt: Option<Receipt>,
 }
 
-/// Whom a command is about: all devices of a user, or one of them.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Who {
-    /// The user.
-    pub user: Name,
-    /// One device; none for all of them.
-    pub device: Option<Name>,
-}
-
 /// What the user thinks of somebody else's invitations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trust {
@@ -91,29 +85,6 @@ pub(crate) enum Trust {
     Accepted,
     /// They are not taken, and not shown.
     Blocked,
-}
-
-impl From<DeviceId> for Who {
-    fn from(id: DeviceId) -> Self {
-        Self { user: id.user, device: Some(id.device) }
-    }
-}
-
-impl Who {
-    /// Whether a device is meant.
-    #[must_use]
-    pub fn includes(&self, id: &DeviceId) -> bool {
-        self.user == id.user && self.device.as_ref().is_none_or(|device| *device == id.device)
-    }
-}
-
-impl core::fmt::Display for Who {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match &self.device {
-            Some(device) => write!(f, "{}/{device}", self.user),
-            None => write!(f, "{}", self.user),
-        }
-    }
 }
 
 /// What of an account the service's directory does not have yet.
@@ -294,6 +265,11 @@ pub enum News {
         /// That one.
         old: GroupId,
     },
+    /// The group cannot be followed until something else happens: [`Reason::remedy`] says what can be done meanwhile.
+    Waits {
+        /// Why.
+        reason: Reason,
+    },
     /// A message could not be read.
     Unreadable {
         /// Its number.
@@ -306,17 +282,22 @@ pub enum News {
     /// Something that the user wanted did not come about.
     Failed {
         /// What and why.
-        what: String,
+        reason: Reason,
+    },
+    /// A part of what the user wanted did not come about, or something that the engine has tried of its own accord.
+    NotDone {
+        /// What and why.
+        reason: Reason,
     },
     /// Something that the user must know of, and decide on.
     Alarm {
-        /// What, and what to do.
-        what: String,
+        /// What; [`Warning::remedy`] says what to do.
+        warning: Warning,
     },
-    /// Something that the user wanted came about in part, or needed nothing.
+    /// Something worth knowing.
     Note {
         /// What.
-        what: String,
+        notice: Notice,
     },
 }
 

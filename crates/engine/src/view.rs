@@ -1,5 +1,6 @@
 //! What a host can look at.
 
+use crate::reason::Reason;
 use conclave_delivery_api::DeviceId;
 use conclave_mls::{CipherSuite, GroupId};
 
@@ -39,7 +40,7 @@ pub enum Phase {
     /// It is a member that cannot follow the group any further.
     Stuck {
         /// Why.
-        reason: String,
+        reason: Reason,
     },
     /// The group has ended. What is to be said in it is kept for its successor, which this device is not in yet.
     Ended,

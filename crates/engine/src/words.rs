@@ -3,6 +3,7 @@
 //! Twelve words of BIP 39's English list hold 128 bits of randomness and a check sum. The key follows from them by HKDF,
 //! so nothing but the words has to be kept.
 
+use crate::reason::Reason;
 use bip0039::{English, Mnemonic};
 use conclave_mls::crypto::{
     CryptoError, CryptoProvider, CryptoRng, Kdf, Secret, SignatureKeyPair, SignatureScheme,
@@ -36,15 +37,12 @@ impl Words {
     }
 
     /// Words as a user types them, in whatever case.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Reason> {
         let words: Vec<String> = text.split_whitespace().map(str::to_lowercase).collect();
         if words.len() != WORDS {
-            return Err(format!("a recovery key has {WORDS} words, and these are {}", words.len()));
+            return Err(Reason::WordCount { count: words.len() as u64 });
         }
-        Mnemonic::from_phrase(words.join(" ")).map(Self).map_err(|_| {
-            "one of these words is mistyped, or they are in another order: they do not fit together"
-                .to_string()
-        })
+        Mnemonic::from_phrase(words.join(" ")).map(Self).map_err(|_| Reason::WordsMistyped)
     }
 
     /// The words, in order.

@@ -66,7 +66,7 @@ pub enum Command {
 
 /// Why a line is no command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CommandError {
+pub enum LineError {
     /// There is nothing on it.
     Empty,
     /// It is longer than [`MAX_LINE`].
@@ -83,7 +83,7 @@ pub enum CommandError {
     Suite(SuiteError),
 }
 
-impl fmt::Display for CommandError {
+impl fmt::Display for LineError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("nothing to do"),
@@ -101,7 +101,7 @@ impl fmt::Display for CommandError {
     }
 }
 
-impl core::error::Error for CommandError {}
+impl core::error::Error for LineError {}
 
 /// The commands, for people.
 const HELP: &[(&str, &str)] = &[
@@ -151,8 +151,8 @@ pub fn help_text() -> String {
     HELP.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn parse_who(word: &str) -> Result<Who, CommandError> {
-    let named = |e| CommandError::Name(format!("{word:?}: {e}"));
+fn parse_who(word: &str) -> Result<Who, LineError> {
+    let named = |e| LineError::Name(format!("{word:?}: {e}"));
     match word.contains('/') {
         true => {
             let DeviceId { user, device } = word.parse().map_err(named)?;
@@ -162,13 +162,13 @@ fn parse_who(word: &str) -> Result<Who, CommandError> {
     }
 }
 
-fn parse_name(word: &str) -> Result<Name, CommandError> {
-    word.parse().map_err(|e| CommandError::Name(format!("{word:?}: {e}")))
+fn parse_name(word: &str) -> Result<Name, LineError> {
+    word.parse().map_err(|e| LineError::Name(format!("{word:?}: {e}")))
 }
 
-fn parse_all(words: &[&str], usage: &'static str) -> Result<Vec<Who>, CommandError> {
+fn parse_all(words: &[&str], usage: &'static str) -> Result<Vec<Who>, LineError> {
     match words {
-        [] => Err(CommandError::Usage(usage)),
+        [] => Err(LineError::Usage(usage)),
         words => words.iter().map(|word| parse_who(word)).collect(),
     }
 }
@@ -196,8 +196,8 @@ fn parse_lifetime(word: &str) -> Option<u64> {
     (1..=MAX_LIFETIME).contains(&seconds).then_some(seconds)
 }
 
-fn parse_invite_link(words: &[&str]) -> Result<Command, CommandError> {
-    const USAGE: CommandError = CommandError::Usage(
+fn parse_invite_link(words: &[&str]) -> Result<Command, LineError> {
+    const USAGE: LineError = LineError::Usage(
         "/invite-link [--uses N] [--expires TIME]: N up to 10000, TIME as 30m, 12h, 7d or 4w, up to 90d",
     );
     let (mut max_uses, mut lifetime) = (USUAL_USES, USUAL_LIFETIME);
@@ -219,81 +219,79 @@ fn said(text: impl Into<String>) -> Input {
 }
 
 /// Reads a command.
-fn parse_command(command: &str, words: &[&str]) -> Result<Command, CommandError> {
+fn parse_command(command: &str, words: &[&str]) -> Result<Command, LineError> {
     match (command, words) {
         ("/new", [name, suite @ ..]) if suite.len() <= 1 => {
             let suite = suite.first().map(|word| find_suite(word)).transpose();
-            let suite = suite.map_err(CommandError::Suite)?;
+            let suite = suite.map_err(LineError::Suite)?;
             Ok(Command::Wish(Wish::New { name: (*name).to_string(), suite }))
         }
-        ("/new", _) => Err(CommandError::Usage("/new NAME [SUITE], the name being one word")),
+        ("/new", _) => Err(LineError::Usage("/new NAME [SUITE], the name being one word")),
         ("/invite", words) => Ok(Command::Invite(parse_all(words, "/invite USER...")?)),
         ("/invite-link", words) => parse_invite_link(words),
         ("/links", []) => Ok(Command::Links),
         ("/unlink", [number]) => match number.parse() {
             Ok(number) => Ok(Command::Unlink(number)),
-            Err(_) => Err(CommandError::Usage("/unlink N; /links lists them")),
+            Err(_) => Err(LineError::Usage("/unlink N; /links lists them")),
         },
-        ("/unlink", _) => Err(CommandError::Usage("/unlink N; /links lists them")),
+        ("/unlink", _) => Err(LineError::Usage("/unlink N; /links lists them")),
         ("/join", [link]) => match link.parse() {
             Ok(link) => Ok(Command::Wish(Wish::Join(link))),
-            Err(e) => Err(CommandError::Name(format!("{e}"))),
+            Err(e) => Err(LineError::Name(format!("{e}"))),
         },
-        ("/join", _) => Err(CommandError::Usage("/join LINK, as you were given it")),
+        ("/join", _) => Err(LineError::Usage("/join LINK, as you were given it")),
         ("/remove", words) => Ok(Command::Remove(parse_all(words, "/remove USER...")?)),
         ("/members", []) => Ok(Command::Members),
         ("/groups", []) => Ok(Command::Groups),
         ("/switch", [name]) => Ok(Command::Switch((*name).to_string())),
-        ("/switch", _) => Err(CommandError::Usage("/switch NAME; /groups lists them")),
+        ("/switch", _) => Err(LineError::Usage("/switch NAME; /groups lists them")),
         ("/leave", []) => Ok(Command::Leave),
         ("/reset", []) => Ok(Command::Reset),
         ("/accept", []) => Ok(Command::Accept(None)),
         ("/accept", [name]) => Ok(Command::Accept(Some((*name).to_string()))),
-        ("/accept", _) => Err(CommandError::Usage("/accept [NAME]; /groups lists them")),
+        ("/accept", _) => Err(LineError::Usage("/accept [NAME]; /groups lists them")),
         ("/decline", []) => Ok(Command::Decline(None)),
         ("/decline", [name]) => Ok(Command::Decline(Some((*name).to_string()))),
-        ("/decline", _) => Err(CommandError::Usage("/decline [NAME]; /groups lists them")),
+        ("/decline", _) => Err(LineError::Usage("/decline [NAME]; /groups lists them")),
         ("/block", [who]) => Ok(Command::Wish(Wish::Block(parse_who(who)?))),
-        ("/block", _) => Err(CommandError::Usage("/block USER")),
+        ("/block", _) => Err(LineError::Usage("/block USER")),
         ("/verify", [who]) => Ok(Command::Verify(parse_who(who)?)),
-        ("/verify", _) => Err(CommandError::Usage("/verify USER")),
+        ("/verify", _) => Err(LineError::Usage("/verify USER")),
         ("/link", words @ [_, ..]) => {
             let code = words.concat().parse();
-            let code = code.map_err(|e| CommandError::Name(format!("{e}")))?;
+            let code = code.map_err(|e| LineError::Name(format!("{e}")))?;
             Ok(Command::Wish(Wish::Link(code)))
         }
-        ("/link", _) => Err(CommandError::Usage("/link CODE, as the new device shows it")),
+        ("/link", _) => Err(LineError::Usage("/link CODE, as the new device shows it")),
         ("/revoke", [device]) => Ok(Command::Wish(Wish::Revoke(parse_name(device)?))),
-        ("/revoke", _) => Err(CommandError::Usage("/revoke DEVICE; /devices lists them")),
+        ("/revoke", _) => Err(LineError::Usage("/revoke DEVICE; /devices lists them")),
         ("/recovery", []) => Ok(Command::Wish(Wish::Recovery(None))),
         ("/recovery", ["confirm", one, two]) => {
             let words = [(*one).to_string(), (*two).to_string()];
             Ok(Command::Wish(Wish::ConfirmRecovery(words)))
         }
         ("/recovery", ["confirm", ..]) => {
-            Err(CommandError::Usage("/recovery confirm WORD WORD: the two that were asked for"))
+            Err(LineError::Usage("/recovery confirm WORD WORD: the two that were asked for"))
         }
         ("/recovery", words) => Ok(Command::Wish(Wish::Recovery(Some(words.join(" "))))),
         ("/recover", words @ [_, ..]) => Ok(Command::Wish(Wish::Recover(words.join(" ")))),
-        ("/recover", _) => Err(CommandError::Usage("/recover WORD..., as you wrote them down")),
+        ("/recover", _) => Err(LineError::Usage("/recover WORD..., as you wrote them down")),
         ("/devices", []) => Ok(Command::Devices(None)),
         ("/devices", [user]) => Ok(Command::Devices(Some(parse_name(user)?))),
-        ("/devices", _) => Err(CommandError::Usage("/devices [USER]")),
+        ("/devices", _) => Err(LineError::Usage("/devices [USER]")),
         ("/acknowledge", ["service"]) => Ok(Command::Wish(Wish::AcknowledgeService)),
         ("/acknowledge", [user]) => Ok(Command::Wish(Wish::Acknowledge(parse_name(user)?))),
-        ("/acknowledge", _) => {
-            Err(CommandError::Usage("/acknowledge USER, or /acknowledge service"))
-        }
+        ("/acknowledge", _) => Err(LineError::Usage("/acknowledge USER, or /acknowledge service")),
         ("/history", []) => Ok(Command::History(20)),
         ("/history", [n]) => match n.parse() {
             Ok(n) => Ok(Command::History(n)),
-            Err(_) => Err(CommandError::Usage("/history [N]")),
+            Err(_) => Err(LineError::Usage("/history [N]")),
         },
-        ("/say", _) => Err(CommandError::Usage("/say TEXT")),
+        ("/say", _) => Err(LineError::Usage("/say TEXT")),
         ("/members" | "/groups" | "/links" | "/leave" | "/quit" | "/exit", _) => {
-            Err(CommandError::Usage("this command stands alone"))
+            Err(LineError::Usage("this command stands alone"))
         }
-        (other, _) => Err(CommandError::Unknown(other.to_string())),
+        (other, _) => Err(LineError::Unknown(other.to_string())),
     }
 }
 
@@ -302,13 +300,13 @@ fn parse_command(command: &str, words: &[&str]) -> Result<Command, CommandError>
 ///
 /// # Errors
 /// If it begins with `/` and is no command, or is empty or too long.
-pub fn parse_line(line: &str) -> Result<Input, CommandError> {
+pub fn parse_line(line: &str) -> Result<Input, LineError> {
     let line = line.trim_end_matches(['\r', '\n']);
     if line.len() > MAX_LINE {
-        return Err(CommandError::TooLong);
+        return Err(LineError::TooLong);
     }
     if line.trim().is_empty() {
-        return Err(CommandError::Empty);
+        return Err(LineError::Empty);
     }
 
     if let Some(text) = line.strip_prefix("//") {
@@ -319,12 +317,12 @@ pub fn parse_line(line: &str) -> Result<Input, CommandError> {
     }
 
     if line.contains(['\r', '\n']) {
-        return Err(CommandError::Lines);
+        return Err(LineError::Lines);
     }
     if let Some(text) = line.strip_prefix("/say ") {
         let text = unescaped(text).filter(|text| !text.trim().is_empty());
         let usage =
-            CommandError::Usage(r"/say TEXT, with \\ for each \ that is not \n, \t or \u{HEX}");
+            LineError::Usage(r"/say TEXT, with \\ for each \ that is not \n, \t or \u{HEX}");
         return text.map(said).ok_or(usage);
     }
 
@@ -343,7 +341,7 @@ mod tests {
     use super::*;
     use conclave_mls::CipherSuite;
 
-    fn command(line: &str) -> Result<Command, CommandError> {
+    fn command(line: &str) -> Result<Command, LineError> {
         parse_line(line).map(|input| match input {
             Input::Command(command) => command,
             other => panic!("{line:?}: {other:?}"),
@@ -355,15 +353,15 @@ mod tests {
         let lunch = |suite| Ok(Command::Wish(Wish::New { name: "lunch".into(), suite }));
         assert_eq!(command("/new lunch\n"), lunch(None));
         assert_eq!(command("/new lunch classic"), lunch(Some(CipherSuite(1))));
-        assert!(matches!(command("/new lunch at noon"), Err(CommandError::Usage(_))));
-        assert!(matches!(command("/new lunch noon"), Err(CommandError::Suite(_))));
+        assert!(matches!(command("/new lunch at noon"), Err(LineError::Usage(_))));
+        assert!(matches!(command("/new lunch noon"), Err(LineError::Suite(_))));
         assert_eq!(command(" /new lunch"), Ok(Command::Send(Content::from_text(" /new lunch"))));
         assert_eq!(
             command("//etc is a folder"),
             Ok(Command::Send(Content::from_text("/etc is a folder")))
         );
-        assert_eq!(command("/nwe x"), Err(CommandError::Unknown("/nwe".into())));
-        assert_eq!(command("  "), Err(CommandError::Empty));
+        assert_eq!(command("/nwe x"), Err(LineError::Unknown("/nwe".into())));
+        assert_eq!(command("  "), Err(LineError::Empty));
     }
 
     #[test]
@@ -373,20 +371,20 @@ mod tests {
         assert_eq!(command(r"foo\nbar"), text(r"foo\nbar"));
         assert_eq!(command("/say  /leave"), text(" /leave"));
         for wrong in ["/say", "/say ", r"/say \n", r"/say a\b", "/say a\\"] {
-            assert!(matches!(command(wrong), Err(CommandError::Usage(_))), "{wrong}");
+            assert!(matches!(command(wrong), Err(LineError::Usage(_))), "{wrong}");
         }
     }
 
     #[test]
     fn a_command_has_one_line_and_no_line_is_too_long() {
-        assert_eq!(command("/leave\n/leave"), Err(CommandError::Lines));
+        assert_eq!(command("/leave\n/leave"), Err(LineError::Lines));
         assert_eq!(command("//a\nb"), Ok(Command::Send(Content::from_text("/a\nb"))));
         let longest = "x".repeat(MAX_LINE);
         assert_eq!(
             command(&format!("{longest}\r\n")),
             Ok(Command::Send(Content::from_text(longest.clone())))
         );
-        assert_eq!(command(&(longest + "x")), Err(CommandError::TooLong));
+        assert_eq!(command(&(longest + "x")), Err(LineError::TooLong));
     }
 
     #[test]
@@ -410,9 +408,9 @@ mod tests {
             "bob",
         ] {
             let parsed = command(&format!("/invite-link {wrong}"));
-            assert!(matches!(parsed, Err(CommandError::Usage(_))), "{wrong}");
+            assert!(matches!(parsed, Err(LineError::Usage(_))), "{wrong}");
         }
-        assert!(matches!(command("/join conclave-join-0"), Err(CommandError::Name(_))));
+        assert!(matches!(command("/join conclave-join-0"), Err(LineError::Name(_))));
         assert_eq!(command("/unlink 3"), Ok(Command::Unlink(3)));
     }
 
@@ -420,7 +418,7 @@ mod tests {
     fn users_and_single_devices_can_be_named() {
         let Ok(Command::Invite(who)) = command("/invite bob carol/phone") else { panic!() };
         assert_eq!(who.iter().map(ToString::to_string).collect::<Vec<_>>(), ["bob", "carol/phone"]);
-        assert!(matches!(command("/invite Bob"), Err(CommandError::Name(_))));
-        assert!(matches!(command("/invite"), Err(CommandError::Usage(_))));
+        assert!(matches!(command("/invite Bob"), Err(LineError::Name(_))));
+        assert!(matches!(command("/invite"), Err(LineError::Usage(_))));
     }
 }

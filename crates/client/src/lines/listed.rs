@@ -1,5 +1,6 @@
 //! Entries of lists, as lines: groups, members, devices, links.
 
+use super::super::words::stuck;
 use super::suites::{suite_text, suite_words};
 use super::text::{escaped, plain};
 use super::time::{clock, timestamp};
@@ -19,7 +20,7 @@ fn state_of(group: &GroupView) -> String {
         Phase::Removed => "removed".into(),
         Phase::Left => "left".into(),
         Phase::Ended => "ended: a member begins it anew with /reset, and invites you".into(),
-        Phase::Stuck { reason } => format!("stuck: {reason}"),
+        Phase::Stuck { reason } => format!("stuck: {}", stuck(reason)),
         Phase::Leaving => "leaving".into(),
         Phase::Invited { by } => format!("invited by {by}: /accept or /decline"),
         Phase::Creating | Phase::Member if group.to_do > 0 => format!("{} to send", group.to_do),

@@ -11,7 +11,7 @@ mod suites;
 mod text;
 mod time;
 
-pub use command::{Command, CommandError, Input, MAX_LINE, help_line, help_text, parse_line};
+pub use command::{Command, Input, LineError, MAX_LINE, help_line, help_text, parse_line};
 pub use output::Render;
 pub use shown::Shown;
 pub use suites::{SuiteError, find_suite, suite_list};

@@ -33,8 +33,11 @@ impl Render for Shown {
     fn to_line(&self) -> String {
         match self {
             Self::News { group, news, .. } => news_line(group, news),
-            Self::Replaces { group, old, .. } => {
-                format!("note {group} {}", escaped(&replaces(old)))
+            Self::Failed { group, what, .. } => {
+                format!("failed {} {}", or_dash(group), escaped(what))
+            }
+            Self::Alarm { group, what, .. } => {
+                format!("alarm {} {}", or_dash(group), escaped(what))
             }
             Self::Answer(answer) => answer_line(answer),
             Self::Group { group, current } => group_line(group, *current),
@@ -56,7 +59,8 @@ impl Render for Shown {
     fn to_text(&self) -> String {
         match self {
             Self::News { group, news, .. } => news_text(group, news),
-            Self::Replaces { group, old, .. } => note_text(group, &replaces(old)),
+            Self::Failed { group, what, .. } => failure_text(group, what),
+            Self::Alarm { what, .. } => alarm_text(what),
             Self::Answer(answer) => answer_text(answer),
             Self::Group { group, current } => group_text(group, *current),
             Self::Epoch { group, epoch, code, suite } => {
@@ -117,7 +121,6 @@ fn news_line(group: &str, news: &News) -> String {
         News::LinkMade { text, max_uses, expires_at } => {
             format!("invite-link {group} {text} uses {max_uses} until {}", timestamp(*expires_at))
         }
-        News::Alarm { what } => format!("alarm {group} {}", escaped(what)),
         News::Invited { seq, by, code } => format!("invited {group} {seq} by {by} {code}"),
         News::Removed { seq, who, by } => format!("removed {group} {seq} {who} by {by}"),
         News::Leaving { seq, who } => format!("leaving {group} {seq} {who}"),
@@ -126,12 +129,17 @@ fn news_line(group: &str, news: &News) -> String {
         News::Unreadable { seq, sender, reason } => {
             format!("unreadable {group} {seq} {sender} {}", escaped(reason))
         }
-        News::Failed { what } => format!("failed {group} {}", escaped(what)),
-        News::Note { what } => format!("note {group} {}", escaped(what)),
-        News::Ended { successor } => {
-            format!("note {group} {}", escaped(&ended(group, successor.is_some())))
+        // The messenger has words for these.
+        News::Alarm { warning } => format!("alarm {group} {}", escaped(&warning.to_string())),
+        News::Note { notice } => format!("note {group} {}", escaped(&notice.to_string())),
+        News::Failed { reason } => format!("failed {group} {}", escaped(&reason.to_string())),
+        News::NotDone { reason } | News::Waits { reason } => {
+            format!("note {group} {}", escaped(&reason.to_string()))
         }
-        News::Replaces { old } => format!("note {group} {}", escaped(&replaces(&short_group(old)))),
+        News::Ended { .. } => format!("note {group} it has ended"),
+        News::Replaces { old } => {
+            format!("note {group} it takes the place of {}", short_group(old))
+        }
     }
 }
 
@@ -139,22 +147,15 @@ fn or_dash(group: &str) -> &str {
     if group.is_empty() { "-" } else { group }
 }
 
-/// What members are told of a group that has ended.
-fn ended(group: &str, succeeded: bool) -> String {
-    match succeeded {
-        true => format!(
-            "a member begins {group} anew, as it could not go on for somebody: nothing can be said here any more, \
-             and what you write is sent there as soon as that member has invited you"
-        ),
-        false => format!(
-            "the administrator of the service has ended {group}: nothing can be said here any more. /reset begins \
-             it anew with the same members, unless one of them is faster; what you write is sent there"
-        ),
+fn failure_text(group: &str, what: &str) -> String {
+    match group {
+        "" => format!("! {}", plain(what)),
+        group => format!("{group} ! {}", plain(what)),
     }
 }
 
-fn replaces(old: &str) -> String {
-    format!("this group takes the place of {old}, where what was said before is: /switch {old}")
+fn alarm_text(what: &str) -> String {
+    format!("!!! WARNING: {}", plain(what))
 }
 
 fn note_text(group: &str, what: &str) -> String {
@@ -202,7 +203,6 @@ fn news_text(group: &str, news: &News) -> String {
                 clock(*expires_at)
             )
         }
-        News::Alarm { what } => format!("!!! WARNING: {}", plain(what)),
         News::Invited { by, code, .. } => format!(
             "{group} ? {by} ({code}) wants you here: /accept to talk here, /decline to leave, or \
              /block {}",
@@ -215,11 +215,15 @@ fn news_text(group: &str, news: &News) -> String {
         News::Unreadable { seq, sender, reason } => {
             format!("{group} ! message {seq} from {sender} cannot be read: {}", plain(reason))
         }
-        News::Failed { what } if group.is_empty() => format!("! {}", plain(what)),
-        News::Failed { what } => format!("{group} ! {}", plain(what)),
-        News::Note { what } => note_text(group, what),
-        News::Ended { successor } => note_text(group, &ended(group, successor.is_some())),
-        News::Replaces { old } => note_text(group, &replaces(&short_group(old))),
+        // The messenger has words for these.
+        News::Alarm { warning } => alarm_text(&warning.to_string()),
+        News::Note { notice } => note_text(group, &notice.to_string()),
+        News::Failed { reason } => failure_text(group, &reason.to_string()),
+        News::NotDone { reason } | News::Waits { reason } => note_text(group, &reason.to_string()),
+        News::Ended { .. } => note_text(group, "it has ended"),
+        News::Replaces { old } => {
+            note_text(group, &format!("it takes the place of {}", short_group(old)))
+        }
     }
 }
 
@@ -261,8 +265,10 @@ fn answer_line(answer: &Answer) -> String {
         Answer::CertificateExpires { device, at } => {
             format!("note - {}", escaped(&expiry(device, *at)))
         }
-        Answer::Note(what) => format!("note - {}", escaped(what)),
-        Answer::Error(what) => format!("error {}", escaped(what)),
+        Answer::Note { notice, .. } => format!("note - {}", escaped(&notice.to_string())),
+        Answer::Failed { reason, .. } | Answer::Stuck { reason, .. } => {
+            format!("error {}", escaped(&reason.to_string()))
+        }
     }
 }
 
@@ -286,15 +292,17 @@ fn answer_text(answer: &Answer) -> String {
             format!("* admitting {device} ({code}) to your account; /revoke undoes it")
         }
         Answer::CertificateExpires { device, at } => format!("* {}", expiry(device, *at)),
-        Answer::Note(what) => format!("* {}", plain(what)),
-        Answer::Error(what) => format!("! {}", plain(what)),
+        Answer::Note { notice, .. } => format!("* {}", plain(&notice.to_string())),
+        Answer::Failed { reason, .. } | Answer::Stuck { reason, .. } => {
+            format!("! {}", plain(&reason.to_string()))
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use conclave_engine::{GroupView, Phase};
+    use conclave_engine::{GroupView, Phase, Reason};
 
     #[test]
     fn nobody_elses_text_moves_the_terminal() {
@@ -311,10 +319,11 @@ mod tests {
         assert!(!output.to_text().contains('\u{1b}') && !output.to_line().contains('\u{1b}'));
         assert!(!output.to_line().contains('\n') && !output.to_text().contains('\u{202e}'));
         // The service's words, too.
+        let reason = Reason::ServiceRefuses { why: "\u{1b}]0;\nmessage g".into() };
         let group = GroupView {
             id: b"g".as_slice().into(),
             name: "g".into(),
-            phase: Phase::Stuck { reason: "\u{1b}]0;\nmessage g".into() },
+            phase: Phase::Stuck { reason },
             epoch: None,
             members: 0,
             suite: None,

@@ -16,14 +16,23 @@ pub enum Shown {
         /// What happened.
         news: News,
     },
-    /// This group takes the place of another one: the event, with the other's name.
-    Replaces {
+    /// Something that was asked for did not come about: an event, in words.
+    Failed {
         /// The event's number.
         key: u64,
-        /// The group's name.
+        /// The group's name; empty if it is about none.
         group: String,
-        /// The name of the one whose place it takes.
-        old: String,
+        /// What and why.
+        what: String,
+    },
+    /// Something that the user must decide on: an event, in words.
+    Alarm {
+        /// The event's number.
+        key: u64,
+        /// The group's name; empty if it is about none.
+        group: String,
+        /// What, and what to do.
+        what: String,
     },
     /// What else the engine says.
     Answer(Answer),
@@ -82,6 +91,6 @@ pub enum Shown {
         /// What.
         what: String,
     },
-    /// A line was refused: why.
+    /// A line was refused, or something failed of which nothing is kept: why.
     Refused(String),
 }

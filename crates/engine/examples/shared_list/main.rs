@@ -69,7 +69,7 @@ impl Device {
     fn take(&mut self, output: Output) -> Result {
         match output {
             Output::Answer(Answer::Ready { .. }) => self.ready = true,
-            Output::Answer(Answer::Error(what)) => return Err(what.into()),
+            Output::Answer(Answer::Failed { reason, .. }) => return Err(reason.to_string().into()),
             // A real application asks its user.
             Output::News { group: Some(group), news: News::Invited { .. }, .. } => {
                 self.engine.command(now(), Command::Accept(group.clone()))?;

@@ -4,7 +4,9 @@
 use super::linking::Waiting;
 use super::{Engine, EngineError, FIRST_WAIT, Purpose};
 use crate::book::Change;
+use crate::notice::Notice;
 use crate::output::Answer;
+use crate::reason::Reason;
 use crate::request::Request;
 use conclave_account::{Account, Author, DeviceKey, Entry, LinkCode, Offer, Parcel, Standing};
 use conclave_delivery_api::{
@@ -234,7 +236,7 @@ impl<S: Store> Engine<S> {
                 return Ok(());
             }
             (Purpose::Place | Purpose::Look, _) => {
-                self.error(error.to_string());
+                self.failed(None, Reason::ServiceRefuses { why: error.to_string() });
                 self.wait = FIRST_WAIT;
                 return self.wait_for_link();
             }
@@ -270,8 +272,7 @@ impl<S: Store> Engine<S> {
 
     fn next_waiting(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
         if self.waiting_link.as_ref().is_some_and(|waiting| waiting.expires <= self.now) {
-            let what = "nobody has used the code in time; here is a new one";
-            self.answers.push_back(Answer::Note(what.into()));
+            self.tell_now(Notice::CodeExpired);
             self.wait_for_link()?;
         }
         let Some(waiting) = &mut self.waiting_link else { return Ok(None) };
@@ -338,11 +339,11 @@ impl<S: Store> Engine<S> {
                 (account, entries)
             }
             Ok(_) => {
-                self.error("what came back is another account's log: here is another code");
+                self.failed(None, Reason::LogOfAnotherAccount);
                 return self.wait_for_link();
             }
             Err(e) => {
-                self.error(format!("what came back cannot be read: {e}. Here is another code"));
+                self.failed(None, Reason::AdmissionUnreadable { why: e });
                 return self.wait_for_link();
             }
         };

@@ -2,11 +2,13 @@
 
 use super::linking::{Admission, OwnChange};
 use super::log::device_of;
-use super::{Engine, EngineError, Purpose};
+use super::{CommandError, Engine, EngineError, Purpose};
 use crate::book::Change;
 use crate::code::short_member_code;
 use crate::directory::{Contradiction, continued};
+use crate::notice::{Notice, Warning};
 use crate::output::Answer;
+use crate::reason::Reason;
 use crate::record::{Item, News, Stage, Who, Work};
 use crate::request::Request;
 use conclave_account::{self as account, Account, Author, LinkCode, Offer, Parcel, Standing};
@@ -32,10 +34,6 @@ const MAX_TRIES: u32 = 5;
 /// long at least, and up to this much more. The user's own devices do not wait, but where the service proposes it.
 const REMOVAL_WAIT: u64 = 3_000;
 const REMOVAL_SPREAD: u64 = 5_000;
-
-/// The answer to whoever wants to change the account while it is changing.
-pub(super) const ACCOUNT_IS_BUSY: &str =
-    "another change of your account is under way: try again in a moment";
 
 /// The request that submits one entry of an account that the service has.
 pub(super) fn submit_entry(entry: &account::Entry) -> Result<SubmitAccount, EngineError> {
@@ -76,8 +74,12 @@ impl<S: Store> Engine<S> {
             }
             Err(contradiction) => {
                 if !self.book.is_alarmed(user) {
-                    let what = self.alarm_text(user, &contradiction);
-                    let alarm = Change::News(None, News::Alarm { what });
+                    let why = contradiction.to_string();
+                    let warning = match *user == self.device().user {
+                        true => Warning::OwnLogContradicted { why },
+                        false => Warning::UserContradicted { user: user.clone(), why },
+                    };
+                    let alarm = Change::News(None, News::Alarm { warning });
                     self.book.commit(None, vec![alarm, Change::Alarmed(user.clone(), true)])?;
                 }
                 return Ok(false);
@@ -109,21 +111,7 @@ impl<S: Store> Engine<S> {
         Ok(more)
     }
 
-    fn alarm_text(&self, user: &Name, contradiction: &Contradiction) -> String {
-        if *user == self.device().user {
-            return format!(
-                "the service shows another account log under your name than your devices have made: \
-                 {contradiction}. Nothing of it is believed. Others may be shown it, too: warn them"
-            );
-        }
-        format!(
-            "what the service says of {user} contradicts what it said before: {contradiction}. Somebody \
-             may be putting themselves in {user}'s place. Nothing new of {user} is believed. Ask {user} in \
-             another way; if all is well, /acknowledge {user}"
-        )
-    }
-
-    /// What has changed in an account that was known before, in a line each.
+    /// What has changed in an account that was known before.
     fn news_of_account(&self, user: &Name, new: &Account) -> Vec<Change> {
         let Some(old) = self.book.account(user) else { return Vec::new() };
         let by = |author: &Author| match author {
@@ -131,7 +119,7 @@ impl<S: Store> Engine<S> {
             Author::Recovery => "the recovery key".to_string(),
         };
 
-        let mut lines = Vec::new();
+        let mut notices = Vec::new();
         for device in new.devices() {
             let was = old.devices().iter().find(|was| was.key == device.key);
             match (was, &device.ended) {
@@ -139,19 +127,20 @@ impl<S: Store> Engine<S> {
                     let id = DeviceId::new(user.clone(), device.name.clone());
                     let code = short_member_code(&*self.provider, &id, &device.key);
                     let (code, by) = (code.unwrap_or_default(), by(&device.added_by));
-                    lines.push(format!("{id} ({code}) is a new device of {user}, added by {by}"));
+                    notices.push(Notice::NewDevice { device: id, code, by });
                 }
                 (Some(was), Some(end)) if was.ended.is_none() && !end.rotated => {
-                    lines.push(format!("{user}/{} was revoked by {}", device.name, by(&end.by)));
+                    let device = DeviceId::new(user.clone(), device.name.clone());
+                    notices.push(Notice::DeviceRevoked { device, by: by(&end.by) });
                 }
                 _ => {}
             }
         }
 
         if old.recovery_key() != new.recovery_key() {
-            lines.push(format!("{user} has another recovery key from now on"));
+            notices.push(Notice::RecoveryKeyReplaced { user: user.clone() });
         }
-        lines.into_iter().map(|what| Change::News(None, News::Note { what })).collect()
+        notices.into_iter().map(|notice| Change::News(None, News::Note { notice })).collect()
     }
 
     /// Sees to it that a user's devices which are no longer active leave the groups that this device is in.
@@ -238,19 +227,15 @@ impl<S: Store> Engine<S> {
     }
 
     /// Forgets what is known of a user, whose account is another one now. It is read anew.
-    pub(super) fn acknowledge_user(&mut self, user: Name) -> Result<(), EngineError> {
+    pub(super) fn acknowledge_user(&mut self, user: Name) -> Result<(), CommandError> {
         if user == self.device().user {
-            self.error("this is your own account: it is what your devices have made of it");
-            return Ok(());
+            return Err(Reason::OwnAccount.into());
         }
         if !self.book.is_alarmed(&user) {
-            self.error(format!("there is nothing to acknowledge of {user}"));
-            return Ok(());
+            return Err(Reason::NothingToAcknowledge.into());
         }
-        let what = format!(
-            "{user} is taken for who the service says from now on. Compare codes: /verify {user}"
-        );
-        let news = Change::News(None, News::Note { what });
+        let notice = Notice::UserAcknowledged { user: user.clone() };
+        let news = Change::News(None, News::Note { notice });
         let forget = Change::ForgetAccount(user.clone());
         let settled = Change::Alarmed(user.clone(), false);
         let behind = Change::Behind(user.clone(), None);
@@ -294,9 +279,9 @@ impl<S: Store> Engine<S> {
     }
 
     /// Says that something which the user wanted of the account did not come about.
-    pub(super) fn account_failed(&mut self, what: impl Into<String>) {
+    pub(super) fn account_failed(&mut self, reason: Reason) {
         self.account_failures += 1;
-        self.error(what);
+        self.failed(None, reason);
     }
 
     /// Gives up what the user wanted of the account and is not kept for the next time, and says so.
@@ -304,11 +289,9 @@ impl<S: Store> Engine<S> {
         match self.own_change.take().map(|wanted| wanted.change) {
             // That is kept.
             Some(account::Change::RevokeDevice(_)) => {}
-            Some(_) => self.error(
-                "perhaps the device is not admitted, as the service does not answer: /link again",
-            ),
+            Some(_) => self.failed(None, Reason::PerhapsNotAdmitted),
             None if matches!(self.admission, Some(Admission::Offer(_))) => {
-                self.error("no device is admitted, as the service does not answer: /link again");
+                self.failed(None, Reason::NotAdmittedOffline);
             }
             None => {}
         }
@@ -335,37 +318,34 @@ impl<S: Store> Engine<S> {
     }
 
     /// Admits the device that shows a code.
-    pub(super) fn link(&mut self, code: LinkCode) {
+    pub(super) fn link(&mut self, code: LinkCode) -> Result<(), CommandError> {
         let waits = matches!(self.admission, None | Some(Admission::Ready { .. }));
         if !waits || self.own_change.is_some() {
-            self.error(ACCOUNT_IS_BUSY);
-            return;
+            return Err(Reason::AccountBusy.into());
         }
         // It does not come up, or shows another code now.
         if let Some(Admission::Ready { device, .. }) = &self.admission {
             let id = DeviceId::new(self.device().user.clone(), device.clone());
-            let what = format!("no longer waiting for {id}: /invite {id} once it is ready");
-            self.answers.push_back(Answer::Note(what));
+            self.tell_now(Notice::NoLongerWaiting { device: id });
         }
         self.admission = Some(Admission::Offer(code));
+        Ok(())
     }
 
     /// Revokes a device of this user. That is kept until the service has taken it, also in later processes: a device
     /// that was stolen is not forgotten because nobody answers.
-    pub(super) fn revoke(&mut self, device: Name) -> Result<(), EngineError> {
+    pub(super) fn revoke(&mut self, device: Name) -> Result<(), CommandError> {
         if device == self.device().device {
-            self.error("this is the device that you are using: revoke it from another one");
-        } else if self.own_account().is_none_or(|account| account.device(&device).is_none()) {
-            self.error(format!("you have no device {device}; /devices lists them"));
-        } else {
-            if self.offline {
-                let what = format!("{device} is revoked as soon as the service answers");
-                self.answers.push_back(Answer::Note(what));
-            }
-            self.revocations.insert(device.clone());
-            self.book.commit(None, vec![Change::Revoking(device, true)])?;
+            return Err(Reason::RevokesItself.into());
         }
-        Ok(())
+        if self.own_account().is_none_or(|account| account.device(&device).is_none()) {
+            return Err(Reason::NoSuchDevice { device }.into());
+        }
+        if self.offline {
+            self.tell_now(Notice::RevokedLater { device: device.clone() });
+        }
+        self.revocations.insert(device.clone());
+        Ok(self.book.commit(None, vec![Change::Revoking(device, true)])?)
     }
 
     /// How many of the revocations that were asked for in this process are not done.
@@ -416,10 +396,7 @@ impl<S: Store> Engine<S> {
             Some(Admission::Ready { until, device, .. }) if *until <= self.now => {
                 let device = device.clone();
                 let id = DeviceId::new(self.device().user.clone(), device);
-                self.account_failed(format!(
-                    "{id} is one of your devices now, and has not come up yet: /invite {id} into your \
-                     groups later"
-                ));
+                self.account_failed(Reason::AdmittedNotUp { device: id });
                 self.end_admission()?;
                 Ok(None)
             }
@@ -461,7 +438,7 @@ impl<S: Store> Engine<S> {
             Ok(entry) => entry,
             Err(e) => {
                 self.end_own_change()?;
-                self.account_failed(format!("your account stays as it is: {}", e.fault));
+                self.account_failed(Reason::AccountUnchanged { why: e.fault.to_string() });
                 return Ok(None);
             }
         };
@@ -510,7 +487,7 @@ impl<S: Store> Engine<S> {
             return Ok(());
         }
         self.end_own_change()?;
-        self.account_failed(format!("your account stays as it is: {error}"));
+        self.account_failed(Reason::AccountUnchanged { why: error.to_string() });
         Ok(())
     }
 
@@ -518,24 +495,19 @@ impl<S: Store> Engine<S> {
     pub(super) fn offered(&mut self, content: Option<&[u8]>) -> Result<(), EngineError> {
         let Some(Admission::Offer(code)) = self.admission.take() else { return Ok(()) };
         let Some(content) = content else {
-            self.account_failed(
-                "no device waits with this code: it is mistyped, was shown more than ten minutes ago, \
-                 or at another service",
-            );
+            self.account_failed(Reason::NoDeviceWaits);
             return Ok(());
         };
         let offer = match code.open_offer(&*self.provider, content) {
             Ok(offer) => offer,
             Err(e) => {
-                self.account_failed(format!("nothing is admitted: {e}"));
+                self.account_failed(Reason::NotAdmitted { why: e.to_string() });
                 return Ok(());
             }
         };
         let Offer { user, device } = offer;
         if user != self.device().user {
-            self.account_failed(format!(
-                "nothing is admitted: this code is for a device of {user}"
-            ));
+            self.account_failed(Reason::CodeOfAnotherUser { user });
             return Ok(());
         }
 
@@ -544,8 +516,7 @@ impl<S: Store> Engine<S> {
         let standing = self.own_account().map(|a| a.standing(&device.name, &device.key));
         if matches!(standing, Some(Standing::Active(_))) {
             // It was admitted before, and may not have heard of it.
-            let what = format!("{id} ({fingerprint}) is one of your devices already");
-            self.answers.push_back(Answer::Note(what));
+            self.tell_now(Notice::AlreadyAdmitted { device: id, code: fingerprint });
             return self.tell(code, device.name);
         }
         self.answers.push_back(Answer::Admitting { device: id, code: fingerprint });
@@ -570,10 +541,7 @@ impl<S: Store> Engine<S> {
         };
         let who = Who { user: self.device().user.clone(), device: Some(device) };
         if code.open(&*self.provider, Parcel::Ready, content).is_err() {
-            self.account_failed(format!(
-                "the service has changed what {who} left there, which is one of your devices now: \
-                 /invite {who} into your groups yourself"
-            ));
+            self.account_failed(Reason::AdmittedChanged { who });
             return Ok(self.book.commit(None, vec![Change::Admitted(None)])?);
         }
         let groups = self.groups.keys().filter(|id| {

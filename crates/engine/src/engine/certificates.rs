@@ -5,6 +5,7 @@ use crate::authority::Authority;
 use crate::book::Change;
 use crate::command::Command;
 use crate::output::Answer;
+use crate::reason::Reason;
 use crate::record::{Stage, Who};
 use crate::request::Request;
 use conclave_certificates::device_of;
@@ -153,34 +154,22 @@ impl<S: Store> Engine<S> {
         (!same).then(|| LeafUpdate { params, signer: signer.clone() })
     }
 
-    /// Answers a command that is about accounts, where there are none; whether it was one.
-    pub(super) fn refuse_account_command(&mut self, command: &Command) -> bool {
-        if self.authority.mode() == Mode::Accounts {
-            return false;
+    /// Refuses a command that is about accounts, where there are none.
+    pub(super) fn check_account_command(&self, command: &Command) -> Result<(), Reason> {
+        let is_about_accounts = matches!(
+            command,
+            Command::Link(_)
+                | Command::Revoke(_)
+                | Command::Recovery(_)
+                | Command::ConfirmRecovery(_)
+                | Command::Recover(_)
+                | Command::Acknowledge(_)
+                | Command::AcknowledgeService
+        );
+        match self.authority.mode() {
+            Mode::Certificates if is_about_accounts => Err(Reason::Certified),
+            _ => Ok(()),
         }
-        let user = &self.device().user;
-        let what = match command {
-            Command::Link(_) => format!(
-                "devices are certified by a CA here: the new device makes a request (conclave certificate request \
-                 {user} --device NAME), and the CA issues its certificate"
-            ),
-            Command::Revoke(device) => format!(
-                "devices are certified by a CA here, and the CA revokes them: conclave ca revoke {user}/{device}"
-            ),
-            Command::Recovery(_) | Command::ConfirmRecovery(_) | Command::Recover(_) => {
-                "devices are certified by a CA here, so there is no recovery key: for a new device the CA issues a \
-                 new certificate"
-                    .to_string()
-            }
-            Command::Acknowledge(_) | Command::AcknowledgeService => {
-                "devices are certified by a CA here: the service has no directory whose contradictions could be \
-                 acknowledged"
-                    .to_string()
-            }
-            _ => return false,
-        };
-        self.error(what);
-        true
     }
 
     /// Whether a device was in a group, and its certificate counts no more.

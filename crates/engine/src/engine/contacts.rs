@@ -1,8 +1,10 @@
 //! Whose invitations are taken. To be brought into a group by somebody whom the user has not
 //! accepted is a question: this device follows the group, and says nothing there before the answer.
 
-use super::{Engine, EngineError};
+use super::{CommandError, Engine, EngineError};
 use crate::book::Change;
+use crate::notice::Notice;
+use crate::reason::Reason;
 use crate::record::{Item, News, Trust, Who, Work};
 use conclave_delivery_api::DeviceId;
 use conclave_mls::GroupId;
@@ -18,33 +20,18 @@ impl<S: Store> Engine<S> {
         self.groups.keys().filter(asks).cloned().collect()
     }
 
-    /// What the user is to decide, and how.
-    pub(super) fn question(&self, id: &GroupId) -> String {
-        let name = self.group_name(id);
-        let by = self.book.record(id).and_then(|record| record.asked_by.as_ref());
-        let by = by.map_or("somebody".to_string(), DeviceId::to_string);
-        format!(
-            "{by} has brought you into {name}: /accept {name} lets you talk there, /decline {name} \
-             leaves it"
-        )
-    }
-
-    /// Whether a group waits for the user's answer. If it does not, the user is told.
-    fn is_asked_about(&mut self, id: &GroupId) -> bool {
-        let asks = self.asking().contains(id);
-        if !asks {
-            let what = format!("no invitation to {} waits for an answer", self.group_name(id));
-            self.error(what);
-        }
-        asks
-    }
-
     /// Takes an invitation, and from now on all of that device's.
-    pub(super) fn accept(&mut self, id: &GroupId) -> Result<(), EngineError> {
-        if !self.is_asked_about(id) {
-            return Ok(());
-        }
+    pub(super) fn accept(&mut self, id: &GroupId) -> Result<(), CommandError> {
+        self.check_asked(id)?;
         Ok(self.book.commit(None, self.accepted(id))?)
+    }
+
+    /// Refuses to answer a question that nobody has asked.
+    fn check_asked(&self, id: &GroupId) -> Result<(), Reason> {
+        match self.asking().contains(id) {
+            true => Ok(()),
+            false => Err(Reason::NoInvitation),
+        }
     }
 
     /// What changes when the user takes a group for one of its own.
@@ -58,11 +45,9 @@ impl<S: Store> Engine<S> {
     }
 
     /// Refuses an invitation.
-    pub(super) fn decline(&mut self, id: &GroupId) -> Result<(), EngineError> {
-        match self.is_asked_about(id) {
-            true => self.leave_alone(id),
-            false => Ok(()),
-        }
+    pub(super) fn decline(&mut self, id: &GroupId) -> Result<(), CommandError> {
+        self.check_asked(id)?;
+        Ok(self.leave_alone(id)?)
     }
 
     /// Leaves a group with this device. The user's others may have accepted it.
@@ -76,16 +61,15 @@ impl<S: Store> Engine<S> {
     }
 
     /// Takes no invitations of somebody's any more.
-    pub(super) fn block(&mut self, who: Who) -> Result<(), EngineError> {
+    pub(super) fn block(&mut self, who: Who) -> Result<(), CommandError> {
         if who.includes(self.device()) {
-            self.error("you cannot block yourself");
-            return Ok(());
+            return Err(Reason::BlocksItself.into());
         }
         let mut changes: Vec<Change> =
             self.book.trusted(&who).map(|(known, _)| Change::Trust(known.clone(), None)).collect();
         changes.push(Change::Trust(who.clone(), Some(Trust::Blocked)));
-        let what = format!("no invitation of {who} is taken any more; to /invite {who} undoes it");
-        changes.push(Change::News(None, News::Note { what }));
+        let notice = Notice::Blocked { who: who.clone() };
+        changes.push(Change::News(None, News::Note { notice }));
         self.book.commit(None, changes)?;
 
         for id in self.asking() {
@@ -98,14 +82,9 @@ impl<S: Store> Engine<S> {
     }
 
     /// Whom the user invites, the user does not block.
-    pub(super) fn unblock(&mut self, invited: &[Who]) -> Result<(), EngineError> {
+    pub(super) fn unblocked(&self, invited: &[Who]) -> Vec<Change> {
         let known = invited.iter().flat_map(|who| self.book.trusted(who));
         let blocked = known.filter(|(_, trust)| *trust == Trust::Blocked);
-        let changes: Vec<Change> =
-            blocked.map(|(who, _)| Change::Trust(who.clone(), None)).collect();
-        if changes.is_empty() {
-            return Ok(());
-        }
-        Ok(self.book.commit(None, changes)?)
+        blocked.map(|(who, _)| Change::Trust(who.clone(), None)).collect()
     }
 }

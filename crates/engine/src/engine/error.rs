@@ -1,5 +1,6 @@
-//! Why a messenger ends.
+//! Why an engine ends, and why it refuses a command.
 
+use crate::reason::Reason;
 use crate::suites::suite_names;
 use conclave_account::EntryError;
 use conclave_delivery_api::{DeviceId, ErrorCode};
@@ -10,7 +11,7 @@ use conclave_mls::storage::ApplyError;
 use conclave_store::StoreError;
 use core::fmt;
 
-/// Why the messenger cannot go on.
+/// Why the engine cannot go on: it is to be dropped, and opened anew from its store.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum EngineError {
@@ -111,3 +112,41 @@ impl From<ApplyError<StoreError>> for EngineError {
         }
     }
 }
+
+/// Why a command is not done.
+#[derive(Debug)]
+pub enum CommandError {
+    /// It is refused, and has changed nothing.
+    Refused(Reason),
+    /// The engine cannot go on.
+    Engine(EngineError),
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(reason) => fmt::Display::fmt(reason, f),
+            Self::Engine(e) => fmt::Display::fmt(e, f),
+        }
+    }
+}
+
+impl core::error::Error for CommandError {}
+
+impl From<Reason> for CommandError {
+    fn from(reason: Reason) -> Self {
+        Self::Refused(reason)
+    }
+}
+
+macro_rules! ends {
+    ($($error:ty),*) => {
+        $(impl From<$error> for CommandError {
+            fn from(e: $error) -> Self {
+                Self::Engine(e.into())
+            }
+        })*
+    };
+}
+
+ends!(EngineError, StoreError, CryptoError, conclave_mls::Error);

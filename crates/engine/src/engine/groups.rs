@@ -1,11 +1,12 @@
 //! Which call a group needs next.
 
-use super::{Engine, EngineError, Live, Purpose};
+use super::{CommandError, Engine, EngineError, Live, Purpose};
 use crate::book::Change;
-use crate::names::{MAX_GROUP_NAME, is_group_name, look_alike};
+use crate::names::{is_group_name, look_alike};
+use crate::notice::Notice;
+use crate::reason::Reason;
 use crate::record::{GroupRecord, Item, News, Payload, Stage, Work};
 use crate::request::Request;
-use crate::suites::{HYBRID, suite_name, suite_names, suite_number};
 use conclave_delivery_api::{ChainHash, CreateGroup, Decode, Encode, FetchLog, GroupKind};
 use conclave_mls::credential::ExternalSender;
 use conclave_mls::group::{GroupParams, TreeRead};
@@ -32,7 +33,7 @@ pub(super) fn not_sent(work: &Work) -> Option<News> {
                 Some(text) => text.to_string(),
                 None => format!("{} bytes of {}", content.bytes().len(), content.media_type()),
             };
-            Some(News::Failed { what: format!("not sent, as you are out: {what}") })
+            Some(News::Failed { reason: Reason::NotSent { content: what } })
         }
         _ => None,
     }
@@ -45,45 +46,25 @@ impl<S: Store> Engine<S> {
         &mut self,
         name: String,
         chosen: Option<CipherSuite>,
-    ) -> Result<Option<GroupId>, EngineError> {
+    ) -> Result<GroupId, CommandError> {
         if !is_group_name(&name) {
-            self.error(format!(
-                "a group's name has at most {MAX_GROUP_NAME} bytes, letters among them, and no characters that are \
-                 invisible or turn the text around them"
-            ));
-            return Ok(None);
+            return Err(Reason::UnusableName.into());
         }
         let identity = self.book.identity();
         let cipher_suite = chosen.unwrap_or(identity.cipher_suite);
         if !identity.suites().any(|suite| suite == cipher_suite) {
-            let option = match cipher_suite {
-                // What a new device has by itself.
-                HYBRID => String::new(),
-                other => format!(" --suite {}", suite_number(other)),
-            };
-            self.error(format!(
-                "this device uses {} only. Another device can use {}: conclave chat {} --device \
-                 NAME{option}",
-                suite_names(identity.suites()),
-                suite_name(cipher_suite),
-                identity.device.user,
-            ));
-            return Ok(None);
+            return Err(Reason::SuiteNotUsed { suite: cipher_suite }.into());
         }
         let mut names = self.book.records().values().map(|record| &record.name);
         if let Some(taken) = names.find(|taken| look_alike(taken, &name)).cloned() {
-            self.error(match taken == name {
-                true => format!("you have a group {name} already: /switch {name}"),
-                false => format!("{name} looks like your group {taken}: take another name"),
-            });
-            return Ok(None);
+            return Err(Reason::NameTaken { taken }.into());
         }
         let mut id = vec![0; GROUP_ID];
         self.rng.fill_bytes(&mut id);
         let id = GroupId::from(id);
         let own = self.bring_in_own(&id, core::slice::from_ref(self.device()));
         self.create_group((id.clone(), name), cipher_suite, own.into_iter().collect())?;
-        Ok(Some(id))
+        Ok(id)
     }
 
     /// Makes a group with this identifier and name. It replaces one that this device has made and the service does not
@@ -176,11 +157,12 @@ impl<S: Store> Engine<S> {
     }
 
     /// Asks to leave. Who is alone in a group, or cannot follow it any further, is out at once.
-    pub(super) fn leave(&mut self, id: &GroupId) -> Result<(), EngineError> {
+    pub(super) fn leave(&mut self, id: &GroupId) -> Result<(), CommandError> {
         if self.is_gone(id) || self.is_alone(id) && !self.book.leaving(id) {
-            return self.forget(id);
+            return Ok(self.forget(id)?);
         }
-        self.queue(id, vec![Work::Leave { alone: false, committing: false, proposed: None }])
+        let work = Work::Leave { alone: false, committing: false, proposed: None };
+        self.queue(id, vec![work], Vec::new())
     }
 
     /// Whether nothing can be done in a group that this device counts as one of its own: it cannot
@@ -207,12 +189,7 @@ impl<S: Store> Engine<S> {
             Self::news(id, News::Out { seq, by, left: true }),
         ];
         if self.is_gone(id) {
-            let me = self.device();
-            let what = format!(
-                "the group is forgotten here. If others are in it, they still count {me} among \
-                 them: ask them to /remove it"
-            );
-            changes.push(Self::news(id, News::Note { what }));
+            changes.push(Self::news(id, News::Note { notice: Notice::GroupForgotten }));
         }
         changes.extend(self.nothing_to_do(id));
         changes.extend(self.keep_nothing(id)?);

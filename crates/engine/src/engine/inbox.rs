@@ -4,6 +4,7 @@ use super::log::device_of;
 use super::{Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::code::short_member_code;
+use crate::reason::Reason;
 use crate::record::{GroupRecord, News, Stage, Trust};
 use crate::request::Request;
 use conclave_delivery_api::{
@@ -93,8 +94,8 @@ impl<S: Store> Engine<S> {
             None => return self.no_key_package(welcome, blocked),
         };
         let invalid = |e: conclave_mls::Error| {
-            let by = &welcome.sender;
-            format!("{by}'s invitation to group {} is refused: {e}", short_group(id))
+            let (by, group) = (welcome.sender.clone(), short_group(id));
+            Reason::InvitationRefused { by, group, why: e.to_string() }
         };
         let stage = match self.open_welcome(welcome, &own) {
             Ok(stage) => stage,
@@ -198,14 +199,9 @@ impl<S: Store> Engine<S> {
     ) -> Result<Taken, EngineError> {
         // A group that is known was joined by this very Welcome.
         if !blocked && self.book.record(&welcome.group_id).is_none() {
-            let (by, group) = (&welcome.sender, short_group(&welcome.group_id));
-            let me = self.device();
-            let what = format!(
-                "{by}'s invitation to group {group} is for a key package that this device no \
-                 longer has, so it cannot come in, though the others see it there. It has made new \
-                 ones: ask {by} to /remove {me} and then to /invite {me}"
-            );
-            self.book.commit(None, vec![Change::News(None, News::Failed { what })])?;
+            let (by, group) = (welcome.sender.clone(), short_group(&welcome.group_id));
+            let reason = Reason::KeyPackageGone { by, group };
+            self.book.commit(None, vec![Change::News(None, News::Failed { reason })])?;
         }
         // Others like it are withdrawn.
         self.count_at = 0;
@@ -216,9 +212,9 @@ impl<S: Store> Engine<S> {
         &mut self,
         reference: &KeyPackageRef,
         own: &OwnKeyPackage,
-        what: String,
+        reason: Reason,
     ) -> Result<Taken, EngineError> {
-        self.drop_welcome(reference, own, vec![Change::News(None, News::Failed { what })])
+        self.drop_welcome(reference, own, vec![Change::News(None, News::Failed { reason })])
     }
 
     /// Does not take an invitation: its key package is used up.

@@ -2,6 +2,7 @@
 
 use super::{Engine, EngineError};
 use crate::book::Change;
+use crate::notice::Notice;
 use crate::record::News;
 use conclave_delivery_api::Incarnation;
 use conclave_store::Store;
@@ -16,15 +17,11 @@ impl<S: Store> Engine<S> {
         }
         let mut changes = vec![Change::Incarnation(current)];
         if known.is_some() {
-            let what = match current.number > 1 {
-                true => "the service was restored from a backup",
-                false => "the service was set up anew",
+            let notice = match current.number > 1 {
+                true => Notice::ServiceRestored,
+                false => Notice::ServiceSetUpAnew,
             };
-            let what = format!(
-                "{what}, and may have lost what it had taken: this device compares the logs of all its groups with \
-                 what it holds"
-            );
-            changes.push(Change::News(None, News::Note { what }));
+            changes.push(Change::News(None, News::Note { notice }));
         }
         self.book.commit(None, changes)?;
         self.was_restored |= known.is_some();

@@ -1,5 +1,6 @@
 //! How far invitations have come that are under way.
 
+use crate::reason::Reason;
 use conclave_certificates::device_of;
 use conclave_delivery_api::{DeviceId, MAX_BODY, Name};
 use conclave_mls::key_package::ValidKeyPackage;
@@ -37,7 +38,7 @@ pub(super) struct Claimed {
     /// What was found good.
     pub(super) packages: Vec<ValidKeyPackage>,
     /// Why other devices are not invited.
-    pub(super) problems: Vec<String>,
+    pub(super) problems: Vec<Reason>,
     pub(super) bytes: usize,
     /// Whether a commit that may have reached the service adds them.
     pub(super) used: bool,

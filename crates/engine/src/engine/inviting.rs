@@ -5,9 +5,11 @@ use super::invitations::{
 };
 use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
+use crate::notice::Notice;
+use crate::reason::Reason;
 use crate::record::{Item, News, Who, Work};
 use crate::request::Request;
-use crate::suites::{CLASSIC, is_post_quantum, suite_name};
+use crate::suites::suite_name;
 use conclave_delivery_api::{
     CallError, ClaimKeyPackages, ClaimedKeyPackage, DeviceId, ErrorCode, Name,
 };
@@ -133,9 +135,9 @@ impl<S: Store> Engine<S> {
             let not_addable = self.not_addable(id, &packages);
             if not_addable.is_empty() {
                 for (one, claimed) in &run {
-                    let what = format!("{} cannot be added: {e}", one.who);
-                    let notes = claimed.problems.iter().map(|p| News::Note { what: p.clone() });
-                    let failed = Self::not_invited(one.by_itself, what);
+                    let reason = Reason::NotAddable { who: one.who.clone(), why: e.to_string() };
+                    let notes = claimed.problems.iter().map(Self::noted);
+                    let failed = Self::not_invited(one.by_itself, reason);
                     self.give_up(id, one.key, notes.chain([failed]).collect::<Vec<_>>())?;
                 }
                 return Ok(None);
@@ -149,7 +151,7 @@ impl<S: Store> Engine<S> {
     fn committing(id: &GroupId, one: &Invitation, claimed: &Claimed) -> Vec<Change> {
         let work =
             Work::Invite { who: one.who.clone(), committing: true, by_itself: one.by_itself };
-        let notes = claimed.problems.iter().map(|what| News::Note { what: what.clone() });
+        let notes = claimed.problems.iter().map(Self::noted);
         let mut changes: Vec<Change> = notes.map(|note| Self::news(id, note)).collect();
         changes.push(Change::Item(one.key, Some(Item { group: id.clone(), work })));
         changes
@@ -179,7 +181,8 @@ impl<S: Store> Engine<S> {
                     Some(e) => {
                         let device = device_of_package(&package);
                         let device = device.map_or("a device".into(), |device| device.to_string());
-                        claimed.problems.push(format!("{device} is not invited: {e}"));
+                        let why = e.to_string();
+                        claimed.problems.push(Reason::NotInvited { who: device, why });
                     }
                 }
                 place += 1;
@@ -198,9 +201,13 @@ impl<S: Store> Engine<S> {
         &mut self,
         id: &GroupId,
         (key, by_itself): (u64, bool),
-        problems: Vec<String>,
+        problems: Vec<Reason>,
     ) -> Result<(), EngineError> {
-        self.give_up(id, key, problems.into_iter().map(|what| Self::not_invited(by_itself, what)))
+        self.give_up(
+            id,
+            key,
+            problems.into_iter().map(|reason| Self::not_invited(by_itself, reason)),
+        )
     }
 
     /// Forgets an invitation that does not come about.
@@ -208,9 +215,9 @@ impl<S: Store> Engine<S> {
         &mut self,
         id: &GroupId,
         key: u64,
-        what: String,
+        reason: Reason,
     ) -> Result<(), EngineError> {
-        let news = Self::not_invited(self.invites_by_itself(id, key), what);
+        let news = Self::not_invited(self.invites_by_itself(id, key), reason);
         self.give_up(id, key, [news])
     }
 
@@ -244,11 +251,15 @@ impl<S: Store> Engine<S> {
     }
 
     /// What the user is told of an invitation that did not come about: a failure, if somebody has asked for it.
-    fn not_invited(by_itself: bool, what: String) -> News {
+    fn not_invited(by_itself: bool, reason: Reason) -> News {
         match by_itself {
-            true => News::Note { what },
-            false => News::Failed { what },
+            true => News::NotDone { reason },
+            false => News::Failed { reason },
         }
+    }
+
+    fn noted(problem: &Reason) -> News {
+        News::NotDone { reason: problem.clone() }
     }
 
     /// The places of those of these key packages that cannot be added beside the group's members and the ones before
@@ -312,13 +323,8 @@ impl<S: Store> Engine<S> {
         }
         if missing.is_empty() {
             let news = match there.is_empty() {
-                true => News::Failed { what: self.no_device_of(&who) },
-                false => News::Note {
-                    what: format!(
-                        "all devices of {who} are in the group; if one of them never came in: \
-                         /remove it, then /invite it again"
-                    ),
-                },
+                true => News::Failed { reason: self.no_device_of(&who) },
+                false => News::Note { notice: Notice::AllAreMembers { who } },
             };
             return self.give_up(id, key, [news]);
         }
@@ -344,7 +350,8 @@ impl<S: Store> Engine<S> {
         for device in asked {
             let found = claimed.iter().find(|claimed| claimed.device == device);
             let Some(message) = found.and_then(|found| found.key_package.as_deref()) else {
-                problems.push(self.no_key_package_of(&device, suite));
+                // What the service does not have, it may also hold back: a group's suite does not depend on that.
+                problems.push(Reason::NoKeyPackage { device, suite });
                 continue;
             };
             match self.check_key_package(&device, suite, message) {
@@ -353,7 +360,8 @@ impl<S: Store> Engine<S> {
                     bytes += message.len();
                 }
                 Err(e) => {
-                    problems.push(format!("{device} is not invited: its key package: {e}"));
+                    let (who, why) = (device.to_string(), format!("its key package: {e}"));
+                    problems.push(Reason::NotInvited { who, why });
                 }
             }
         }
@@ -368,34 +376,15 @@ impl<S: Store> Engine<S> {
     }
 
     /// Why there is no device of somebody to invite.
-    fn no_device_of(&self, who: &Who) -> String {
+    fn no_device_of(&self, who: &Who) -> Reason {
         let refusal = self.authority.certified().and_then(|c| c.refusal(&who.user));
         match refusal {
             Some(why) => {
-                format!("{who} is not invited: the certificate of a device of {}: {why}", who.user)
+                let why = format!("the certificate of a device of {}: {why}", who.user);
+                Reason::NotInvited { who: who.to_string(), why }
             }
-            None => format!("the service knows no {who}"),
+            None => Reason::UnknownUser { who: who.clone() },
         }
-    }
-
-    /// Why a device cannot be invited, and what can be done: by the user alone. What the service
-    /// does not have, it may also hold back, so a group's suite does not depend on that.
-    fn no_key_package_of(&self, device: &DeviceId, suite: CipherSuite) -> String {
-        let name = suite_name(suite);
-        let classic =
-            is_post_quantum(suite) && self.book.identity().suites().any(|suite| suite == CLASSIC);
-        let hint = match classic {
-            true => {
-                ". Only if it does not matter who can read it later: /new NAME classic makes a \
-                 group that is NOT post-quantum, and invite it there"
-            }
-            false => "",
-        };
-        format!(
-            "{device} is not invited: the service has no key package of it for this group's suite, \
-             {name}: it does not use that suite, was away for long, or the service holds it \
-             back{hint}"
-        )
     }
 
     fn check_key_package(

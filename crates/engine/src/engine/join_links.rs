@@ -1,7 +1,9 @@
 //! Join links: making, showing and revoking them, and what commits do to them.
 
-use super::{Engine, EngineError, Purpose};
+use super::{CommandError, Engine, EngineError, Purpose};
+use crate::notice::Notice;
 use crate::output::Answer;
+use crate::reason::Reason;
 use crate::record::{Item, News, Who, Work};
 use crate::request::Request;
 use conclave_certificates::device_of;
@@ -67,11 +69,12 @@ impl<S: Store> Engine<S> {
         id: &GroupId,
         max_uses: u32,
         lifetime: u64,
-    ) -> Result<(), EngineError> {
+    ) -> Result<(), CommandError> {
         let name = self.group_name(id);
         let link = JoinLink::new(&mut *self.rng, id.clone(), &name);
         let expires_at = self.service_time().as_secs().saturating_add(lifetime);
-        self.queue(id, vec![Work::MakeLink { link, expires_at, max_uses, committing: false }])
+        let work = Work::MakeLink { link, expires_at, max_uses, committing: false };
+        self.queue(id, vec![work], Vec::new())
     }
 
     /// Makes the commit that makes a link. Links that are over make room for it.
@@ -92,7 +95,7 @@ impl<S: Store> Engine<S> {
         let public = link.key_pair(&*self.provider)?.public;
         updates.push(JoinLinksUpdate::Make { key: public, expires_at, max_uses });
         let work = Work::MakeLink { link, expires_at, max_uses, committing: true };
-        self.change_links(id, key, &updates, (work, "no link is made"))
+        self.change_links(id, key, &updates, work)
     }
 
     /// Makes the commit that revokes a link.
@@ -104,13 +107,12 @@ impl<S: Store> Engine<S> {
     ) -> Result<Next, EngineError> {
         let links = self.links_of(id);
         let Some(link) = links.links().iter().find(|link| link.number == number) else {
-            let what = format!("there is no link {number} into the group: /links lists them");
-            self.give_up(id, key, [News::Failed { what }])?;
+            self.give_up(id, key, [News::Failed { reason: Reason::UnknownLink { number } }])?;
             return Ok(None);
         };
         let update = JoinLinksUpdate::Revoke { key: link.key.clone() };
         let work = Work::Unlink { number, committing: true };
-        self.change_links(id, key, &[update], (work, "the link is not revoked"))
+        self.change_links(id, key, &[update], work)
     }
 
     fn change_links(
@@ -118,17 +120,25 @@ impl<S: Store> Engine<S> {
         id: &GroupId,
         key: u64,
         updates: &[JoinLinksUpdate],
-        (work, failure): (Work, &str),
+        work: Work,
     ) -> Result<Next, EngineError> {
         let proposals: Result<Vec<NewProposal>, _> =
             updates.iter().map(JoinLinksUpdate::proposal).collect();
         let proposals = proposals.map_err(Error::from)?;
+        let revoked = match &work {
+            Work::Unlink { number, .. } => Some(*number),
+            _ => None,
+        };
         let item = Item { group: id.clone(), work };
         match self.commit(id, proposals, Some((key, item)), Vec::new())? {
             Ok(next) => Ok(next),
             Err(e) => {
-                let what = format!("{failure}: {e}");
-                self.give_up(id, key, [News::Failed { what }])?;
+                let why = e.to_string();
+                let reason = match revoked {
+                    Some(number) => Reason::LinkNotRevoked { number, why },
+                    None => Reason::LinkNotMade { why },
+                };
+                self.give_up(id, key, [News::Failed { reason }])?;
                 Ok(None)
             }
         }
@@ -141,11 +151,8 @@ impl<S: Store> Engine<S> {
         let links = self.links_of(id);
         let is_open = |link: &&JoinLinkRecord| !link.is_over(now) && !who.includes(&link.maker);
         if links.links().iter().any(|link| is_open(&link)) {
-            let what = format!(
-                "links still lead into {}, and {who} may know one: /links lists them, /unlink N revokes one",
-                self.group_name(id)
-            );
-            self.answers.push_back(Answer::Note(what));
+            let (group, notice) = (Some(id.clone()), Notice::LinksLeadIn { who: who.clone() });
+            self.answers.push_back(Answer::Note { group, notice });
         }
     }
 }

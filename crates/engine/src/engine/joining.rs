@@ -5,9 +5,10 @@
 
 use super::groups::GROUP_INFO;
 use super::log::device_of;
-use super::{Engine, EngineError, Live, Purpose};
+use super::{CommandError, Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::names::is_group_name;
+use crate::reason::Reason;
 use crate::record::{GroupRecord, Item, News, Stage, Work};
 use crate::request::Request;
 use crate::suites::suite_name;
@@ -41,16 +42,13 @@ fn links_in(context: &GroupContext) -> JoinLinks {
 
 impl<S: Store> Engine<S> {
     /// Begins to join a group by a link.
-    pub(super) fn join(&mut self, link: JoinLink) -> Result<(), EngineError> {
+    pub(super) fn join(&mut self, link: JoinLink) -> Result<(), CommandError> {
         let id = link.group_id().clone();
         if self.groups.contains_key(&id) {
-            let name = self.group_name(&id);
-            self.error(format!("you are in {name} already: /switch {name} to talk there"));
-            return Ok(());
+            return Err(Reason::AlreadyMember.into());
         }
         if self.joining(&id).is_some() {
-            self.error("you are joining this group already");
-            return Ok(());
+            return Err(Reason::AlreadyJoining.into());
         }
         let work = Work::Join { link, commit: None };
         Ok(self.book.commit(None, vec![Change::NewItem(Item { group: id, work })])?)
@@ -237,12 +235,9 @@ impl<S: Store> Engine<S> {
 
     fn not_joined(&mut self, id: &GroupId, why: &str) -> Result<(), EngineError> {
         let Some((key, link, _)) = self.joining(id) else { return Ok(()) };
-        let group = match is_group_name(link.name()) {
-            true => link.name().to_string(),
-            false => "the group".into(),
-        };
-        let what = format!("you have not joined {group}: {why}");
-        let news = Change::News(None, News::Failed { what });
+        let group = if is_group_name(link.name()) { link.name() } else { "" };
+        let reason = Reason::NotJoined { group: group.into(), why: why.into() };
+        let news = Change::News(None, News::Failed { reason });
         Ok(self.book.commit(None, vec![Change::Item(key, None), news])?)
     }
 }

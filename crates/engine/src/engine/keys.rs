@@ -3,8 +3,8 @@
 use super::waits::COUNT_INTERVAL;
 use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
+use crate::reason::Reason;
 use crate::request::Request;
-use crate::suites::suite_name;
 use conclave_delivery_api::{
     Bytes, CallError, CountKeyPackages, ErrorCode, KeyPackageCounts, PublishKeyPackages,
     ReplaceKeyPackages, supporting_join_links,
@@ -212,11 +212,8 @@ impl<S: Store> Engine<S> {
                 // Nobody can have them.
                 changes.extend(references.into_iter().map(|r| Change::KeyPackage(r, None)));
             }
-            self.error(format!(
-                "the service does not take key packages of {}, so nobody can invite you to groups \
-                 of that suite: {error}",
-                suite_name(suite)
-            ));
+            let why = error.to_string();
+            self.failed(None, Reason::KeyPackagesRefused { suite, why });
         }
         self.book.commit(None, changes)?;
         self.announce();

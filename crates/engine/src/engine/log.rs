@@ -8,6 +8,8 @@ use crate::book::{Book, Change};
 use crate::code::short_member_code;
 use crate::content::{Content, MAX_CONTENT};
 use crate::names::is_group_name;
+use crate::notice::Notice;
+use crate::reason::Reason;
 use crate::record::{GroupRecord, Item, News, Payload, Stage, Trust, Work};
 use crate::watch::PassedRoot;
 pub(super) use conclave_certificates::device_of;
@@ -92,10 +94,6 @@ enum Proposed {
     Other,
 }
 
-/// Why a group cannot go on of which the service has lost a commit, and has taken another one in its place.
-const FORKED: &str = "the service was restored from a backup, and members who did not know the last epoch have gone on in \
-                      another way before it was given back";
-
 /// Why the rest of a page is not processed.
 pub(super) enum Halt {
     /// The service has to be asked for somebody first, which is seen to.
@@ -103,11 +101,11 @@ pub(super) enum Halt {
     /// The entry of this number is missing.
     Gap(u64),
     /// The service's log is another one than the one that was processed so far: why.
-    OtherLog(String),
+    OtherLog(Reason),
     /// This device is out.
     Out,
     /// A commit cannot be followed.
-    Stuck(String),
+    Stuck(Reason),
 }
 
 /// One entry's step: what it leads to, and its transition.
@@ -183,7 +181,7 @@ impl<S: Store> Engine<S> {
         match halt {
             Some(Halt::Stuck(reason)) => self.stick(id, reason)?,
             Some(Halt::Gap(seq)) => {
-                self.stick(id, format!("the service has lost message {seq} of its log"))?;
+                self.stick(id, Reason::LogGap { seq })?;
             }
             Some(Halt::OtherLog(reason)) => self.stick(id, reason)?,
             _ => {}
@@ -225,15 +223,14 @@ impl<S: Store> Engine<S> {
                 && entry.content_type == ContentType::Commit
                 && entry.epoch < epoch.0
             {
-                halt = Some(Halt::Stuck(FORKED.into()));
+                halt = Some(Halt::Stuck(Reason::LogForked));
                 break;
             } else if own.pop_front_if(|own| **own == *entry.message).is_some() {
                 What::Own
             } else if entry.sender == *self.device()
                 && own.iter().any(|own| **own == *entry.message)
             {
-                let what = "the service has put what this device sent into another order";
-                halt = Some(Halt::OtherLog(what.into()));
+                halt = Some(Halt::OtherLog(Reason::LogReordered));
                 break;
             } else {
                 let sent = UnixTime::from_secs(entry.received_at).unwrap_or(UnixTime::MAX);
@@ -318,19 +315,14 @@ pub(super) fn chained(
         return Ok(BTreeMap::from([(seq, chain)]));
     };
     let Some(chains) = page.chains(id, Some(before)) else {
-        let what =
-            format!("what the service shows of its log after message {cursor} does not add up");
-        return Err(Halt::OtherLog(what));
+        return Err(Halt::OtherLog(Reason::LogInconsistent { seq: cursor }));
     };
 
     let mut places: BTreeMap<u64, ChainHash> = (after.saturating_add(1)..).zip(chains).collect();
     places.insert(after, before);
     let known = record.chain.zip(places.get(&cursor));
     if known.is_some_and(|(known, shown)| known != *shown) {
-        let what = format!(
-            "the service's log up to message {cursor} is not the one that it has shown this device before"
-        );
-        return Err(Halt::OtherLog(what));
+        return Err(Halt::OtherLog(Reason::LogReplaced { seq: cursor }));
     }
     Ok(places)
 }
@@ -400,7 +392,7 @@ fn process(
                 Err(refused) => refuse(entry, refused),
             }
         }
-        Ok(_) => Err(Halt::Stuck(format!("this version cannot read message {}", entry.seq))),
+        Ok(_) => Err(Halt::Stuck(Reason::LaterVersion { seq: entry.seq })),
         Err(refused) => refuse(entry, refused),
     }
 }
@@ -449,8 +441,8 @@ fn refuse(entry: &LogEntry, refused: Refused) -> Result<Step, Halt> {
         return Ok((What::Nothing, None));
     }
     if entry.content_type == ContentType::Commit {
-        let (seq, sender) = (entry.seq, &entry.sender);
-        return Err(Halt::Stuck(format!("commit {seq} by {sender} is refused: {refused}")));
+        let (seq, sender, why) = (entry.seq, entry.sender.clone(), refused.to_string());
+        return Err(Halt::Stuck(Reason::CommitRefused { seq, sender, why }));
     }
     let (sender, reason) = (entry.sender.clone(), refused.error.to_string());
     let step = refused.key_deletion.map(|step| step.untyped());
@@ -546,11 +538,11 @@ impl<'a> Report<'a> {
                 match proposed {
                     Proposed::Remove(who) if who == by => self.news(News::Leaving { seq, who }),
                     Proposed::Remove(who) => {
-                        self.news(News::Note { what: format!("{by} proposes to remove {who}") });
+                        self.news(News::Note { notice: Notice::RemovalProposed { by, who } });
                     }
                     // Whoever commits it is shown to have added it.
                     Proposed::Add(who) => {
-                        self.news(News::Note { what: format!("{by} proposes to add {who}") });
+                        self.news(News::Note { notice: Notice::AdditionProposed { by, who } });
                     }
                     Proposed::Other => {}
                 }
@@ -558,11 +550,7 @@ impl<'a> Report<'a> {
             What::Doubted(who) => {
                 events.next();
                 let who = who.map_or("a member".to_string(), |who| who.to_string());
-                let what = format!(
-                    "the service proposes to remove {who}, which nobody has revoked as far as this device knows: it \
-                     does not do it"
-                );
-                self.news(News::Note { what });
+                self.news(News::Note { notice: Notice::RemovalDoubted { who } });
             }
             What::Refused { sender, reason, event } => {
                 if event {
@@ -621,11 +609,7 @@ impl<'a> Report<'a> {
             self.record.passed = None;
         }
         if change.reinit.is_some() {
-            let what = format!(
-                "{by} has closed this group to begin another instead: nothing can be said here \
-                 any more"
-            );
-            self.news(News::Note { what });
+            self.news(News::Note { notice: Notice::GroupClosed { by: by.clone() } });
         }
         if out {
             self.out(seq, by);
@@ -687,8 +671,8 @@ impl<'a> Report<'a> {
                 self.set_front(None);
             }
             Some(Work::Unlink { number, committing: true }) => {
-                let what = format!("link {number} is revoked: nobody joins by it any more");
-                self.news(News::Note { what });
+                let notice = Notice::LinkRevoked { number: *number };
+                self.news(News::Note { notice });
                 self.set_front(None);
             }
             Some(Work::Leave { alone, committing: true, .. }) => {

@@ -44,7 +44,9 @@ use crate::command::Command;
 use crate::content::{Content, MAX_CONTENT};
 use crate::directory::{Directory, Judged};
 use crate::enrolment::{self, CertificateFiles};
+use crate::notice::Notice;
 use crate::output::{Answer, Output};
+use crate::reason::Reason;
 use crate::record::{Item, Line, News, Payload, Stage, Work};
 use crate::request::Request;
 use conclave_account::{Entry, LinkCode};
@@ -62,7 +64,7 @@ use conclave_mls::{CipherSuite, Config, Event, Group, GroupId, Transition, UnixT
 use conclave_store::Store;
 use core::fmt;
 use core::time::Duration;
-pub use error::EngineError;
+pub use error::{CommandError, EngineError};
 use invitations::Inviting;
 use linking::{Admission, NewWords, OwnChange, Recovering, Waiting};
 use restoring::Restoring;
@@ -82,9 +84,6 @@ const MAX_STRANGE: u32 = 8;
 /// How long news of a group wait for its name, in milliseconds: whoever invites sends it right
 /// after the invitation.
 const NAME_WAIT: u64 = 3_000;
-
-const AWAITS_ADMISSION: &str =
-    "this device waits until another one of yours admits it, and can do nothing before that";
 
 /// What an engine is made of.
 pub struct Setup<S> {
@@ -194,7 +193,7 @@ struct Live {
     /// Whether its log waits for somebody's account.
     asking: bool,
     /// Why the group cannot be followed any further.
-    stuck: Option<String>,
+    stuck: Option<Reason>,
     /// The epoch in which this device has tried last to renew its leaf.
     renewed_in: Option<u64>,
     /// The service's word on the latest place of the log that it has shown. It is stored with what is read next.
@@ -422,9 +421,9 @@ impl<S: Store> Engine<S> {
                     self.groups.insert(id.clone(), Live { receipt, ..Live::new(group) });
                 }
                 Err(e) => {
-                    let name = &record.name;
-                    let what = format!("the group {name} cannot be loaded and is left out: {e}");
-                    self.answers.push_back(Answer::Error(what));
+                    let (group, why) = (Some(id.clone()), e.to_string());
+                    let reason = Reason::GroupLeftOut { why };
+                    self.answers.push_back(Answer::Failed { group, reason });
                 }
             }
         }
@@ -437,13 +436,24 @@ impl<S: Store> Engine<S> {
         &self.book.identity().device
     }
 
+    /// The suites of this device: that of the groups that it makes comes first.
+    pub fn suites(&self) -> impl Iterator<Item = CipherSuite> {
+        self.book.identity().suites()
+    }
+
     /// The time as MLS and the service want it: in seconds.
     fn time(&self) -> UnixTime {
         UnixTime::since_unix_epoch(Duration::from_millis(self.now)).unwrap_or(UnixTime::MAX)
     }
 
-    fn error(&mut self, what: impl Into<String>) {
-        self.answers.push_back(Answer::Error(what.into()));
+    /// Says something that is not stored.
+    fn tell_now(&mut self, notice: Notice) {
+        self.answers.push_back(Answer::Note { group: None, notice });
+    }
+
+    /// Says that something did not come about which is not stored.
+    fn failed(&mut self, group: Option<&GroupId>, reason: Reason) {
+        self.answers.push_back(Answer::Failed { group: group.cloned(), reason });
     }
 
     /// Takes a hint of the service's.
@@ -692,7 +702,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// How many things that the user has asked for since [`Self::open`] failed after they were
-    /// accepted, as [`News::Failed`] or an error says.
+    /// accepted, as [`News::Failed`] or [`Answer::Failed`] says.
     #[must_use]
     pub fn failures(&self) -> usize {
         self.book.failures() + self.account_failures
@@ -761,27 +771,26 @@ impl<S: Store> Engine<S> {
         Ok(Some(outcome))
     }
 
-    /// Takes a command. Returns the group that it makes, if it makes one.
+    /// Takes a command. Returns the group that it makes, if it makes one. What cannot be done at once is kept, and said
+    /// to have failed later ([`News::Failed`]), if it does.
     ///
     /// # Errors
-    /// If the state cannot be written.
-    pub fn command(&mut self, now: u64, command: Command) -> Result<Option<GroupId>, EngineError> {
+    /// [`CommandError::Refused`] if it cannot be done; nothing has changed then. [`CommandError::Engine`] if the state
+    /// cannot be written.
+    pub fn command(&mut self, now: u64, command: Command) -> Result<Option<GroupId>, CommandError> {
         self.now = now;
         let allowed = matches!(command, Command::Recover(_) | Command::AcknowledgeService);
         if self.awaits_admission() && !allowed {
-            self.error(AWAITS_ADMISSION);
-            return Ok(None);
+            return Err(Reason::AwaitsAdmission.into());
         }
-        if self.refuse_account_command(&command) {
-            return Ok(None);
-        }
+        self.check_account_command(&command)?;
         match command {
-            Command::New { name, suite } => return self.new_group(name, suite),
-            Command::Reset(group) => return self.reset(&group),
+            Command::New { name, suite } => return self.new_group(name, suite).map(Some),
+            Command::Reset(group) => return self.reset(&group).map(Some),
             Command::Invite { group, who } => {
-                self.unblock(&who)?;
+                let also = self.unblocked(&who);
                 let work = |who| Work::Invite { who, committing: false, by_itself: false };
-                self.queue(&group, who.into_iter().map(work).collect())
+                self.queue(&group, who.into_iter().map(work).collect(), also)
             }
             Command::Accept(group) => self.accept(&group),
             Command::Decline(group) => self.decline(&group),
@@ -789,24 +798,20 @@ impl<S: Store> Engine<S> {
             Command::Remove { group, who } => {
                 let me = self.device().clone();
                 if who.iter().any(|who| who.includes(&me)) {
-                    self.error("you cannot remove yourself: /leave");
-                    return Ok(None);
+                    return Err(Reason::RemovesItself.into());
                 }
                 let work = |who| Work::Remove { who, committing: false };
-                self.queue(&group, who.into_iter().map(work).collect())
+                self.queue(&group, who.into_iter().map(work).collect(), Vec::new())
             }
             Command::InviteLink { group, max_uses, lifetime } => {
                 self.new_link(&group, max_uses, lifetime)
             }
             Command::Unlink { group, number } => {
-                self.queue(&group, vec![Work::Unlink { number, committing: false }])
+                self.queue(&group, vec![Work::Unlink { number, committing: false }], Vec::new())
             }
             Command::Join(link) => self.join(link),
             Command::Leave(group) => self.leave(&group),
-            Command::Link(code) => {
-                self.link(code);
-                Ok(())
-            }
+            Command::Link(code) => self.link(code),
             Command::Revoke(device) => self.revoke(device),
             Command::Recovery(old) => self.new_recovery(old.as_deref()),
             Command::ConfirmRecovery(words) => {
@@ -823,75 +828,58 @@ impl<S: Store> Engine<S> {
     /// write, and sent by few calls.
     ///
     /// # Errors
-    /// If the state cannot be written.
+    /// As of [`Self::command`]. If any of it is refused, all of it is.
     pub fn send(
         &mut self,
         now: u64,
         group: &GroupId,
         contents: Vec<Content>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<(), CommandError> {
         self.now = now;
-        let mut work = Vec::new();
-        for content in contents {
-            let len = content.bytes().len();
-            if self.awaits_admission() {
-                self.error(AWAITS_ADMISSION);
-            } else if len > MAX_CONTENT {
-                self.error(format!(
-                    "a message has at most {MAX_CONTENT} bytes, and this has {len}"
-                ));
-            } else {
-                work.push(Work::Send { payload: Payload::Content(content), sealed: None });
-            }
+        if self.awaits_admission() {
+            return Err(Reason::AwaitsAdmission.into());
         }
-        if work.is_empty() {
-            return Ok(());
+        let too_long = contents.iter().map(|one| one.bytes().len()).find(|len| *len > MAX_CONTENT);
+        if let Some(len) = too_long {
+            return Err(Reason::TooLong { len: len as u64 }.into());
         }
-        // Each of them may be refused.
-        let count = work.len();
-        self.queue_or_refuse(group, work, count)
+        let work = |content| Work::Send { payload: Payload::Content(content), sealed: None };
+        self.queue(group, contents.into_iter().map(work).collect(), Vec::new())
     }
 
-    /// Adds something to be done in a group.
-    fn queue(&mut self, group: &GroupId, work: Vec<Work>) -> Result<(), EngineError> {
-        self.queue_or_refuse(group, work, 1)
-    }
-
-    /// The same; if it is refused, that is said so often.
-    fn queue_or_refuse(
+    /// Adds something to be done in a group, and makes other changes with it.
+    fn queue(
         &mut self,
         group: &GroupId,
         work: Vec<Work>,
-        refusals: usize,
-    ) -> Result<(), EngineError> {
-        match self.refusal_of(group, &work) {
-            None => {
-                let items = work.into_iter().map(|work| Item { group: group.clone(), work });
-                Ok(self.book.commit(None, items.map(Change::NewItem).collect())?)
-            }
-            Some(why) => {
-                (0..refusals).for_each(|_| self.error(why.clone()));
-                Ok(())
-            }
+        also: Vec<Change>,
+    ) -> Result<(), CommandError> {
+        self.check_work(group, &work)?;
+        let items = work.into_iter().map(|work| Item { group: group.clone(), work });
+        let changes: Vec<Change> = also.into_iter().chain(items.map(Change::NewItem)).collect();
+        if !changes.is_empty() {
+            self.book.commit(None, changes)?;
         }
+        Ok(())
     }
 
-    /// Why work in a group is refused, if it is.
-    fn refusal_of(&self, group: &GroupId, work: &[Work]) -> Option<String> {
-        if self.book.record(group).is_some_and(|record| record.asked_by.is_some()) {
-            return Some(self.question(group));
+    /// Whether something can be done in a group.
+    fn check_work(&self, group: &GroupId, work: &[Work]) -> Result<(), Reason> {
+        let record = self.book.record(group);
+        if let Some(by) = record.and_then(|record| record.asked_by.clone()) {
+            return Err(Reason::NotAccepted { by });
         }
 
-        let name = self.group_name(group);
         // What is said in a group that has ended is sent in its successor.
-        let ended = self.book.record(group).is_some_and(|record| record.stage == Stage::Ended);
+        let ended = record.is_some_and(|record| record.stage == Stage::Ended);
         let waits = ended && work.iter().all(|work| matches!(work, Work::Send { .. }));
         if !waits && !self.groups.contains_key(group) {
-            return Some(format!(
-                "you are no longer in {name}; /groups lists where you are, /switch NAME goes there"
-            ));
+            return Err(Reason::NotMember);
         }
-        self.book.leaving(group).then(|| format!("you are leaving {name}"))
+        match self.book.leaving(group) {
+            true => Err(Reason::Leaving),
+            false => Ok(()),
+        }
     }
 
     fn news(group: &GroupId, news: News) -> Change {

@@ -7,6 +7,7 @@ use super::waits::{COMMIT_TURN, COMMIT_WAIT, LAST_TURN, LEAVER_WAIT};
 use super::{Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::directory::is_revoked;
+use crate::reason::Reason;
 use crate::record::{GroupRecord, Item, News, Payload, Who, Work};
 use crate::request::Request;
 use crate::watch::Watch;
@@ -86,8 +87,9 @@ impl<S: Store> Engine<S> {
         Ok(self.book.commit(None, changes)?)
     }
 
-    fn failed(&mut self, id: &GroupId, key: u64, what: String) -> Result<Next, EngineError> {
-        self.give_up(id, key, [News::Failed { what }])?;
+    /// The same, as it cannot be done.
+    fn cannot(&mut self, id: &GroupId, key: u64, reason: Reason) -> Result<Next, EngineError> {
+        self.give_up(id, key, [News::Failed { reason }])?;
         Ok(None)
     }
 
@@ -126,12 +128,12 @@ impl<S: Store> Engine<S> {
             // Without them a commit ends the epoch that they are of.
             return match self.commit(id, Vec::new(), None, Vec::new())? {
                 Ok(next) => Ok(next),
-                Err(e) => self.failed(id, key, format!("a message is not sent: {e}")),
+                Err(e) => self.cannot(id, key, Reason::MessageRefused { why: e.to_string() }),
             };
         }
         match self.seal_burst(id)? {
             Ok(()) => Ok(None),
-            Err(e) => self.failed(id, key, format!("a message is not sent: {e}")),
+            Err(e) => self.cannot(id, key, Reason::MessageRefused { why: e.to_string() }),
         }
     }
 
@@ -247,8 +249,7 @@ impl<S: Store> Engine<S> {
         match self.commit(id, Vec::new(), None, Vec::new())? {
             Ok(next) => Ok(next),
             Err(e) => {
-                let name = self.group_name(id);
-                self.error(format!("{name}: the renewed certificate cannot be shown yet: {e}"));
+                self.failed(Some(id), Reason::CertificateNotShown { why: e.to_string() });
                 Ok(None)
             }
         }
@@ -289,8 +290,7 @@ impl<S: Store> Engine<S> {
 
     /// A commit of what others have proposed did not succeed: they are left to others.
     pub(super) fn leave_proposals_out(&mut self, id: &GroupId, why: &dyn core::fmt::Display) {
-        let name = self.group_name(id);
-        self.error(format!("{name}: what members have proposed cannot be done: {why}"));
+        self.failed(Some(id), Reason::ProposalsLeftOut { why: why.to_string() });
         if let Some(live) = self.groups.get_mut(id) {
             live.own_only = true;
             live.commit_at = None;
@@ -364,7 +364,7 @@ impl<S: Store> Engine<S> {
             return Ok(None);
         }
         if leaves.is_empty() {
-            return self.failed(id, key, format!("{who} is not in the group"));
+            return self.cannot(id, key, Reason::NotInGroup { who: who.clone() });
         }
         let removes = leaves.into_iter().map(NewProposal::Remove).collect();
         let work = Work::Remove { who: who.clone(), committing: true };
@@ -374,7 +374,9 @@ impl<S: Store> Engine<S> {
                 self.warn_of_links(id, who);
                 Ok(next)
             }
-            Err(e) => self.failed(id, key, format!("{who} cannot be removed: {e}")),
+            Err(e) => {
+                self.cannot(id, key, Reason::NotRemoved { who: who.clone(), why: e.to_string() })
+            }
         }
     }
 
@@ -407,7 +409,7 @@ impl<S: Store> Engine<S> {
             let item = Item { group: id.clone(), work };
             return match self.commit(id, removes, Some((key, item)), Vec::new())? {
                 Ok(next) => Ok(next),
-                Err(e) => self.failed(id, key, format!("your other devices stay: {e}")),
+                Err(e) => self.cannot(id, key, Reason::OwnDevicesStay { why: e.to_string() }),
             };
         }
         let Some(live) = self.groups.get(id) else { return Ok(None) };
@@ -416,7 +418,7 @@ impl<S: Store> Engine<S> {
         let removal = NewProposal::Remove(own_leaf);
         let step = match live.group.propose(provider, rng, now, removal, &framing) {
             Ok(step) => step,
-            Err(e) => return self.failed(id, key, format!("you cannot leave: {e}")),
+            Err(e) => return self.cannot(id, key, Reason::NotLeft { why: e.to_string() }),
         };
         let group = id.clone();
         self.step(id, step, move |event| {

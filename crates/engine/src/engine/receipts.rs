@@ -3,6 +3,7 @@
 use super::watching::keep;
 use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
+use crate::notice::Warning;
 use crate::record::{GroupRecord, News};
 use crate::request::Reply;
 use conclave_delivery_api::{
@@ -126,13 +127,9 @@ impl<S: Store> Engine<S> {
         let Some(service_key) = self.service_key.clone() else { return Ok(()) };
         let evidence = LogEvidence { service_key, first, second, before, links };
         let (file, kept) = keep(&self.evidence_place, &evidence, self.book.evidence_count())?;
-        let what = format!(
-            "THE SERVICE HAS GONE ON WITH THE LOG OF THIS GROUP IN TWO WAYS, or somebody else has its key. What it \
-             shows others here is not what it has shown this device. {kept}. Show it to the others and to whoever \
-             runs the service"
-        );
+        let warning = Warning::TwoLogs { evidence: kept };
         let mut changes: Vec<Change> = file.into_iter().collect();
-        changes.push(Self::news(id, News::Alarm { what }));
+        changes.push(Self::news(id, News::Alarm { warning }));
         if let Some(record) = self.book.record(id) {
             let record = GroupRecord { receipt: None, ..record.clone() };
             changes.push(Change::Record(id.clone(), record));

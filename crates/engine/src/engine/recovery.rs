@@ -1,11 +1,13 @@
 //! The recovery key: made, written down, and used when all devices are lost.
 
-use super::accounts::{ACCOUNT_IS_BUSY, submit_entry};
+use super::accounts::submit_entry;
 use super::linking::{NewWords, OwnChange, Recovering};
-use super::{Engine, EngineError, Purpose};
+use super::{CommandError, Engine, EngineError, Purpose};
 use crate::book::Change;
 use crate::directory::continued;
+use crate::notice::Notice;
 use crate::output::Answer;
+use crate::reason::Reason;
 use crate::request::Request;
 use crate::words::{RECOVERY_SCHEME, WORDS, Words};
 use conclave_account::{self as account, Account, Author, Entry, RecoveryKey};
@@ -16,21 +18,12 @@ use conclave_store::Store;
 
 impl<S: Store> Engine<S> {
     /// Makes a recovery key and shows its words. If the account has one already, its words are asked for.
-    pub(super) fn new_recovery(&mut self, old: Option<&str>) -> Result<(), EngineError> {
+    pub(super) fn new_recovery(&mut self, old: Option<&str>) -> Result<(), CommandError> {
         let known = self.own_account().and_then(Account::recovery_key).map(|(_, key)| key.clone());
         let old = match (known, old) {
             (None, _) => None,
-            (Some(_), None) => {
-                self.error(
-                    "your account has a recovery key already. To replace it takes its words: \
-                     /recovery WORD...",
-                );
-                return Ok(());
-            }
-            (Some(known), Some(text)) => match self.key_of(text, &known)? {
-                Some(key) => Some(key),
-                None => return Ok(()),
-            },
+            (Some(_), None) => return Err(Reason::HasRecoveryKey.into()),
+            (Some(known), Some(text)) => Some(self.key_of(text, &known)?),
         };
 
         let words = Words::new(&mut *self.rng)?;
@@ -43,45 +36,32 @@ impl<S: Store> Engine<S> {
         Ok(())
     }
 
-    /// The key of these words, if it is the known one; otherwise the user is told.
+    /// The key of these words, which has to be the known one.
     fn key_of(
-        &mut self,
+        &self,
         text: &str,
         known: &SignaturePublicKey,
-    ) -> Result<Option<SignatureKeyPair>, EngineError> {
-        let words = match Words::parse(text) {
-            Ok(words) => words,
-            Err(what) => {
-                self.error(what);
-                return Ok(None);
-            }
-        };
-        let key = words.key_pair(&*self.provider)?;
+    ) -> Result<SignatureKeyPair, CommandError> {
+        let key = Words::parse(text)?.key_pair(&*self.provider)?;
         if key.public != *known {
-            self.error("these are not the words of your account's recovery key");
-            return Ok(None);
+            return Err(Reason::WordsOfAnotherKey.into());
         }
-        Ok(Some(key))
+        Ok(key)
     }
 
     /// The user has typed two of the words back: the key goes into the account's log.
-    pub(super) fn confirm_recovery(&mut self, typed: [&str; 2]) -> Result<(), EngineError> {
+    pub(super) fn confirm_recovery(&mut self, typed: [&str; 2]) -> Result<(), CommandError> {
         if self.own_change.is_some() {
-            self.error(ACCOUNT_IS_BUSY);
-            return Ok(());
+            return Err(Reason::AccountBusy.into());
         }
         let Some(new) = self.new_words.take() else {
-            self.error("there are no words to confirm: /recovery makes some");
-            return Ok(());
+            return Err(Reason::NoWordsToConfirm.into());
         };
         let right = new.places.map(|place| new.words.word(place).to_string());
         if typed.map(str::to_lowercase) != right {
-            self.error(format!(
-                "these are not words {} and {}: look at what you wrote down, and type them again",
-                new.places[0], new.places[1]
-            ));
+            let [first, second] = new.places.map(|place| place as u64);
             self.new_words = Some(new);
-            return Ok(());
+            return Err(Reason::WordsNotRepeated { first, second }.into());
         }
 
         let key = new.words.key_pair(&*self.provider)?;
@@ -93,24 +73,13 @@ impl<S: Store> Engine<S> {
     }
 
     /// Begins to add this new device to its user's account by the recovery key.
-    pub(super) fn recover(&mut self, text: &str) -> Result<(), EngineError> {
+    pub(super) fn recover(&mut self, text: &str) -> Result<(), CommandError> {
         if self.waiting_link.is_none() {
-            self.error("this device has an account: to recover one takes a new device");
-            return Ok(());
+            return Err(Reason::HasAccount.into());
         }
-        match Words::parse(text) {
-            Ok(words) => {
-                let key = words.key_pair(&*self.provider)?;
-                self.recovering = Some(Recovering {
-                    key,
-                    open: false,
-                    entries: Vec::new(),
-                    account: None,
-                    complete: false,
-                });
-            }
-            Err(what) => self.error(what),
-        }
+        let key = Words::parse(text)?.key_pair(&*self.provider)?;
+        let (entries, account) = (Vec::new(), None);
+        self.recovering = Some(Recovering { key, open: false, entries, account, complete: false });
         Ok(())
     }
 
@@ -142,7 +111,7 @@ impl<S: Store> Engine<S> {
             }
             Err(e) => {
                 self.recovering = None;
-                self.error(format!("this device cannot be added: {}", e.fault));
+                self.failed(None, Reason::NotAdded { why: e.fault.to_string() });
                 Ok(None)
             }
         }
@@ -159,8 +128,8 @@ impl<S: Store> Engine<S> {
     pub(super) fn recovery_read(&mut self, page: &AccountPage) -> Result<(), EngineError> {
         let Some(recovering) = &mut self.recovering else { return Ok(()) };
         let user = &self.book.identity().device.user;
-        let what = match continued(&*self.provider, user, recovering.account.as_ref(), page) {
-            Err(e) => format!("the log that the service shows is not valid: {e}"),
+        let reason = match continued(&*self.provider, user, recovering.account.as_ref(), page) {
+            Err(e) => Reason::AccountLogInvalid { why: e.to_string() },
             Ok(Some((account, new))) if !new.is_empty() => {
                 recovering.entries.extend(new);
                 recovering.complete = account.head().length >= page.length;
@@ -173,12 +142,12 @@ impl<S: Store> Engine<S> {
                 if own {
                     return self.check_recovered(page);
                 }
-                "the log that the service shows has another recovery key".into()
+                Reason::OtherRecoveryKey
             }
-            Ok(_) => "the service does not show all of the log".into(),
+            Ok(_) => Reason::AccountLogIncomplete,
         };
         self.recovering = None;
-        self.error(what);
+        self.failed(None, reason);
         Ok(())
     }
 
@@ -211,15 +180,13 @@ impl<S: Store> Engine<S> {
         changes.extend([Change::Account(account), Change::Confirmed(true)]);
         self.book.commit(None, changes)?;
         self.waiting_link = None;
-        let what = "this device is in your account again. /devices lists the others: /revoke what is lost. \
-                    Ask the others to invite you to your groups again";
-        self.answers.push_back(Answer::Note(what.into()));
+        self.tell_now(Notice::Recovered);
         Ok(())
     }
 
     /// The account is not recovered.
     pub(super) fn recovery_failed(&mut self, why: &str) {
         self.recovering = None;
-        self.error(format!("your account is not recovered: {why}"));
+        self.failed(None, Reason::NotRecovered { why: why.into() });
     }
 }

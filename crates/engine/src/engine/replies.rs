@@ -1,12 +1,13 @@
 //! What the service answers.
 
 use super::log::{epoch_of, not_committed};
-use super::transparency::CONVICTED;
 use super::waits::LONGEST_CLAIM_WAIT;
 use super::watching::Asked;
 use super::{Engine, EngineError, FIRST_WAIT, LONGEST_WAIT, MAX_STRANGE, Purpose};
 use crate::book::Change;
-use crate::record::{GroupRecord, Item, News, Stage, Work};
+use crate::output::Answer;
+use crate::reason::Reason;
+use crate::record::{GroupRecord, Item, News, Stage, Who, Work};
 use crate::request::Reply;
 use conclave_delivery_api::{
     AccountPage, CallError, ChainInput, ContentType, ErrorCode, LogEntry, LogPage, Outcome,
@@ -269,7 +270,8 @@ impl<S: Store> Engine<S> {
                     return Ok(());
                 }
                 if self.is_convicted() && self.book.account(&who.user).is_none() {
-                    return self.page_refused(Asked::Invite(id), CONVICTED);
+                    let Some((key, who)) = self.current_invite(&id) else { return Ok(()) };
+                    return self.give_up_invite(&id, key, Reason::ServiceConvicted { who });
                 }
                 self.invite_looked_up(&id)
             }
@@ -282,7 +284,7 @@ impl<S: Store> Engine<S> {
         let ready = self.invitable && self.book.unpublished().is_empty();
         if ready && !core::mem::replace(&mut self.announced, true) {
             let device = self.device().clone();
-            self.answers.push_back(crate::output::Answer::Ready { device });
+            self.answers.push_back(Answer::Ready { device });
         }
     }
 
@@ -331,11 +333,8 @@ impl<S: Store> Engine<S> {
                 Ok(())
             }
             Outcome::WrongEpoch { receipt } if receipt.position.epoch < live.group.epoch().0 => {
-                let (epoch, own) = (receipt.position.epoch, live.group.epoch());
-                let what = format!(
-                    "the service has lost data: it is in epoch {epoch} and this device in {own}"
-                );
-                self.stick(id, what)
+                let (epoch, own) = (receipt.position.epoch, live.group.epoch().0);
+                self.stick(id, Reason::EpochLost { epoch, own })
             }
             Outcome::WrongEpoch { receipt } => {
                 live.sync = true;
@@ -398,22 +397,15 @@ impl<S: Store> Engine<S> {
     /// The service's log of a group, which ends with `head`, was longer before.
     fn lost_data(&mut self, id: &GroupId, head: u64) -> Result<(), EngineError> {
         let cursor = self.cursor(id);
-        let what = format!(
-            "the service has lost data: its log ends with message {head}, and this device has seen \
-             message {cursor}"
-        );
-        self.stick(id, what)
+        self.stick(id, Reason::LogShorter { end: head, seen: cursor })
     }
 
     /// Says that a group cannot be followed any further. Whoever wanted to leave it is out.
-    pub(super) fn stick(&mut self, id: &GroupId, reason: String) -> Result<(), EngineError> {
-        let name = self.group_name(id);
+    pub(super) fn stick(&mut self, id: &GroupId, reason: Reason) -> Result<(), EngineError> {
         if let Some(live) = self.groups.get_mut(id) {
             live.stuck = Some(reason.clone());
             live.sync = true;
-            self.error(format!(
-                "{name} cannot go on: {reason}. /reset begins it anew with the same members, /leave forgets it here"
-            ));
+            self.answers.push_back(Answer::Stuck { group: id.clone(), reason });
         }
         match self.book.leaving(id) {
             true => self.forget(id),
@@ -447,11 +439,11 @@ impl<S: Store> Engine<S> {
                 Ok(())
             }
             Purpose::Ready => {
-                self.error(error.to_string());
+                self.failed(None, Reason::ServiceRefuses { why: error.to_string() });
                 self.ready_told()
             }
             Purpose::Offer | Purpose::Tell | Purpose::IsReady => {
-                self.account_failed(error.to_string());
+                self.account_failed(Reason::ServiceRefuses { why: error.to_string() });
                 self.end_admission()
             }
             Purpose::Publish(suite, references) => self.published(suite, references, Some(error)),
@@ -460,7 +452,7 @@ impl<S: Store> Engine<S> {
                 Ok(())
             }
             Purpose::Count | Purpose::Inbox | Purpose::Ack(_) => {
-                self.error(error.to_string());
+                self.failed(None, Reason::ServiceRefuses { why: error.to_string() });
                 Ok(())
             }
             // It is not published yet, or is asked for again later.
@@ -468,7 +460,9 @@ impl<S: Store> Engine<S> {
             Purpose::Extension { from, to } => self.not_extended((from, to), &error.to_string()),
             Purpose::Create(id) if self.nothing_to_reset(&id, error.code())? => Ok(()),
             Purpose::LinkedGroup(id) | Purpose::JoinCommit(id) => self.join_refused(&id, error),
-            Purpose::Create(id) => self.stick(&id, error.to_string()),
+            Purpose::Create(id) => {
+                self.stick(&id, Reason::ServiceRefuses { why: error.to_string() })
+            }
             Purpose::Log(id) => self.log_refused(&id, error),
             Purpose::Restore(id) => self.not_given_back(&id, error),
             Purpose::Commit(id) => self.refused_in_group(&id, error, true),
@@ -498,7 +492,7 @@ impl<S: Store> Engine<S> {
         }
         live.refusals = 0;
         if error.code() == Some(ErrorCode::UnknownGroup) {
-            return self.stick(id, error.to_string());
+            return self.stick(id, Reason::ServiceRefuses { why: error.to_string() });
         }
         if commit && self.halve_invites(id)? {
             return Ok(());
@@ -507,35 +501,37 @@ impl<S: Store> Engine<S> {
             self.leave_proposals_out(id, error);
             return Ok(());
         }
+        let why = error.to_string();
+        let not_invited = |who: &Who, why| Reason::NotInvited { who: who.to_string(), why };
         // Whoever was asked for is not the first in the queue.
         if !commit && let Some((key, who)) = self.current_invite(id) {
-            return self.give_up_invite(id, key, format!("{who} is not invited: {error}"));
+            return self.give_up_invite(id, key, not_invited(&who, why));
         }
         let front = self.book.front(id).map(|(key, item)| (key, item.work.clone()));
-        let (key, what) = match front {
+        let (key, reason) = match front {
             // If a commit was refused, it had to come before the message.
-            Some((key, Work::Send { .. })) => (key, "a message is not sent".into()),
+            Some((key, Work::Send { .. })) => (key, Reason::MessageRefused { why }),
             Some((key, Work::Invite { who, committing, .. })) if committing == commit => {
-                return self.give_up_invite(id, key, format!("{who} is not invited: {error}"));
+                return self.give_up_invite(id, key, not_invited(&who, why));
             }
             Some((key, Work::Remove { who, committing })) if committing == commit => {
-                (key, format!("{who} is not removed"))
+                (key, Reason::NotRemoved { who, why })
             }
             Some((key, Work::Leave { committing, .. })) if committing == commit => {
-                (key, "you are not out".into())
+                (key, Reason::NotLeft { why })
             }
             Some((key, Work::MakeLink { committing, .. })) if committing == commit => {
-                (key, "no link is made".into())
+                (key, Reason::LinkNotMade { why })
             }
             Some((key, Work::Unlink { number, committing })) if committing == commit => {
-                (key, format!("link {number} is not revoked"))
+                (key, Reason::LinkNotRevoked { number, why })
             }
             _ => {
-                self.error(format!("a commit failed: {error}"));
+                self.failed(Some(id), Reason::CommitFailed { why });
                 return Ok(());
             }
         };
-        self.give_up(id, key, [News::Failed { what: format!("{what}: {error}") }])
+        self.give_up(id, key, [News::Failed { reason }])
     }
 
     /// Forgets the own commit. If `again`, or if it held what others have proposed, which may be why it was refused,

@@ -1,8 +1,9 @@
 //! A group that is broken goes on in another one, which a member makes in its place.
 
 use super::log::device_of;
-use super::{Engine, EngineError};
+use super::{CommandError, Engine, EngineError};
 use crate::book::Change;
+use crate::reason::Reason;
 use crate::record::{GroupRecord, Item, News, Stage, Who, Work};
 use conclave_delivery_api::{
     CreateGroup, Decode, DeviceId, Ending, ErrorCode, ResetGroup, is_successor, successor_id,
@@ -17,31 +18,23 @@ const RANDOM: usize = 16;
 
 impl<S: Store> Engine<S> {
     /// Begins a group anew: makes its successor, with the same members. What is to be sent is sent there.
-    pub(super) fn reset(&mut self, old: &GroupId) -> Result<Option<GroupId>, EngineError> {
-        let name = self.group_name(old);
+    pub(super) fn reset(&mut self, old: &GroupId) -> Result<GroupId, CommandError> {
         let Some(record) = self.book.record(old).filter(|_| self.is_in(old)) else {
-            self.error(format!("you are not in {name} any more: a member has to begin it anew"));
-            return Ok(None);
+            return Err(Reason::NotMember.into());
         };
-        if record.asked_by.is_some() {
-            let what = self.question(old);
-            self.error(what);
-            return Ok(None);
+        if let Some(by) = record.asked_by.clone() {
+            return Err(Reason::NotAccepted { by }.into());
         }
         let roster = |group: &Group| {
             let members = group.members().filter_map(|member| device_of(&member.credential));
             (group.cipher_suite(), members.collect())
         };
         let Some((suite, members)): Option<(_, Vec<DeviceId>)> = self.look_into(old, roster) else {
-            self.error(format!(
-                "{name} cannot be loaded, so that its members are not known: another member has to begin it anew"
-            ));
-            return Ok(None);
+            return Err(Reason::StateUnreadable.into());
         };
         let known = record.name.clone();
         if self.successor_under_way(old).is_some() {
-            self.error(format!("{name} is being begun anew"));
-            return Ok(None);
+            return Err(Reason::ResetUnderWay.into());
         }
 
         let mut random = [0; RANDOM];
@@ -58,7 +51,7 @@ impl<S: Store> Engine<S> {
             .collect();
         changes.extend(self.set_aside(old, &known));
         self.create_group((id.clone(), known), suite, changes)?;
-        Ok(Some(id))
+        Ok(id)
     }
 
     /// The change that gives a group's name up to its successor.

@@ -12,6 +12,8 @@ use super::outgoing::random;
 use super::restoring::{LONGEST_WAIT, Restoring};
 use super::{Engine, EngineError, Live, Purpose};
 use crate::book::Change;
+use crate::notice::Notice;
+use crate::reason::Reason;
 use crate::record::{GroupRecord, Kept, News};
 use crate::request::Request;
 use conclave_delivery_api::{
@@ -102,26 +104,18 @@ impl<S: Store> Engine<S> {
 
     /// This device does not have what the service has lost. Others may.
     fn cannot_compare(&mut self, id: &GroupId, end: u64, cursor: u64) -> Result<(), EngineError> {
-        let what = format!(
-            "the service was restored from a time before what this device has of the group's log, which it shows up to \
-             message {end} and not to {cursor} as before: a member who has what is missing has to come back first, or to \
-             /remove this device and /invite it again"
-        );
-        self.wait_for_members(id, what)
+        self.wait_for_members(id, Reason::LogBehind { end, seen: cursor })
     }
 
     /// A group cannot be read until somebody else has given back what the service lost.
-    fn wait_for_members(&mut self, id: &GroupId, what: String) -> Result<(), EngineError> {
-        let name = self.group_name(id);
+    fn wait_for_members(&mut self, id: &GroupId, reason: Reason) -> Result<(), EngineError> {
         let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
         // Whatever comes next in the log wakes it.
         (live.head, live.asked_head, live.sync) = (0, 0, true);
         live.restoring.compare = None;
-        live.stuck = Some(what.clone());
+        live.stuck = Some(reason.clone());
         if !core::mem::replace(&mut live.restoring.told, true) {
-            let what =
-                format!("{name} waits: {what}. /reset begins it anew, /leave forgets it here");
-            self.book.commit(None, vec![Self::news(id, News::Note { what })])?;
+            self.book.commit(None, vec![Self::news(id, News::Waits { reason })])?;
         }
         Ok(())
     }
@@ -136,16 +130,10 @@ impl<S: Store> Engine<S> {
         let former = self.book.incarnation().is_some_and(|now| self.is_of_former_life(id, now));
         match error.code() {
             Some(ErrorCode::NotMember) if former => {
-                let what = "the service was restored from a time before this device was in the group: a member who was \
-                            in it before has to come back first";
-                self.wait_for_members(id, what.into())
+                self.wait_for_members(id, Reason::MembershipLost)
             }
-            Some(ErrorCode::LogTruncated) => {
-                let what = "the service keeps messages for some time only, and this device was away for longer: a member \
-                            has to /remove it and /invite it again";
-                self.wait_for_members(id, what.into())
-            }
-            _ => self.stick(id, error.to_string()),
+            Some(ErrorCode::LogTruncated) => self.wait_for_members(id, Reason::LogTruncated),
+            _ => self.stick(id, Reason::ServiceRefuses { why: error.to_string() }),
         }
     }
 
@@ -231,14 +219,10 @@ impl<S: Store> Engine<S> {
             return self.leave_missing(id, &error.to_string());
         }
         live.restoring.waits = true;
-        live.stuck = Some(error.to_string());
+        let reason = Reason::NotTakenBack { why: error.to_string() };
+        live.stuck = Some(reason.clone());
         if !core::mem::replace(&mut live.restoring.told, true) {
-            let name = self.group_name(id);
-            let what = format!(
-                "{name} waits: the service was restored from a backup, and does not take back yet what it lost: {error}. \
-                 It is tried again; /reset begins the group anew, /leave forgets it here"
-            );
-            self.book.commit(None, vec![Self::news(id, News::Note { what })])?;
+            self.book.commit(None, vec![Self::news(id, News::Waits { reason })])?;
         }
         Ok(())
     }
@@ -249,11 +233,8 @@ impl<S: Store> Engine<S> {
         let count = missing.len();
         let mut changes: Vec<Change> =
             missing.keys().map(|seq| Change::Missing(id.clone(), *seq, None)).collect();
-        let what = format!(
-            "the service has lost messages of this group ({count}), and does not take them back: {why}. Whoever has not \
-             read them yet will not see them"
-        );
-        changes.push(Self::news(id, News::Note { what }));
+        let notice = Notice::MessagesLost { count: count as u64, why: why.into() };
+        changes.push(Self::news(id, News::Note { notice }));
         Ok(self.book.commit(None, changes)?)
     }
 
@@ -291,8 +272,7 @@ impl<S: Store> Engine<S> {
         let mut changes: Vec<Change> =
             over.into_iter().map(|seq| Change::Missing(id.clone(), seq, None)).collect();
         if is_all {
-            let what = "the service has back what it had lost of this group";
-            changes.push(Self::news(id, News::Note { what: what.into() }));
+            changes.push(Self::news(id, News::Note { notice: Notice::GivenBack }));
         }
         Ok(self.book.commit(None, changes)?)
     }

@@ -8,6 +8,8 @@ mod lines;
 #[allow(dead_code, unreachable_pub, reason = "the messenger uses all of it")]
 #[path = "../../../client/src/messenger.rs"]
 mod messenger;
+#[path = "../../../client/src/words.rs"]
+mod words;
 
 mod behaviour;
 mod bursts;
@@ -30,6 +32,7 @@ mod suites;
 mod transparency;
 
 use super::{Engine, EngineError, Setup};
+use crate::Reason;
 use crate::record::News;
 use crate::request::{Reply, Request};
 use crate::suites::{CLASSIC, SUITES};
@@ -275,6 +278,11 @@ const SOON: u64 = 60_000;
 /// Whether a call sends application messages.
 fn is_sending(request: &Request) -> bool {
     matches!(request, Request::SendMessage(_) | Request::SendMessages(_))
+}
+
+/// Why a group cannot be followed that can be.
+fn made_so() -> Reason {
+    Reason::Text { what: "it was made so".into() }
 }
 
 fn unreachable() -> CallError {

@@ -10,9 +10,10 @@
 //!   takes or until the user is told, and nothing else.
 
 use super::watching::{Asked, Evidence, Watching, conviction, evidence_name, keep};
-use super::{Engine, EngineError, Purpose};
+use super::{CommandError, Engine, EngineError, Purpose};
 use crate::book::Change;
-use crate::output::Answer;
+use crate::notice::{Notice, Warning};
+use crate::reason::Reason;
 use crate::record::{News, Unpublished};
 use crate::request::Request;
 use crate::watch::{Published, Standing, Taken, Watch};
@@ -52,21 +53,9 @@ const MAX_RECHECKED: usize = 50;
 /// Why an answer is of no use while the service owes a proof.
 const NOT_SHOWN: &str = "the service does not show that its directory is the one of before";
 
-/// Why it is of no use once the service is convicted.
-pub(super) const CONVICTED: &str =
-    "the service has shown two directories, and you have not said /acknowledge service";
-
 /// A key's beginning, for people.
 fn short(key: &[u8]) -> String {
     key.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// What the user is told if the service publishes what the user's devices did not make.
-fn own_alarm(why: &str) -> String {
-    format!(
-        "what the service publishes under your name is not what your devices have made: {why}. Others may be shown \
-         keys that are not yours. Warn them, and compare codes: /verify USER"
-    )
 }
 
 impl<S: Store> Engine<S> {
@@ -106,13 +95,8 @@ impl<S: Store> Engine<S> {
         let mut changes: Vec<Change> = Vec::new();
         if watch.standing == Standing::Good {
             watch.standing = Standing::Replaced;
-            let what = format!(
-                "{what}. It was set up anew or restored from a backup, or it lies, or somebody else answers in its \
-                 place. This device goes on with it, and believes nothing that contradicts what it knows of \
-                 accounts. Ask whoever runs the service, and compare codes with people who are new to you: /verify \
-                 USER. /acknowledge service ends this warning"
-            );
-            changes.push(Change::News(None, News::Alarm { what }));
+            let warning = Warning::ServiceReplaced { what: what.into() };
+            changes.push(Change::News(None, News::Alarm { warning }));
         }
         // What was noted is about another directory.
         changes.extend(self.book.behind().keys().map(|user| Change::Behind(user.clone(), None)));
@@ -133,7 +117,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// Goes on with the service, whatever it did, from what it shows now.
-    pub(super) fn acknowledge_service(&mut self) -> Result<(), EngineError> {
+    pub(super) fn acknowledge_service(&mut self) -> Result<(), CommandError> {
         let watch = self.book.watch().filter(|w| w.standing != Standing::Good || w.withheld);
         let Some(mut watch) = watch.cloned() else {
             // Somebody may be called like that.
@@ -141,20 +125,15 @@ impl<S: Store> Engine<S> {
             if let Some(user) = user {
                 return self.acknowledge_user(user);
             }
-            self.error("there is nothing to acknowledge of the service");
-            return Ok(());
+            return Err(Reason::NothingToAcknowledge.into());
         };
 
         if watch.is_convicted() || watch.withheld {
             watch.begin_anew();
         }
         watch.standing = Standing::Good;
-        let what = format!(
-            "the service with the key {}… is taken for yours from now on, with what it shows now. Compare codes \
-             with whom it matters: /verify USER",
-            short(watch.key())
-        );
-        let news = Change::News(None, News::Note { what });
+        let notice = Notice::ServiceAcknowledged { key: short(watch.key()) };
+        let news = Change::News(None, News::Note { notice });
         self.book.commit(None, vec![Change::Watch(watch), news])?;
         self.start_watching_anew();
         self.lookups.extend(self.book.behind().keys().cloned());
@@ -172,18 +151,11 @@ impl<S: Store> Engine<S> {
 
     /// Says again what the user has not acknowledged.
     pub(super) fn remind_of_service(&mut self) {
-        let what = match self.book.watch().map_or(Standing::Good, |watch| watch.standing) {
-            Standing::Good => return,
-            Standing::Replaced => {
-                "the service was set up anew or set back, or it lies, as the warning said; /acknowledge service ends \
-                 this reminder"
-            }
-            Standing::Convicted => {
-                "the service has shown two directories: no device that you did not know before is believed until \
-                 you /acknowledge service"
-            }
-        };
-        self.answers.push_back(Answer::Note(what.into()));
+        match self.book.watch().map_or(Standing::Good, |watch| watch.standing) {
+            Standing::Good => {}
+            Standing::Replaced => self.tell_now(Notice::ServiceReplaced),
+            Standing::Convicted => self.tell_now(Notice::ServiceConvicted),
+        }
     }
 
     /// Takes an answer about an account: first its root, then what it says.
@@ -276,11 +248,9 @@ impl<S: Store> Engine<S> {
             && let Some(evidence) = watch.proof_of_before(provider, &newest)
         {
             let (file, kept) = keep(&self.evidence_place, &*evidence, before)?;
-            let what = format!(
-                "what the service shows since it went back contradicts what it has shown before. {kept}"
-            );
             changes.extend(file);
-            changes.push(Change::News(None, News::Note { what }));
+            let notice = Notice::ContradictsBefore { evidence: kept };
+            changes.push(Change::News(None, News::Note { notice }));
         }
         changes.push(Change::Watch(watch));
         self.book.commit(None, changes)?;
@@ -293,12 +263,8 @@ impl<S: Store> Engine<S> {
             return Ok(());
         };
         watch.withheld = true;
-        let what = format!(
-            "{NOT_SHOWN}: {why}. That may be a fault, and proves nothing. Until it does, nothing new that it says \
-             of anybody's devices is believed; all else goes on. It is asked again; to go on with what it shows \
-             now, /acknowledge service"
-        );
-        let alarm = Change::News(None, News::Alarm { what });
+        let warning = Warning::DirectoryWithheld { why: why.into() };
+        let alarm = Change::News(None, News::Alarm { warning });
         Ok(self.book.commit(None, vec![Change::Watch(watch), alarm])?)
     }
 
@@ -311,7 +277,8 @@ impl<S: Store> Engine<S> {
             }
             Asked::Invite(id) => {
                 if let Some((key, who)) = self.current_invite(&id) {
-                    self.give_up_invite(&id, key, format!("{who} is not invited: {why}"))?;
+                    let (who, why) = (who.to_string(), why.to_string());
+                    self.give_up_invite(&id, key, Reason::NotInvited { who, why })?;
                 }
             }
             Asked::Recover => self.recovery_failed(why),
@@ -364,9 +331,7 @@ impl<S: Store> Engine<S> {
 
     /// The proof that was missing has come.
     fn shown_after_all(&mut self) -> Result<(), EngineError> {
-        let what =
-            "the service shows that its directory is the one of before: the warning is settled";
-        let news = News::Note { what: what.into() };
+        let news = News::Note { notice: Notice::DirectoryShown };
         self.book.commit(None, vec![Change::News(None, news)])?;
         self.lookups.extend(self.watching.refused.drain(..));
         self.try_groups_again();
@@ -461,10 +426,8 @@ impl<S: Store> Engine<S> {
         }
         // What was kept back is there again.
         if self.book.is_alarmed(user) {
-            let what = format!(
-                "the service says of {user} again what it said before: the warning is settled"
-            );
-            changes.push(Change::News(None, News::Note { what }));
+            let notice = Notice::UserSettled { user: user.clone() };
+            changes.push(Change::News(None, News::Note { notice }));
             changes.push(Change::Alarmed(user.clone(), false));
         }
         changes
@@ -501,14 +464,12 @@ impl<S: Store> Engine<S> {
         if self.book.is_alarmed(user) {
             return Ok(());
         }
-        let what = match *user == self.device().user {
-            true => own_alarm(why),
-            false => format!(
-                "what the service shows of {user} and what it publishes differ: {why}. Somebody may be putting \
-                 themselves in {user}'s place. Ask {user} in another way; if all is well, /acknowledge {user}"
-            ),
+        let why = why.to_string();
+        let warning = match *user == self.device().user {
+            true => Warning::OwnEntryContradicted { why },
+            false => Warning::UserPublishedDifferently { user: user.clone(), why },
         };
-        let alarm = Change::News(None, News::Alarm { what });
+        let alarm = Change::News(None, News::Alarm { warning });
         Ok(self.book.commit(None, vec![alarm, Change::Alarmed(user.clone(), true)])?)
     }
 
@@ -576,8 +537,8 @@ impl<S: Store> Engine<S> {
                     "its directory number {} had another account under this name",
                     published.epoch
                 );
-                let what = own_alarm(&why);
-                changes.push(Change::News(None, News::Alarm { what }));
+                let warning = Warning::OwnEntryContradicted { why };
+                changes.push(Change::News(None, News::Alarm { warning }));
             }
         }
         watch.checked = watch.newest_epoch();

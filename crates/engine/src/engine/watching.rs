@@ -1,6 +1,7 @@
 //! What is known of the service in memory alone, what members say of it, and the proof that it lied.
 
 use crate::book::{Book, Change};
+use crate::notice::{Notice, Warning};
 use crate::record::News;
 use crate::watch::{Gossip, PassedRoot, Standing, Taken, Watch};
 use conclave_delivery_api::{AccountPage, DeviceId, Encode, Name};
@@ -112,21 +113,12 @@ impl Watching {
 
 /// A member knows the service by another key.
 fn other_key(by: &DeviceId) -> News {
-    let what = format!(
-        "{by} knows the service by another key than this device: somebody stands between one of you and the \
-         service, or it was set up anew and one of you has not heard of it. Ask {by} in another way, and compare \
-         codes: /verify {}",
-        by.user
-    );
-    News::Alarm { what }
+    News::Alarm { warning: Warning::OtherServiceKey { by: by.clone() } }
 }
 
 /// A member has passed on a root that it has made up.
 fn unsigned_root(by: &DeviceId) -> News {
-    let what = format!(
-        "{by} passes on a root of the directory that the service has not signed: that says nothing about the service"
-    );
-    News::Note { what }
+    News::Note { notice: Notice::UnsignedRoot { by: by.clone() } }
 }
 
 /// Evidence against the service that it has signed itself, for anybody to check.
@@ -183,11 +175,7 @@ pub(super) fn conviction(
         None => "It concerns all who use the service".to_string(),
     };
     let (file, kept) = keep(place, evidence, before)?;
-    let what = format!(
-        "THE SERVICE HAS SHOWN TWO DIRECTORIES, or somebody else has its key. {finding} {whom}. Devices that you \
-         did not know before are not believed, and do not come into your groups. {kept}. Show it to the others and \
-         to whoever runs the service, and compare codes with whom it matters: /verify USER. To go on with the \
-         service as it is now: /acknowledge service"
-    );
-    Ok(file.into_iter().chain([Change::News(None, News::Alarm { what })]).collect())
+    let finding = format!("{finding} {whom}");
+    let warning = Warning::TwoDirectories { finding, evidence: kept };
+    Ok(file.into_iter().chain([Change::News(None, News::Alarm { warning })]).collect())
 }

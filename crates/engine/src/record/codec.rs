@@ -4,6 +4,8 @@ use super::{
     GroupRecord, Identity, Item, Kept, Line, News, Payload, Stage, Unpublished, Who, Work,
 };
 use crate::content::{Content, TEXT};
+use crate::notice::{Notice, Warning};
+use crate::reason::Reason;
 use crate::watch::PassedRoot;
 use conclave_delivery_api::{DeviceId, JoinLink};
 use conclave_directory::SignedRoot;
@@ -406,9 +408,10 @@ impl Encode for News {
                 by.encode(w)?;
                 put_text(w, code)
             }
-            Self::Alarm { what } => {
-                14u8.encode(w)?;
-                put_text(w, what)
+            // 14 is the same in words, as 10 is of 26.
+            Self::Alarm { warning } => {
+                25u8.encode(w)?;
+                warning.encode(w)
             }
             Self::Invited { seq, by, code } => {
                 15u8.encode(w)?;
@@ -458,13 +461,14 @@ impl Encode for News {
                 sender.encode(w)?;
                 put_text(w, reason)
             }
-            Self::Failed { what } => {
-                9u8.encode(w)?;
-                put_text(w, what)
+            // 9 is the same in words.
+            Self::Failed { reason } => {
+                22u8.encode(w)?;
+                reason.encode(w)
             }
-            Self::Note { what } => {
-                10u8.encode(w)?;
-                put_text(w, what)
+            Self::Note { notice } => {
+                26u8.encode(w)?;
+                notice.encode(w)
             }
             Self::Ended { successor } => {
                 20u8.encode(w)?;
@@ -473,6 +477,14 @@ impl Encode for News {
             Self::Replaces { old } => {
                 21u8.encode(w)?;
                 old.encode(w)
+            }
+            Self::NotDone { reason } => {
+                24u8.encode(w)?;
+                reason.encode(w)
+            }
+            Self::Waits { reason } => {
+                23u8.encode(w)?;
+                reason.encode(w)
             }
         }
     }
@@ -508,8 +520,8 @@ impl Decode for News {
                 sender: Decode::decode(r)?,
                 reason: text(r)?,
             },
-            9 => Self::Failed { what: text(r)? },
-            10 => Self::Note { what: text(r)? },
+            9 => Self::Failed { reason: Reason::Text { what: text(r)? } },
+            10 => Self::Note { notice: Notice::Text { what: text(r)? } },
             11 => Self::Created { suite: Decode::decode(r)? },
             12 => Self::Joined {
                 seq: Decode::decode(r)?,
@@ -522,7 +534,7 @@ impl Decode for News {
                 by: Decode::decode(r)?,
                 code: text(r)?,
             },
-            14 => Self::Alarm { what: text(r)? },
+            14 => Self::Alarm { warning: Warning::Text { what: text(r)? } },
             15 => Self::Invited { seq: Decode::decode(r)?, by: Decode::decode(r)?, code: text(r)? },
             16 => Self::JoinedByLink {
                 seq: Decode::decode(r)?,
@@ -549,6 +561,11 @@ impl Decode for News {
             },
             20 => Self::Ended { successor: Decode::decode(r)? },
             21 => Self::Replaces { old: Decode::decode(r)? },
+            22 => Self::Failed { reason: Decode::decode(r)? },
+            23 => Self::Waits { reason: Decode::decode(r)? },
+            24 => Self::NotDone { reason: Decode::decode(r)? },
+            25 => Self::Alarm { warning: Decode::decode(r)? },
+            26 => Self::Note { notice: Decode::decode(r)? },
             other => return unknown("news", other),
         })
     }
@@ -624,7 +641,7 @@ mod tests {
             News::Created { suite: None },
             News::Joined { seq: 3, by: a.clone(), suite: Some(CipherSuite(1)) },
             News::Added { seq: 4, who: b.clone(), by: a.clone(), code: "1".into() },
-            News::Alarm { what: "that".into() },
+            News::Alarm { warning: Warning::OtherServiceKey { by: a.clone() } },
             News::Invited { seq: 4, by: a.clone(), code: "3".into() },
             News::Removed { seq: 5, who: b.clone(), by: a.clone() },
             News::Leaving { seq: 6, who: b.clone() },
@@ -632,9 +649,12 @@ mod tests {
             News::JoinedByLink { seq: 9, maker: b.clone(), suite: CipherSuite(1) },
             News::AddedByLink { seq: 9, who: b.clone(), maker: b.clone(), code: "1".into() },
             News::LinkMade { text: "t".into(), max_uses: 1, expires_at: 2 },
-            News::Unreadable { seq: 8, sender: b, reason: "r".into() },
-            News::Failed { what: "f".into() },
-            News::Note { what: "n".into() },
+            News::Unreadable { seq: 8, sender: b.clone(), reason: "r".into() },
+            News::Failed { reason: Reason::NotMember },
+            News::Failed { reason: Reason::NotInvited { who: "bob".into(), why: "w".into() } },
+            News::Note { notice: Notice::MessagesLost { count: 1, why: "w".into() } },
+            News::Waits { reason: Reason::LogBehind { end: 1, seen: 2 } },
+            News::NotDone { reason: Reason::UnknownUser { who: b.clone().into() } },
             News::Ended { successor: None },
             News::Ended { successor: Some(b"h".as_slice().into()) },
             News::Replaces { old: b"f".as_slice().into() },
@@ -660,6 +680,21 @@ mod tests {
         (0..2).for_each(|_| by.encode(&mut w).unwrap());
         let added = News::Added { seq: 9, who: by.clone(), by, code: String::new() };
         assert_eq!(News::from_bytes(&w.finish()).unwrap(), added);
+    }
+
+    #[test]
+    fn what_was_stored_in_words_is_read_as_words() {
+        let (reason, warning) =
+            (Reason::Text { what: "w".into() }, Warning::Text { what: "w".into() });
+        let notice = Notice::Text { what: "w".into() };
+        for (kind, news) in [
+            (9u8, News::Failed { reason }),
+            (14, News::Alarm { warning }),
+            (10, News::Note { notice }),
+        ] {
+            assert_eq!(News::from_bytes(&[kind, 1, b'w']).unwrap(), news);
+            assert_eq!(News::from_bytes(&news.to_bytes().unwrap()).unwrap(), news);
+        }
     }
 
     #[test]

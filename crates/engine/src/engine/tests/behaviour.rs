@@ -1,10 +1,10 @@
 use super::*;
-use crate::Output;
 use crate::book::Change;
 use crate::content::{Content, MAX_CONTENT, UNKNOWN_KIND};
 use crate::record::{GroupRecord, Item, Payload, Stage, Work};
 use crate::suites::{CLASSIC, HYBRID};
-use conclave_delivery_api::{CountKeyPackages, KeyPackageCount, KeyPackageRef};
+use crate::{CommandError, Output, Remedy};
+use conclave_delivery_api::{CountKeyPackages, JoinLink, KeyPackageCount, KeyPackageRef};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -118,6 +118,47 @@ fn no_group_gets_a_name_that_misleads() {
     world.settle();
     assert_eq!(world.devices[a].count("error a group's name has at most 64 bytes"), 5);
     assert_eq!(world.devices[a].count("created "), 0);
+}
+
+/// A host of another kind than the messenger decides by what it is given, not by a sentence.
+#[test]
+fn a_refused_command_is_a_value_and_changes_nothing() {
+    let mut world = World::new(74);
+    let [a, b] = ["a/pc", "b/pc"].map(|id| world.add(id));
+    world.settle();
+    world.say(a, "/new g");
+    world.say(a, "/invite b");
+    world.settle();
+    let group = world.devices[a].current();
+    let refusals = [
+        (a, crate::Command::New { name: "g".into(), suite: None }, "name-taken", "choose-name"),
+        (a, crate::Command::Accept(group.clone()), "no-invitation", ""),
+        (
+            a,
+            crate::Command::Join(JoinLink::new(&mut TestRng(1), group.clone(), "g")),
+            "already-a-member",
+            "",
+        ),
+        (b, crate::Command::Reset(group.clone()), "not-accepted", "answer-invitation"),
+        (
+            b,
+            crate::Command::Unlink { group: group.clone(), number: 1 },
+            "not-accepted",
+            "answer-invitation",
+        ),
+        (b, crate::Command::Leave(b"other".as_slice().into()), "not-a-member", ""),
+        (b, crate::Command::Revoke("pc".parse().unwrap()), "revokes-itself", "use-other-device"),
+    ];
+    for (i, command, code, remedy) in refusals {
+        let device = &mut world.devices[i];
+        let before = device.disk.writes();
+        let refused = device.engine.command(world.now, command);
+        let Err(CommandError::Refused(reason)) = refused else { panic!("{code}: {refused:?}") };
+        assert_eq!(reason.code(), code, "{reason}");
+        assert_eq!(reason.remedy().map_or("", Remedy::code), remedy, "{reason}");
+        assert_eq!(device.disk.writes(), before, "{code}");
+        assert_eq!(device.engine.outputs(world.now), [], "{code}");
+    }
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn a_welcome_that_is_repeated_takes_no_group_back_to_a_past_epoch() {
     world.settle();
     world.agree(&[a, b, c]);
     let id = welcome.welcome.group_id.clone();
-    world.devices[b].engine.stick(&id, "it was made so".into()).unwrap();
+    world.devices[b].engine.stick(&id, made_so()).unwrap();
     world.replay(b, welcome);
     assert_eq!(world.devices[b].count("joined g"), 1);
     assert_eq!(world.devices[b].engine.groups[&id].group.epoch(), Epoch(2));
@@ -449,7 +449,7 @@ fn what_is_due_and_cannot_be_done_wakes_nobody() {
     let mut world = about_to_commit(71);
     let id = world.devices[0].current();
     let engine = &mut world.devices[0].engine;
-    engine.stick(&id, "it was made so".into()).unwrap();
+    engine.stick(&id, made_so()).unwrap();
     assert!(!wakes_soon(engine, world.now));
 
     // While a commit is under way, of which the log knows nothing yet.

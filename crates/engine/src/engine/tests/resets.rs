@@ -52,7 +52,7 @@ impl World {
 fn a_group_that_somebody_cannot_follow_goes_on_with_all_its_members() {
     let (mut world, all) = World::with_history(1);
     let old = world.active(0)[0].clone();
-    world.devices[1].engine.stick(&old, "it was made so".into()).unwrap();
+    world.devices[1].engine.stick(&old, made_so()).unwrap();
     assert!(world.devices[1].engine.is_gone(&old));
     world.say(1, "/reset");
     // What is said meanwhile is not lost.
