@@ -173,8 +173,13 @@ impl<S: Store> Engine<S> {
         own && self.groups.get(id).is_none_or(|live| live.stuck.is_some())
     }
 
+    /// Whether nobody else is in a group, as far as this device knows. While a commit of its own is under way, it does
+    /// not know: the service may have taken it, and somebody is in by it.
     pub(super) fn is_alone(&self, id: &GroupId) -> bool {
-        self.groups.get(id).is_some_and(|live| live.group.members().count() == 1)
+        let is_alone = |live: &Live| {
+            live.group.pending_commit().is_none() && live.group.members().count() == 1
+        };
+        self.groups.get(id).is_some_and(is_alone)
     }
 
     /// Leaves a group without a word to the others: nobody else is in it, or none can be said.

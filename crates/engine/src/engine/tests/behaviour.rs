@@ -489,3 +489,31 @@ fn a_group_named_as_an_unnamed_one_is_shown_gets_another_name() {
     let shown = book.group_name(&group);
     assert_eq!(book.free_name(&b"other".as_slice().into(), &shown), format!("{shown}-2"));
 }
+
+/// Found by the simulator: the maker left at once, and whoever came in by the commit kept it as a member.
+#[test]
+fn who_leaves_while_an_invitation_is_under_way_leaves_the_others_too() {
+    let mut world = World::new(58);
+    let [a, b] = ["a/pc", "b/pc"].map(|id| world.add(id));
+    world.group("g", &[a]);
+    world.say(a, "/invite b");
+    loop {
+        let now = world.now;
+        let request = world.devices[a].engine.next(now).unwrap().unwrap();
+        let is_commit = matches!(request, Request::SubmitCommit(_));
+        if is_commit {
+            // The service takes it, and the answer does not come.
+            world.call(a, request).unwrap();
+            break;
+        }
+        world.call_and_answer(a, request);
+    }
+    world.say(a, "/leave");
+    let now = world.now;
+    world.devices[a].engine.reply(now, Err(unreachable())).unwrap();
+    world.settle();
+    world.accept(b, "g");
+    world.settle();
+    assert!(world.devices[a].has_line("left g"), "{:?}", world.devices[a].lines());
+    world.agree(&[b]);
+}

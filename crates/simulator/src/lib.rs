@@ -1,0 +1,45 @@
+//! Whole systems in virtual time: real engines with the real service's core, many users and devices, and all that goes
+//! wrong between them, from one seed.
+//!
+//! A [world](run) is a function of its seed and its [`Knobs`]. `docs/simulation.md` says what holds in each.
+#![forbid(unsafe_code)]
+// It is a test: what it cannot do, it panics at.
+#![allow(clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod act;
+mod chance;
+mod client;
+mod cost;
+mod disk;
+mod knobs;
+mod logs;
+pub mod scenarios;
+mod sealing;
+mod server;
+mod trace;
+mod world;
+
+pub use knobs::{Hostile, Knobs, Network, Processes, Troubles};
+pub use trace::COLUMNS;
+pub use world::Report;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Runs a world. A panic in it breaks an invariant, too.
+#[must_use]
+pub fn run(seed: u64, knobs: Knobs, traced: bool) -> Report {
+    let run = || world::World::new(seed, knobs, traced).run();
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+        Report { broken: vec![format!("a panic: {text}")], ..Report::default() }
+    })
+}
+
+/// Lets so many users, with two devices each, talk in one conversation, and says what it takes; and which invariants were
+/// broken.
+#[must_use]
+pub fn scale(users: usize) -> (Vec<String>, Vec<String>) {
+    let knobs = Knobs { users, devices: 2 * users, ..Knobs::default() };
+    world::World::new(1, knobs, false).scale()
+}

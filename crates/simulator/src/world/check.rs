@@ -1,0 +1,251 @@
+//! What has to hold in the end. `docs/simulation.md` states it.
+
+use super::{Device, Said, World};
+use crate::client::{self, View};
+use crate::trace::short;
+use conclave_delivery_api::DeviceId;
+use conclave_engine::{GroupId, News, Reason};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A message of a group: who said what.
+type Messages = BTreeMap<(GroupId, u64), (DeviceId, String)>;
+
+impl Device {
+    /// Whether it has said in an event why something of a group is not as it should be.
+    fn explains(&self, group: &GroupId) -> bool {
+        let told = self.shown.values().any(|(of, news)| {
+            let about = matches!(news, News::Waits { .. } | News::Alarm { .. });
+            about && of.as_ref() == Some(group)
+        });
+        told || self.stuck.contains(group)
+    }
+}
+
+impl World {
+    fn explains(&self, i: usize, group: &GroupId) -> bool {
+        self.devices[i].explains(group)
+    }
+
+    /// The messages that a device has shown: group, number, sender and text, in the order in which they were shown.
+    fn messages(&self, i: usize) -> impl Iterator<Item = (&GroupId, u64, &DeviceId, String)> {
+        self.devices[i].shown.values().filter_map(|(group, news)| match news {
+            News::Message { seq, sender, content, .. } => {
+                let text = content.text().unwrap_or_default().to_string();
+                Some((group.as_ref()?, *seq, sender, text))
+            }
+            _ => None,
+        })
+    }
+
+    /// The numbers between which a device was in a group: from the commit that brought it in to the one that took it out.
+    fn stays(&self, i: usize, of: &GroupId) -> Vec<(u64, u64)> {
+        let mut stays: Vec<(u64, u64)> = Vec::new();
+        let here = |(group, _): &&(Option<GroupId>, News)| group.as_ref() == Some(of);
+        for (_, news) in self.devices[i].shown.values().filter(here) {
+            let came = match news {
+                News::Created { .. } => Some(0),
+                News::Joined { seq, .. }
+                | News::Invited { seq, .. }
+                | News::JoinedByLink { seq, .. } => Some(*seq),
+                _ => None,
+            };
+            // Whoever is asked first was told before that it is in.
+            let is_new = |came: &u64| stays.last().is_none_or(|(from, _)| from < came);
+            if let Some(came) = came.filter(is_new) {
+                stays.push((came, u64::MAX));
+            }
+            if let (News::Out { seq, .. }, Some(last)) = (news, stays.last_mut()) {
+                last.1 = *seq;
+            }
+        }
+        stays
+    }
+
+    /// Checks all invariants that hold at the end.
+    pub(super) fn check(&mut self) {
+        if self.knobs.is_past_mending() {
+            return;
+        }
+        self.check_settled();
+        let views = self.views();
+        let (messages, mut broken) = self.check_order();
+        broken.extend(self.check_agreement(&views));
+        broken.extend(self.check_delivery(&messages));
+        broken.extend(self.check_said(&messages));
+        broken.extend(self.check_standing(&views));
+        broken.into_iter().for_each(|what| self.break_with(what));
+    }
+
+    /// Everybody has done all that there was to do.
+    fn check_settled(&mut self) {
+        for i in 0..self.devices.len() {
+            let device = &self.devices[i];
+            let Some(engine) = &device.engine else {
+                if device.is_left() {
+                    let id = device.id.clone();
+                    self.break_with(format!("{id} does not run"));
+                }
+                continue;
+            };
+            if !device.is_trusted {
+                continue;
+            }
+            let excused = device.groups.keys().any(|group| device.explains(group));
+            if !engine.is_settled() && !excused && device.ready {
+                let (id, waiting) = (device.id.clone(), engine.waiting());
+                self.break_with(format!("{id} is not settled, {waiting} waiting"));
+            }
+        }
+    }
+
+    /// What all devices that run see of their groups.
+    fn views(&mut self) -> BTreeMap<usize, Vec<View>> {
+        let mut all = BTreeMap::new();
+        for i in 0..self.devices.len() {
+            if !self.devices[i].is_trusted {
+                continue;
+            }
+            if let Some(views) = self.with(i, client::views) {
+                all.insert(i, views);
+            }
+        }
+        all
+    }
+
+    /// All members of a group are in the same epoch, with the same members, who are they.
+    fn check_agreement(&self, views: &BTreeMap<usize, Vec<View>>) -> Vec<String> {
+        let mut of_group: BTreeMap<&GroupId, Vec<(usize, &View)>> = BTreeMap::new();
+        for (i, views) in views {
+            for view in views {
+                of_group.entry(&view.group).or_default().push((*i, view));
+            }
+        }
+        let mut broken = Vec::new();
+        for (group, seen) in of_group {
+            let healthy =
+                |(i, view): &&(usize, &View)| view.stuck.is_none() && !self.explains(*i, group);
+            let healthy: Vec<&(usize, &View)> = seen.iter().filter(healthy).collect();
+            let Some((first, expected)) = healthy.first() else { continue };
+            for (i, view) in &healthy {
+                if view.epoch != expected.epoch || view.members != expected.members {
+                    let (one, other) = (&self.devices[*first].id, &self.devices[*i].id);
+                    broken.push(format!(
+                        "{one} and {other} see different groups {}: {:?} {:?} and {:?} {:?}",
+                        short(group),
+                        expected.epoch,
+                        expected.members,
+                        view.epoch,
+                        view.members
+                    ));
+                }
+            }
+            let inside: BTreeSet<&DeviceId> =
+                seen.iter().map(|(i, _)| &self.devices[*i].id).collect();
+            for member in &expected.members {
+                let device = self.devices.iter().position(|device| device.id == *member);
+                let explained = device.is_some_and(|device| {
+                    !self.devices[device].is_trusted || self.explains(device, group)
+                });
+                if !inside.contains(member) && !explained {
+                    broken.push(format!("{member} is a member of {} and not in it", short(group)));
+                }
+            }
+        }
+        broken
+    }
+
+    /// All messages of all groups. Each device shows those of a group in order, each once, and all show the same.
+    fn check_order(&self) -> (Messages, Vec<String>) {
+        let mut messages = Messages::new();
+        let mut broken = Vec::new();
+        for (i, device) in self.devices.iter().enumerate().filter(|(_, d)| d.is_trusted) {
+            let mut last: BTreeMap<&GroupId, u64> = BTreeMap::new();
+            for (group, seq, sender, text) in self.messages(i) {
+                let before = last.insert(group, seq).unwrap_or_default();
+                if before >= seq {
+                    let group = short(group);
+                    broken.push(format!("{} shows {group} {seq} after {before}", device.id));
+                }
+                let said = (sender.clone(), text);
+                let place = (group.clone(), seq);
+                let known = messages.entry(place).or_insert_with(|| said.clone());
+                if *known != said {
+                    let (id, group) = (&device.id, short(group));
+                    broken.push(format!("{id} shows {said:?} as {group} {seq}, not {known:?}"));
+                }
+            }
+        }
+        (messages, broken)
+    }
+
+    /// Whoever was in a group when something was said there has shown it.
+    fn check_delivery(&self, messages: &Messages) -> Vec<String> {
+        let mut broken = Vec::new();
+        let groups: BTreeSet<&GroupId> = messages.keys().map(|(group, _)| group).collect();
+        for (i, device) in self.devices.iter().enumerate() {
+            if !device.is_left() || !device.is_trusted {
+                continue;
+            }
+            let shown: BTreeSet<(&GroupId, u64)> =
+                self.messages(i).map(|(group, seq, ..)| (group, seq)).collect();
+            for group in &groups {
+                let stays = self.stays(i, group);
+                let here = messages.iter().filter(|((of, _), _)| of == *group);
+                for ((_, seq), said) in here {
+                    let can_read = |(from, to): &(u64, u64)| {
+                        // What was sealed before a device came in is not for it, whenever it arrives.
+                        let before = self.log.epoch(group, *from).zip(self.log.epoch(group, *seq));
+                        from < seq
+                            && seq < to
+                            && before.is_none_or(|(came, said)| said > came || *from == 0)
+                    };
+                    let inside = stays.iter().any(can_read);
+                    if inside && !shown.contains(&(*group, *seq)) && !self.explains(i, group) {
+                        let (id, group) = (&device.id, short(group));
+                        broken.push(format!("{id} has not shown {group} {seq}: {said:?}"));
+                    }
+                }
+            }
+        }
+        broken
+    }
+
+    /// What an engine took to be sent is in the group's log once, or its user was told why not.
+    fn check_said(&self, messages: &Messages) -> Vec<String> {
+        let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+        for (_, text) in messages.values() {
+            *times.entry(text).or_default() += 1;
+        }
+        let mut broken = Vec::new();
+        for Said { device: i, group, text } in &self.said {
+            let device = &self.devices[*i];
+            let told = device.shown.values().any(|(_, news)| match news {
+                News::Failed { reason: Reason::NotSent { content } } => content == text,
+                _ => false,
+            });
+            let count = times.get(text.as_str()).copied().unwrap_or_default();
+            let excused = !device.is_left() || !device.is_trusted || self.explains(*i, group);
+            let lost = count == 0 && !told && !excused;
+            if lost || count > 1 || (count == 1 && told) {
+                let told = if told { ", as its user was told" } else { "" };
+                let (id, group) = (&device.id, short(group));
+                broken.push(format!("{id}'s {text} is in {group} {count} times{told}"));
+            }
+        }
+        broken
+    }
+
+    /// No group is stuck without a word.
+    fn check_standing(&self, views: &BTreeMap<usize, Vec<View>>) -> Vec<String> {
+        let mut broken = Vec::new();
+        for (i, views) in views {
+            let device = &self.devices[*i];
+            for view in views {
+                if let Some(why) = view.stuck.as_ref().filter(|_| !self.explains(*i, &view.group)) {
+                    broken.push(format!("{}: {} is stuck: {why}", device.id, short(&view.group)));
+                }
+            }
+        }
+        broken
+    }
+}

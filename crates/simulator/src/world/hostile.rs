@@ -1,0 +1,124 @@
+//! Members and services that break the rules.
+
+use super::World;
+use crate::server::Signer;
+use crate::trace::Place;
+use conclave_delivery_api::{Bytes, LogPage, SendMessage, SubmitCommit, SubmitProposal};
+use conclave_engine::Request;
+
+/// How many messages are remembered, to be sent again or changed.
+const MAX_OVERHEARD: usize = 200;
+
+impl World {
+    /// Remembers what is sent, for whoever misbehaves.
+    pub(super) fn overhear(&mut self, request: &Request) {
+        let sends = matches!(
+            request,
+            Request::SendMessage(_) | Request::SubmitCommit(_) | Request::SubmitProposal(_)
+        );
+        if sends && self.knobs.hostile.members > 0 && self.overheard.len() < MAX_OVERHEARD {
+            self.overheard.push(request.clone());
+        }
+    }
+
+    /// A member's client sends something that no honest client sends. Nothing is promised to its user.
+    pub(super) fn misbehave(&mut self) {
+        let i = self.chance.index(self.devices.len());
+        let Some(overheard) = self.chance.pick(&self.overheard) else { return };
+        let device = &mut self.devices[i];
+        let Some(session) = &mut device.session else { return };
+        let number = session.next;
+        session.next += 1;
+        let signer = Signer { token: session.token.clone(), key: session.key.clone(), number };
+        device.is_trusted = false;
+
+        let request = self.spoil(overheard);
+        let answered = self.server.answer(request, Some(&signer), self.now);
+        let detail = match &answered.reply {
+            Ok(_) => "taken".to_string(),
+            Err(error) => error.to_string(),
+        };
+        self.count(if answered.reply.is_ok() { "misdeeds taken" } else { "misdeeds refused" });
+        self.note(i, "misbehaves", &Place::default(), &detail);
+        self.tell(answered.notices);
+    }
+
+    /// What somebody has sent, as it was or changed.
+    fn spoil(&mut self, request: Request) -> Request {
+        match request {
+            Request::SendMessage(sent) => {
+                SendMessage { message: self.spoil_bytes(&sent.message) }.into()
+            }
+            Request::SubmitProposal(sent) => {
+                SubmitProposal { proposal: self.spoil_bytes(&sent.proposal) }.into()
+            }
+            Request::SubmitCommit(sent) => {
+                let commit = self.spoil_bytes(&sent.commit);
+                let welcomes = sent.welcomes.iter().map(|one| self.spoil_bytes(one)).collect();
+                SubmitCommit { commit, welcomes, ..sent }.into()
+            }
+            other => other,
+        }
+    }
+
+    /// Bytes as they were, or with one of them changed, mostly near the end, where a ciphertext or a signature is.
+    fn spoil_bytes(&mut self, bytes: &[u8]) -> Bytes {
+        let mut bytes = bytes.to_vec();
+        let len = bytes.len();
+        match self.chance.below(4) {
+            0 => {}
+            1 => bytes.truncate(self.chance.index(len)),
+            2 => {
+                let at = self.chance.index(len);
+                bytes[at] ^= 1 + self.chance.below(255) as u8;
+            }
+            _ => {
+                let at = len - 1 - self.chance.index(len.min(40));
+                bytes[at] ^= 1 + self.chance.below(255) as u8;
+            }
+        }
+        bytes.into()
+    }
+
+    /// The service falsifies a page of a log, and signs that.
+    pub(super) fn falsify(&mut self, i: usize, page: &mut LogPage) {
+        let count = page.entries.len();
+        if count == 0 || !self.strikes(self.knobs.hostile.pages) {
+            return;
+        }
+        let at = self.chance.index(count);
+        let what = match self.chance.below(4) {
+            0 if count > 1 => {
+                let other = self.chance.index(count);
+                let (one, two) =
+                    (page.entries[at].message.clone(), page.entries[other].message.clone());
+                (page.entries[at].message, page.entries[other].message) = (two, one);
+                "reorders"
+            }
+            1 => {
+                let removed = page.entries.remove(at);
+                for entry in &mut page.entries[at..] {
+                    entry.seq -= 1;
+                }
+                page.head = page.head.saturating_sub(1);
+                page.end.position.seq = removed.seq.max(1) - 1 + (count - 1 - at) as u64;
+                "drops"
+            }
+            2 => {
+                page.entries[at].seq += 1;
+                "renumbers"
+            }
+            _ => {
+                page.entries[at].message = self.spoil_bytes(&page.entries[at].message.clone());
+                "changes"
+            }
+        };
+        let chains = page.chains(&page.end.group_id.clone(), None);
+        if let Some(last) = chains.and_then(|chains| chains.last().copied()) {
+            page.end.position.chain = last;
+        }
+        page.end = self.server.sign_again(page.end.clone());
+        self.count("false pages");
+        self.note(i, "is lied to", &Place::default(), what);
+    }
+}
