@@ -248,7 +248,7 @@ impl World {
                 break;
             }
             let Some(((time, _), event)) = self.queue.pop_first() else { return };
-            self.now = time;
+            self.now = self.now.max(time);
             self.count("events");
             self.happen(event);
         }
