@@ -175,6 +175,11 @@ impl Messenger {
                 })
             }
             Command::Members => self.members(engine),
+            Command::Room => Ok(self.room(engine)),
+            Command::ChangeRoom(change) => {
+                let why = why_nowhere(engine);
+                self.about_current(engine, now, &why, |group| Wish::ChangeRoom { group, change })
+            }
             Command::History(n) => {
                 let Some(id) = self.group_to_look_at(engine) else {
                     return Ok(refused(IN_NO_GROUP));
@@ -346,6 +351,21 @@ impl Messenger {
         let members = roster.members.into_iter();
         shown.extend(members.map(|member| Shown::Member { group: group.clone(), member }));
         Ok(shown)
+    }
+
+    fn room<S: Store>(&self, engine: &Engine<S>) -> Vec<Shown> {
+        let Some(id) = self.group_to_look_at(engine) else { return refused(IN_NO_GROUP) };
+        let group = engine.group_name(&id);
+        let Some(room) = engine.room(&id) else {
+            return refused(format!("{group} is no room: it has no topic, picture or roles"));
+        };
+        let users = room.users.clone().into_iter();
+        let users = users
+            .map(|(user, role)| Shown::RoomUser { group: group.clone(), user, role })
+            .collect::<Vec<_>>();
+        let mut shown = vec![Shown::Room { group, room }];
+        shown.extend(users);
+        shown
     }
 
     fn links<S: Store>(&self, engine: &Engine<S>) -> Vec<Shown> {

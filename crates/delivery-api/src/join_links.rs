@@ -19,6 +19,7 @@ use conclave_mls::credential::{
 };
 use conclave_mls::crypto::CryptoProvider;
 use conclave_mls::group::{GroupView, NewProposal, Proposal, ProposalType, Sender};
+use conclave_room::{COMPONENTS, JoinLinkPolicy, LinkUse, Refusal, RoomPolicy, RoomState};
 use core::fmt;
 
 /// The component of a group's join links: for private use, until there is one in a standard that has uses and an end.
@@ -147,6 +148,15 @@ impl JoinLinksUpdate {
         }
     }
 
+    /// What it does, for the policy of rooms; none if it is malformed.
+    fn link_use(update: &[u8]) -> Option<LinkUse> {
+        Some(match Self::from_bytes(update).ok()? {
+            Self::Make { .. } => LinkUse::Make,
+            Self::Revoke { .. } => LinkUse::Revoke,
+            Self::Use { .. } => LinkUse::Join,
+        })
+    }
+
     /// The proposal that makes this change, for a commit of a member's own.
     ///
     /// # Errors
@@ -215,6 +225,8 @@ pub enum JoinLinkError {
     BadLink,
     /// A change that this sender may not make, or not beside the rest of the commit.
     NotAllowed(&'static str),
+    /// A change of a room's components that leads to no room, or a link that the room's policy does not allow.
+    Room(Refusal),
 }
 
 impl fmt::Display for JoinLinkError {
@@ -231,6 +243,7 @@ impl fmt::Display for JoinLinkError {
                 f.write_str("a new join link must allow at least one use and have an Ed25519 key that no other link has")
             }
             Self::NotAllowed(what) => f.write_str(what),
+            Self::Room(e) => fmt::Display::fmt(e, f),
         }
     }
 }
@@ -245,7 +258,11 @@ impl JoinLinkError {
             Self::Unknown | Self::Expired | Self::UsedUp | Self::MakerGone | Self::BadSignature => {
                 true
             }
-            Self::Malformed(_) | Self::TooMany | Self::BadLink | Self::NotAllowed(_) => false,
+            Self::Malformed(_)
+            | Self::TooMany
+            | Self::BadLink
+            | Self::NotAllowed(_)
+            | Self::Room(_) => false,
         }
     }
 }
@@ -402,7 +419,13 @@ pub fn supporting_join_links(
     Ok(leaf)
 }
 
-/// What a commit does to a group's links, which is allowed.
+/// The rules of rooms: who may do what. `user_of` says which user a credential names.
+#[must_use]
+pub fn room_policy(user_of: fn(&Credential) -> Option<String>) -> RoomPolicy {
+    RoomPolicy { user_of, links: JOIN_LINKS, link_use: JoinLinksUpdate::link_use }
+}
+
+/// What a commit does to the data of components, which is allowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Judged {
     /// The answer to each of the commit's questions about components.
@@ -411,10 +434,12 @@ pub struct Judged {
     pub joins_by_link: bool,
 }
 
-/// Judges what a commit does to the data of components: it may change the group's links, and nothing else. A member
-/// makes and revokes links; a device that joins from outside uses one, and does nothing beside.
+/// Judges what a commit does to the data of components: it may change the group's links and, if the group is a room, the
+/// room's components, and nothing else. A member makes and revokes links; a device that joins from outside uses one, and
+/// does nothing beside.
 ///
-/// An external commit that uses no link is not judged here, but by its sender's credential.
+/// Whose role allows it is judged by the [room's policy](room_policy), which the group has in its configuration. An
+/// external commit that uses no link is not judged here, but by its sender's credential.
 ///
 /// `device_of` says whose a credential is. `provider` verifies the signature of a use.
 ///
@@ -426,9 +451,14 @@ pub fn judge_commit(
     commit: &JudgedCommit<'_>,
     device_of: impl Fn(&Credential) -> Option<DeviceId>,
 ) -> Result<Judged, JoinLinkError> {
-    let updates = updates_of(commit)?;
-    if updates.is_empty() {
+    let Updates { links: updates, room: of_room } = updates_of(commit)?;
+    if updates.is_empty() && of_room.is_empty() {
         return Ok(Judged::default());
+    }
+    let room = RoomState::of(group).map_err(|e| JoinLinkError::Room(e.into()))?;
+    let mut answers = room_answers(room.as_ref(), &of_room)?;
+    if updates.is_empty() {
+        return Ok(Judged { app_data: in_order(answers), joins_by_link: false });
     }
 
     let mut links = JoinLinks::of(group)?;
@@ -436,6 +466,11 @@ pub fn judge_commit(
         Sender::Member(leaf) => {
             let maker = group.credential(leaf).and_then(|credential| device_of(&credential));
             let nobody = JoinLinkError::NotAllowed("the committer's credential names no device");
+            if let Some(policy) = room.as_ref().and_then(|room| room.join_links.as_ref()) {
+                updates
+                    .iter()
+                    .try_for_each(|update| check_policy(policy, update, commit.received_at))?;
+            }
             links.change(&maker.ok_or(nobody)?, updates)?;
         }
         Sender::NewMemberCommit => {
@@ -447,28 +482,73 @@ pub fn judge_commit(
         }
     }
     let data = links.to_bytes().map_err(|_| JoinLinkError::TooMany)?;
+    answers.push((JOIN_LINKS, data.into()));
     let joins_by_link = commit.sender == Sender::NewMemberCommit;
-    Ok(Judged { app_data: vec![data.into()], joins_by_link })
+    Ok(Judged { app_data: in_order(answers), joins_by_link })
 }
 
-/// The changes of join links in a commit, which changes no other component.
-fn updates_of(commit: &JudgedCommit<'_>) -> Result<Vec<JoinLinksUpdate>, JoinLinkError> {
+/// The data of a room's components after a commit's updates of them.
+fn room_answers(
+    room: Option<&RoomState>,
+    updates: &[(ComponentId, &[u8])],
+) -> Result<Vec<(ComponentId, Bytes)>, JoinLinkError> {
+    if updates.is_empty() {
+        return Ok(Vec::new());
+    }
+    let room = room.ok_or(JoinLinkError::NotAllowed("the commit changes an unknown component"))?;
+    let (_, answers) = room.updated(updates).map_err(|e| JoinLinkError::Room(e.into()))?;
+    Ok(answers)
+}
+
+/// Answers in the order in which a group asks for them: by ascending component.
+fn in_order(mut answers: Vec<(ComponentId, Bytes)>) -> Vec<Bytes> {
+    answers.sort_by_key(|(id, _)| *id);
+    answers.into_iter().map(|(_, data)| data).collect()
+}
+
+/// Checks a new link by the room's policy for links. A commit of our own has not been received yet, so that its end
+/// cannot be compared.
+fn check_policy(
+    policy: &JoinLinkPolicy,
+    update: &JoinLinksUpdate,
+    received_at: u64,
+) -> Result<(), JoinLinkError> {
+    let JoinLinksUpdate::Make { expires_at, max_uses, .. } = update else { return Ok(()) };
+    let latest = received_at.saturating_add(policy.expiration.into());
+    if *max_uses > 1 && !policy.multiuser || received_at > 0 && *expires_at > latest {
+        return Err(JoinLinkError::NotAllowed("the room's policy does not allow such a link"));
+    }
+    Ok(())
+}
+
+/// The changes of components in a commit.
+#[derive(Default)]
+struct Updates<'a> {
+    links: Vec<JoinLinksUpdate>,
+    room: Vec<(ComponentId, &'a [u8])>,
+}
+
+/// The changes of join links and of a room's components in a commit, which changes no other component.
+fn updates_of<'a>(commit: &JudgedCommit<'a>) -> Result<Updates<'a>, JoinLinkError> {
     let changes = commit.proposals.iter().filter_map(|(by, proposal)| match proposal {
         Proposal::AppDataUpdate(update) => Some((by, update)),
         _ => None,
     });
-    let mut updates = Vec::new();
+    let mut updates = Updates::default();
     for (by, AppDataUpdate { component_id, operation }) in changes {
         let AppDataUpdateOperation::Update(update) = operation else {
             return Err(JoinLinkError::NotAllowed("nobody may remove a component's data"));
         };
-        if *component_id != JOIN_LINKS {
+        if *by != commit.sender {
+            return Err(JoinLinkError::NotAllowed("only a committer changes a component's data"));
+        }
+        if *component_id == JOIN_LINKS {
+            updates.links.push(JoinLinksUpdate::from_bytes(update)?);
+        } else if COMPONENTS.contains(component_id) {
+            updates.room.push((*component_id, update));
+        } else {
             return Err(JoinLinkError::NotAllowed("the commit changes an unknown component"));
         }
-        if *by != commit.sender {
-            return Err(JoinLinkError::NotAllowed("only a committer changes join links"));
-        }
-        updates.push(JoinLinksUpdate::from_bytes(update)?);
     }
     Ok(updates)
 }

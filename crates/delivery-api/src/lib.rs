@@ -122,7 +122,7 @@ pub use incarnation::Incarnation;
 pub use join_link::{JoinLink, NoJoinLink, verify_fetch, verify_use};
 pub use join_links::{
     JOIN_LINKS, JoinLinkError, JoinLinkRecord, JoinLinks, JoinLinksUpdate, Judged, JudgedCommit,
-    MAX_JOIN_LINKS, judge_commit, supporting_join_links,
+    MAX_JOIN_LINKS, judge_commit, room_policy, supporting_join_links,
 };
 pub use key_packages::{
     ClaimKeyPackages, ClaimedKeyPackage, ClaimedKeyPackages, CountKeyPackages, KeyPackageCount,

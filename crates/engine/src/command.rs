@@ -1,6 +1,6 @@
 //! What a host can ask for.
 
-use crate::record::Who;
+use crate::record::{RoomChange, Who};
 use conclave_account::LinkCode;
 use conclave_delivery_api::{JoinLink, Name};
 use conclave_mls::{CipherSuite, GroupId};
@@ -15,6 +15,20 @@ pub enum Command {
         name: String,
         /// Its suite; the one that the device prefers, if none is chosen.
         suite: Option<CipherSuite>,
+    },
+    /// Make a direct chat with a user: nobody else is ever added to it.
+    Direct {
+        /// With whom.
+        user: Name,
+        /// Its suite; the one that the device prefers, if none is chosen.
+        suite: Option<CipherSuite>,
+    },
+    /// Change a room: its name, topic or picture, or somebody's role.
+    ChangeRoom {
+        /// The room.
+        group: GroupId,
+        /// How.
+        change: RoomChange,
     },
     /// Add devices to a group. Whoever of them was blocked is so no more.
     Invite {

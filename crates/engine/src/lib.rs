@@ -72,6 +72,7 @@ pub use code::{epoch_code, member_code, pair_code};
 pub use command::Command;
 pub use conclave_delivery_api::{CallError, DeviceId, Name, NameError, StreamEvent};
 pub use conclave_mls::GroupId;
+pub use conclave_room::Capability;
 pub use content::{Content, InvalidMediaType, MAX_CONTENT, TEXT, UNKNOWN_KIND};
 pub use engine::{CommandError, Engine, EngineError, Evidence, Setup};
 pub use enrolment::{CertificateFiles, certificate_request};
@@ -79,11 +80,11 @@ pub use names::{MAX_GROUP_NAME, is_group_name};
 pub use notice::{Notice, Warning};
 pub use output::{Answer, Output};
 pub use reason::{Reason, Remedy};
-pub use record::News;
+pub use record::{News, RoomChange};
 pub use request::{Reply, Request, Transport};
 pub use rows::AppRows;
 pub use suites::{CLASSIC, HYBRID, SUITES, is_post_quantum, suite_name, suite_number};
 pub use view::{
-    Admitted, DeviceView, GroupView, LinkView, Member, PairCode, Phase, Roster, Warrant,
+    Admitted, DeviceView, GroupView, LinkView, Member, PairCode, Phase, RoomView, Roster, Warrant,
 };
 pub use who::Who;

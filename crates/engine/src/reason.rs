@@ -440,4 +440,35 @@ table! {
     103 "other-recovery-key" OtherRecoveryKey "the log that the service shows has another recovery key";
     /// The service keeps a part of the account's log back.
     104 "account-log-incomplete" AccountLogIncomplete "the service does not show all of the log";
+
+    /// The group is no room.
+    120 "not-a-room" NotRoom "the group is no room: it has no topic, picture or roles";
+    /// The user's role does not allow something.
+    121 "role-does-not-allow" NotAllowed {
+        /// The role.
+        role: String,
+        /// What it does not allow.
+        what: String,
+    } "the role {role} does not allow to {what}";
+    /// The room has no such role.
+    122 "no-such-role" NoSuchRole {
+        /// What it was called.
+        role: String,
+        /// Those that there are.
+        roles: String,
+    } "there is no role {role}: the roles are {roles}";
+    /// A room is not changed.
+    123 "room-unchanged" RoomUnchanged {
+        /// Why.
+        why: String,
+    } "nothing is changed: {why}";
+    /// A direct chat is to be made with oneself.
+    124 "direct-with-itself" DirectWithItself "a direct chat is with somebody else";
+    /// There is a direct chat with somebody.
+    125 "direct-chat-exists" DirectChatExists {
+        /// With whom.
+        user: Name,
+    } "there is a direct chat with {user} already";
+    /// A direct chat has no name of its own.
+    126 "direct-chat-has-no-name" DirectHasNoName "a direct chat has no name of its own";
 }

@@ -9,7 +9,7 @@ use crate::notice::{Notice, Warning};
 use crate::reason::Reason;
 use crate::watch::{KeyId, PassedRoot};
 pub(crate) use crate::who::Who;
-use conclave_delivery_api::{ChainHash, DeviceId, JoinLink, LogEntry, Receipt};
+use conclave_delivery_api::{ChainHash, DeviceId, JoinLink, LogEntry, Name, Receipt};
 use conclave_mls::crypto::{Secret, SignatureKeyPair};
 use conclave_mls::{CipherSuite, GroupId};
 
@@ -122,6 +122,8 @@ pub(crate) enum Work {
     MakeLink { link: JoinLink, expires_at: u64, max_uses: u32, committing: bool },
     /// Revoke the join link of this number.
     Unlink { number: u32, committing: bool },
+    /// Change the room.
+    Room { change: RoomChange, committing: bool },
     /// Join the group by a link: with the commit and the group that it leads to, once they are made.
     Join { link: JoinLink, commit: Option<Secret> },
 }
@@ -131,6 +133,24 @@ impl Work {
     pub(crate) fn is_invite_in_commit(&self) -> bool {
         matches!(self, Self::Invite { committing: true, .. })
     }
+}
+
+/// A change of a room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoomChange {
+    /// It is called this.
+    Name(String),
+    /// Its topic; empty for none.
+    Topic(String),
+    /// A URI of its picture; empty for none.
+    Picture(String),
+    /// A user has this role, by its name.
+    Role {
+        /// Who.
+        user: Name,
+        /// Which: one of the room's roles.
+        role: String,
+    },
 }
 
 /// The data of an application message.
@@ -236,6 +256,15 @@ pub enum News {
         who: DeviceId,
         /// Who committed.
         by: DeviceId,
+    },
+    /// Somebody changed the room.
+    Room {
+        /// The number of the commit.
+        seq: u64,
+        /// Who committed.
+        by: DeviceId,
+        /// What.
+        change: RoomChange,
     },
     /// A device wants to leave.
     Leaving {

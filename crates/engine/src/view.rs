@@ -1,8 +1,9 @@
 //! What a host can look at.
 
 use crate::reason::Reason;
-use conclave_delivery_api::DeviceId;
+use conclave_delivery_api::{DeviceId, Name};
 use conclave_mls::{CipherSuite, GroupId};
+use conclave_room::Capability;
 
 /// A group that this device knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,4 +137,28 @@ pub struct PairCode {
     pub other: DeviceId,
     /// The code.
     pub code: String,
+}
+
+/// What a room's own state says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomView {
+    /// Its URI, which identifiers of messages derive from.
+    pub uri: String,
+    /// Its name, as it says: here it may be called differently, see
+    /// [`Engine::group_name`](crate::Engine::group_name).
+    pub name: String,
+    /// Its topic; empty for none.
+    pub topic: String,
+    /// A URI of its picture; empty for none.
+    pub picture: String,
+    /// Whether it is a direct chat: two users, to whom nobody is added.
+    pub direct: bool,
+    /// Its users, each with its role's name, banned ones too.
+    pub users: Vec<(Name, String)>,
+    /// The names of its roles.
+    pub roles: Vec<String>,
+    /// The role of this device's user.
+    pub own_role: String,
+    /// What that role allows.
+    pub capabilities: Vec<Capability>,
 }

@@ -209,6 +209,7 @@ pub(crate) fn news_told(news: &News) -> (&'static str, Option<u64>, String) {
         News::LinkMade { max_uses, .. } => ("link made", None, format!("for {max_uses}")),
         News::Invited { seq, by, .. } => ("invited", Some(*seq), format!("by {by}")),
         News::Removed { seq, who, by } => ("removed", Some(*seq), format!("{who} by {by}")),
+        News::Room { seq, by, change } => ("room", Some(*seq), format!("{change:?} by {by}")),
         News::Leaving { seq, who } => ("leaving", Some(*seq), who.to_string()),
         News::Out { seq, by, .. } => ("out", Some(*seq), format!("by {by}")),
         News::Ended { .. } => ("ended", None, String::new()),

@@ -3,7 +3,7 @@
 use super::suites::{SuiteError, find_suite};
 use super::text::unescaped;
 use conclave_delivery_api::{DeviceId, Name};
-use conclave_engine::{Command as Wish, Content, Who};
+use conclave_engine::{Command as Wish, Content, RoomChange, Who};
 use core::fmt;
 
 /// The longest line that a user can write, in bytes, without its end.
@@ -40,6 +40,10 @@ pub enum Command {
     Links,
     /// Revoke a link into the current group, by its number.
     Unlink(u32),
+    /// Show the current room: its name, topic, picture, and who has which role.
+    Room,
+    /// Change the current room.
+    ChangeRoom(RoomChange),
     /// List the current group's members.
     Members,
     /// List all groups.
@@ -115,6 +119,12 @@ const HELP: &[(&str, &str)] = &[
     ("/unlink N", "revoke a link"),
     ("/join LINK", "join a group by a link"),
     ("/remove USER...", "remove users; USER/DEVICE, here too, is one device"),
+    ("/direct USER", "make a direct chat with USER: nobody else is ever added"),
+    ("/room", "show the group's topic and picture, and who has which role"),
+    ("/rename NAME", "give the group another name, for everybody"),
+    ("/topic [TEXT]", "set the group's topic; without TEXT, none"),
+    ("/picture [URI]", "set the group's picture; without URI, none"),
+    ("/role USER ROLE", "give USER a role: visitor, member, moderator, admin, owner or banned"),
     ("/members", "list members, each with its verification code"),
     ("/verify USER", "show the code that you and USER should both see"),
     ("/groups", "list groups"),
@@ -241,6 +251,22 @@ fn parse_command(command: &str, words: &[&str]) -> Result<Command, LineError> {
         },
         ("/join", _) => Err(LineError::Usage("/join LINK, as you were given it")),
         ("/remove", words) => Ok(Command::Remove(parse_all(words, "/remove USER...")?)),
+        ("/direct", [user]) => {
+            Ok(Command::Wish(Wish::Direct { user: parse_name(user)?, suite: None }))
+        }
+        ("/direct", _) => Err(LineError::Usage("/direct USER")),
+        ("/room", []) => Ok(Command::Room),
+        ("/rename", [name]) => Ok(Command::ChangeRoom(RoomChange::Name((*name).to_string()))),
+        ("/rename", _) => Err(LineError::Usage("/rename NAME, the name being one word")),
+        ("/topic", words) => Ok(Command::ChangeRoom(RoomChange::Topic(words.join(" ")))),
+        ("/picture", []) => Ok(Command::ChangeRoom(RoomChange::Picture(String::new()))),
+        ("/picture", [uri]) => Ok(Command::ChangeRoom(RoomChange::Picture((*uri).to_string()))),
+        ("/picture", _) => Err(LineError::Usage("/picture [URI]")),
+        ("/role", [user, role]) => {
+            let (user, role) = (parse_name(user)?, (*role).to_string());
+            Ok(Command::ChangeRoom(RoomChange::Role { user, role }))
+        }
+        ("/role", _) => Err(LineError::Usage("/role USER ROLE; /room lists them")),
         ("/members", []) => Ok(Command::Members),
         ("/groups", []) => Ok(Command::Groups),
         ("/switch", [name]) => Ok(Command::Switch((*name).to_string())),
@@ -288,7 +314,7 @@ fn parse_command(command: &str, words: &[&str]) -> Result<Command, LineError> {
             Err(_) => Err(LineError::Usage("/history [N]")),
         },
         ("/say", _) => Err(LineError::Usage("/say TEXT")),
-        ("/members" | "/groups" | "/links" | "/leave" | "/quit" | "/exit", _) => {
+        ("/members" | "/room" | "/groups" | "/links" | "/leave" | "/quit" | "/exit", _) => {
             Err(LineError::Usage("this command stands alone"))
         }
         (other, _) => Err(LineError::Unknown(other.to_string())),
@@ -412,6 +438,23 @@ mod tests {
         }
         assert!(matches!(command("/join conclave-join-0"), Err(LineError::Name(_))));
         assert_eq!(command("/unlink 3"), Ok(Command::Unlink(3)));
+    }
+
+    #[test]
+    fn a_room_is_changed_by_one_line_each() {
+        let change = |line: &str| match command(line) {
+            Ok(Command::ChangeRoom(change)) => change,
+            other => panic!("{line}: {other:?}"),
+        };
+        assert_eq!(change("/topic soup at  noon"), RoomChange::Topic("soup at noon".into()));
+        assert_eq!(change("/topic"), RoomChange::Topic(String::new()));
+        assert_eq!(change("/rename dinner"), RoomChange::Name("dinner".into()));
+        assert_eq!(change("/picture"), RoomChange::Picture(String::new()));
+        let role = RoomChange::Role { user: "bob".parse().unwrap(), role: "admin".into() };
+        assert_eq!(change("/role bob admin"), role);
+        for wrong in ["/rename", "/rename a b", "/role bob", "/room x", "/direct", "/picture a b"] {
+            assert!(matches!(command(wrong), Err(LineError::Usage(_))), "{wrong}");
+        }
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 use super::listed::{
     device_line, device_text, group_line, group_text, link_line, link_text, member_line,
-    member_text, pair_text,
+    member_text, pair_text, room_line, room_text,
 };
 use super::shown::Shown;
 use super::suites::{suite_text, suite_words};
 use super::text::{escaped, plain, plain_lines};
 use super::time::{clock, is_late, timestamp};
 use conclave_delivery_api::{DeviceId, short_group};
-use conclave_engine::{Answer, Content, News, PairCode, is_post_quantum};
+use conclave_engine::{Answer, Content, News, PairCode, RoomChange, is_post_quantum};
 use conclave_mls::CipherSuite;
 
 /// How what a user is told is shown.
@@ -45,6 +45,10 @@ impl Render for Shown {
                 format!("epoch {group} {epoch} {code} {}", suite_words(Some(*suite)))
             }
             Self::Member { group, member } => member_line(group, member),
+            Self::Room { group, room } => room_line(group, room),
+            Self::RoomUser { group, user, role } => {
+                format!("role {group} {user} {}", escaped(role))
+            }
             Self::Device(device) => device_line(device),
             Self::JoinLink { group, link } => link_line(group, link),
             Self::Pair { me, pair: PairCode { other, code } } => {
@@ -68,6 +72,8 @@ impl Render for Shown {
                 format!("  {group}, epoch {epoch}, {suite}. All members see this code: {code}")
             }
             Self::Member { member, .. } => member_text(member),
+            Self::Room { group, room } => room_text(group, room),
+            Self::RoomUser { user, role, .. } => format!("  {user}: {}", plain(role)),
             Self::Device(device) => device_text(device),
             Self::JoinLink { link, .. } => link_text(link),
             Self::Pair { me, pair } => pair_text(me, pair),
@@ -123,6 +129,7 @@ fn news_line(group: &str, news: &News) -> String {
         }
         News::Invited { seq, by, code } => format!("invited {group} {seq} by {by} {code}"),
         News::Removed { seq, who, by } => format!("removed {group} {seq} {who} by {by}"),
+        News::Room { seq, by, change } => room_change_line(group, (*seq, by), change),
         News::Leaving { seq, who } => format!("leaving {group} {seq} {who}"),
         News::Out { seq, by, left: false } => format!("out {group} {seq} by {by}"),
         News::Out { seq, by, left: true } => format!("left {group} {seq} by {by}"),
@@ -139,6 +146,33 @@ fn news_line(group: &str, news: &News) -> String {
         News::Ended { .. } => format!("note {group} it has ended"),
         News::Replaces { old } => {
             format!("note {group} it takes the place of {}", short_group(old))
+        }
+    }
+}
+
+/// A change of a room, for scripts: what is free text comes last, and may be empty.
+fn room_change_line(group: &str, (seq, by): (u64, &DeviceId), change: &RoomChange) -> String {
+    let (kind, text) = match change {
+        RoomChange::Name(text) => ("renamed", text),
+        RoomChange::Topic(text) => ("topic", text),
+        RoomChange::Picture(text) => ("picture", text),
+        RoomChange::Role { user, role } => {
+            return format!("role-changed {group} {seq} by {by} {user} {}", escaped(role));
+        }
+    };
+    format!("{kind} {group} {seq} by {by} {}", escaped(text)).trim_end().to_string()
+}
+
+fn room_change_text(by: &DeviceId, change: &RoomChange) -> String {
+    match change {
+        RoomChange::Name(text) => format!("{by} renamed the group: {}", plain(text)),
+        RoomChange::Topic(text) if text.is_empty() => format!("{by} removed the topic"),
+        RoomChange::Topic(text) => format!("{by} set the topic: {}", plain(text)),
+        RoomChange::Picture(text) if text.is_empty() => format!("{by} removed the picture"),
+        RoomChange::Picture(text) => format!("{by} set the picture: {}", plain(text)),
+        RoomChange::Role { user, role } if role == "banned" => format!("{by} banned {user}"),
+        RoomChange::Role { user, role } => {
+            format!("{user} has the role {} now (by {by})", plain(role))
         }
     }
 }
@@ -209,6 +243,7 @@ fn news_text(group: &str, news: &News) -> String {
             by.user
         ),
         News::Removed { who, by, .. } => format!("{group} * {who} is out (committed by {by})"),
+        News::Room { by, change, .. } => format!("{group} * {}", room_change_text(by, change)),
         News::Leaving { who, .. } => format!("{group} * {who} wants to leave"),
         News::Out { by, left: false, .. } => format!("{group} * {by} removed you"),
         News::Out { left: true, .. } => format!("{group} * you have left"),

@@ -1,7 +1,7 @@
 //! What a user is told.
 
-use conclave_delivery_api::DeviceId;
-use conclave_engine::{Answer, DeviceView, GroupView, LinkView, Member, News, PairCode};
+use conclave_delivery_api::{DeviceId, Name};
+use conclave_engine::{Answer, DeviceView, GroupView, LinkView, Member, News, PairCode, RoomView};
 use conclave_mls::CipherSuite;
 
 /// Something that a user is told. Groups are called by their names.
@@ -60,6 +60,22 @@ pub enum Shown {
         group: String,
         /// The member.
         member: Member,
+    },
+    /// What a room says of itself, beside who takes part in it.
+    Room {
+        /// The group's name here.
+        group: String,
+        /// The room.
+        room: RoomView,
+    },
+    /// Somebody in a room.
+    RoomUser {
+        /// The group's name.
+        group: String,
+        /// Who.
+        user: Name,
+        /// The name of the user's role.
+        role: String,
     },
     /// A device of somebody's.
     Device(DeviceView),

@@ -145,3 +145,13 @@ impl From<CryptoError> for OpenError {
 pub(super) fn provider_error(e: CryptoError) -> ServiceError {
     ServiceError::new(ErrorCode::Unavailable, e.to_string())
 }
+
+/// Why a message is not taken: the rules of rooms, or others.
+pub(super) fn refused_by_rules(e: conclave_mls::Error) -> ServiceError {
+    match e {
+        conclave_mls::Error::Rejected(conclave_mls::error::Rejection::RefusedByPolicy {
+            reason,
+        }) => ServiceError::new(ErrorCode::NotAllowed, reason.to_string()),
+        other => ServiceError::invalid(other),
+    }
+}

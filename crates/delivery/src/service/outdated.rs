@@ -1,6 +1,7 @@
 //! Refusals that list devices which are out of date, and what is expected of them.
 
 use super::authority::named;
+use super::error::refused_by_rules;
 use super::{Service, ServiceError};
 use crate::storage::Storage;
 use conclave_delivery_api::{Details, DeviceRemedy, ErrorCode, MAX_LISTED, OutdatedDevice};
@@ -28,7 +29,7 @@ impl<S: Storage> Service<S> {
         credentials: &[CredentialRequest],
     ) -> ServiceError {
         if !matches!(error, Error::Rejected(Rejection::CredentialRefused { .. })) {
-            return ServiceError::invalid(error);
+            return refused_by_rules(error);
         }
         match self.outdated(credentials) {
             Ok(devices) if devices.is_empty() => ServiceError::invalid(error),

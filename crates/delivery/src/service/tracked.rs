@@ -3,7 +3,7 @@
 
 use super::authority::named;
 use super::covering::uncovered;
-use super::error::provider_error;
+use super::error::{provider_error, refused_by_rules};
 use super::join_links::refusal;
 use super::messages::Submission;
 use super::misfits::{check_tree, decode_group_info, group_info_refused};
@@ -12,19 +12,20 @@ use super::{Service, ServiceError};
 use crate::storage::{Append, Appended, CommitEffects, GroupRecord, NewKeyPackages, Storage};
 use conclave_delivery_api::{
     Bytes, DeviceId, ErrorCode, GroupId, GroupState, Judged, JudgedCommit, MAX_PAGE, PAGE_BYTES,
-    SubmitCommit, judge_commit,
+    SubmitCommit, judge_commit, room_policy,
 };
 use conclave_mls::credential::{CredentialRequest, CredentialSubject};
 use conclave_mls::crypto::{CryptoProvider, Suite};
 use conclave_mls::group::{Answers, EpochChange, GroupView, Member, TreeRead};
 use conclave_mls::observe::{ObservedStage, Observer, ObserverEvent, ObserverStage};
-use conclave_mls::policy::{Policy, Proposed};
+use conclave_mls::policy::{AllOf, Policy, Proposed};
 use conclave_mls::storage::Batch;
 use conclave_mls::storage::{ApplyError, Write, WriteError};
 use conclave_mls::wire::{
     LeafIndex, PreSharedKeyId, Proposal, PskType, ResumptionPskUsage, Sender,
 };
 use conclave_mls::{CipherSuite, Config, UnixTime, Verdict, apply};
+use conclave_room::RoomState;
 use std::sync::Arc;
 
 /// A group as its creator shows it.
@@ -76,8 +77,11 @@ impl Policy for NoPsks {
     }
 }
 
+/// What commits are judged by, beyond RFC 9420: that all members can follow them, and the rules of rooms. Groups that
+/// were followed under other rules are taken over.
 fn config() -> Config {
-    Config { policy: Arc::new(NoPsks), ..Config::default() }
+    let rooms = room_policy(|credential| Some(named(credential).ok()?.user.to_string()));
+    Config { policy: Arc::new(AllOf::new(NoPsks, rooms)), adopt_policy: true, ..Config::default() }
 }
 
 /// The devices that these credentials name.
@@ -172,6 +176,13 @@ impl<S: Storage> Service<S> {
         if !members.contains(me) {
             return Err(ServiceError::not_member());
         }
+        let room = RoomState::of(observer.view()).map_err(ServiceError::invalid)?;
+        let takes_part = |room: &RoomState, member: &DeviceId| {
+            room.role_of(member.user.as_str()).is_some_and(|role| role.takes_part())
+        };
+        if room.is_some_and(|room| !members.iter().all(|member| takes_part(&room, member))) {
+            return Err(ServiceError::invalid("a member is no participant of the room"));
+        }
         let rows = observer.rows().map_err(ServiceError::invalid)?;
         Ok(FirstView { epoch: observer.epoch().0, members, rows })
     }
@@ -233,8 +244,7 @@ impl<S: Storage> Service<S> {
         let provider = &*self.provider;
         let id = &submission.framed.group_id;
         let observer = self.observer(view, id, group)?;
-        let stage =
-            observer.process(provider, &submission.message).map_err(ServiceError::invalid)?;
+        let stage = observer.process(provider, &submission.message).map_err(refused_by_rules)?;
         let Judged { app_data, joins_by_link } =
             judge_links(provider, observer, &stage, submission.now)?;
         let suite = observer.view().cipher_suite();
@@ -309,8 +319,7 @@ impl<S: Storage> Service<S> {
     ) -> Result<Appended, ServiceError> {
         let provider = &*self.provider;
         let observer = self.observer(view, &submission.framed.group_id, group)?;
-        let stage =
-            observer.process(provider, &submission.message).map_err(ServiceError::invalid)?;
+        let stage = observer.process(provider, &submission.message).map_err(refused_by_rules)?;
         if stage.proposals().any(|(_, proposal)| matches!(proposal, Proposal::AppDataUpdate(_))) {
             return Err(ServiceError::invalid("only a committer changes a component's data"));
         }

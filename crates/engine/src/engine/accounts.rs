@@ -20,6 +20,7 @@ use conclave_mls::GroupId;
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::CryptoError;
 use conclave_mls::group::Proposal;
+use conclave_room::Capability;
 use conclave_store::Store;
 
 /// How often the device that has admitted another one looks whether that can be invited, and for how long, in
@@ -163,6 +164,7 @@ impl<S: Store> Engine<S> {
             if device == *self.device()
                 || self.removals.contains_key(&what)
                 || !self.has_ended(group, &device, &key)
+                || !(device.user == self.device().user || self.may(group, Capability::KICK))
             {
                 continue;
             }

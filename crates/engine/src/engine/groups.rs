@@ -1,5 +1,6 @@
 //! Which call a group needs next.
 
+use super::rooms::{config, room_of};
 use super::{CommandError, Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::names::{is_group_name, look_alike};
@@ -7,13 +8,15 @@ use crate::notice::Notice;
 use crate::reason::Reason;
 use crate::record::{GroupRecord, Item, News, Payload, Stage, Work};
 use crate::request::Request;
-use conclave_delivery_api::{ChainHash, CreateGroup, Decode, Encode, FetchLog, GroupKind};
+use crate::who::Who;
+use conclave_delivery_api::{ChainHash, CreateGroup, Decode, Encode, FetchLog, GroupKind, Name};
 use conclave_mls::credential::ExternalSender;
 use conclave_mls::group::{GroupParams, TreeRead};
 use conclave_mls::join::GroupInfoOptions;
 use conclave_mls::storage::Batch;
 use conclave_mls::wire::{Extension, ExtensionType, find_extension};
-use conclave_mls::{CipherSuite, Config, Group, GroupId};
+use conclave_mls::{CipherSuite, Group, GroupId};
+use conclave_room::RoomState;
 use conclave_store::Store;
 
 /// How many log entries are fetched, and written, at once.
@@ -50,11 +53,7 @@ impl<S: Store> Engine<S> {
         if !is_group_name(&name) {
             return Err(Reason::UnusableName.into());
         }
-        let identity = self.book.identity();
-        let cipher_suite = chosen.unwrap_or(identity.cipher_suite);
-        if !identity.suites().any(|suite| suite == cipher_suite) {
-            return Err(Reason::SuiteNotUsed { suite: cipher_suite }.into());
-        }
+        let cipher_suite = self.suite_for(chosen)?;
         let mut names = self.book.records().values().map(|record| &record.name);
         if let Some(taken) = names.find(|taken| look_alike(taken, &name)).cloned() {
             return Err(Reason::NameTaken { taken }.into());
@@ -63,8 +62,53 @@ impl<S: Store> Engine<S> {
         self.rng.fill_bytes(&mut id);
         let id = GroupId::from(id);
         let own = self.bring_in_own(&id, core::slice::from_ref(self.device()));
-        self.create_group((id.clone(), name), cipher_suite, own.into_iter().collect())?;
+        let room = self.new_room(&id, &name, None);
+        let changes = own.into_iter().collect();
+        self.create_group((id.clone(), name), cipher_suite, Some(&room), changes)?;
         Ok(id)
+    }
+
+    /// Makes a direct chat, and invites the other user.
+    pub(super) fn new_direct(
+        &mut self,
+        user: Name,
+        chosen: Option<CipherSuite>,
+    ) -> Result<GroupId, CommandError> {
+        if user == self.device().user {
+            return Err(Reason::DirectWithItself.into());
+        }
+        let cipher_suite = self.suite_for(chosen)?;
+        let is_known = |(_, live): &(&GroupId, &Live)| {
+            room_of(&live.group).is_some_and(|room| {
+                room.is_direct() && room.users().any(|(other, _)| other == user.as_str())
+            })
+        };
+        if self.groups.iter().any(|known| is_known(&known)) {
+            return Err(Reason::DirectChatExists { user }.into());
+        }
+        let mut id = vec![0; GROUP_ID];
+        self.rng.fill_bytes(&mut id);
+        let id = GroupId::from(id);
+        let name = self.book.free_name(&id, user.as_str());
+        let own = self.bring_in_own(&id, core::slice::from_ref(self.device()));
+        let who = Who { user: user.clone(), device: None };
+        let unblocked = self.unblocked(core::slice::from_ref(&who));
+        let work = Work::Invite { who, committing: false, by_itself: false };
+        let invite = Change::NewItem(Item { group: id.clone(), work });
+        let room = self.new_room(&id, "", Some(&user));
+        let changes = unblocked.into_iter().chain(own).chain([invite]).collect();
+        self.create_group((id.clone(), name), cipher_suite, Some(&room), changes)?;
+        Ok(id)
+    }
+
+    /// The suite of a new group: the one that is chosen, or the device's own.
+    fn suite_for(&self, chosen: Option<CipherSuite>) -> Result<CipherSuite, Reason> {
+        let identity = self.book.identity();
+        let cipher_suite = chosen.unwrap_or(identity.cipher_suite);
+        if !identity.suites().any(|suite| suite == cipher_suite) {
+            return Err(Reason::SuiteNotUsed { suite: cipher_suite });
+        }
+        Ok(cipher_suite)
     }
 
     /// Makes a group with this identifier and name. It replaces one that this device has made and the service does not
@@ -73,18 +117,21 @@ impl<S: Store> Engine<S> {
         &mut self,
         (id, name): (GroupId, String),
         cipher_suite: CipherSuite,
+        room: Option<&RoomState>,
         changes: Vec<Change>,
     ) -> Result<(), EngineError> {
+        let mut extensions = self.group_extensions()?;
+        extensions.extend(room.map(Self::room_extension).transpose()?);
         let params = GroupParams {
             group_id: id.clone(),
             cipher_suite,
-            extensions: self.group_extensions()?,
+            extensions,
             leaf: self.leaf(),
             lifetime: self.lifetime(),
         };
         let signer = self.book.identity().signer.clone();
         let provider = &*self.provider;
-        let new = Group::create(provider, &mut *self.rng, Config::default(), params, signer)?;
+        let new = Group::create(provider, &mut *self.rng, config(), params, signer)?;
         let kind = GroupKind::Tracked {
             group_info: new.peek().group_info(provider, GROUP_INFO)?.into(),
             ratchet_tree: new
@@ -143,15 +190,15 @@ impl<S: Store> Engine<S> {
     pub(super) fn remake_groups(&mut self) -> Result<(), EngineError> {
         let records = self.book.records().iter();
         let creating = records.filter(|(_, record)| matches!(record.stage, Stage::Creating(_)));
-        let outdated: Vec<(GroupId, String, CipherSuite)> = creating
+        let outdated: Vec<(GroupId, String, CipherSuite, Option<RoomState>)> = creating
             .filter(|(id, _)| !self.named_senders(id).is_empty() && !self.names_service(id))
             .filter_map(|(id, record)| {
-                let suite = self.groups.get(id)?.group.cipher_suite();
-                Some((id.clone(), record.name.clone(), suite))
+                let group = &self.groups.get(id)?.group;
+                Some((id.clone(), record.name.clone(), group.cipher_suite(), room_of(group)))
             })
             .collect();
-        for (id, name, suite) in outdated {
-            self.create_group((id, name), suite, Vec::new())?;
+        for (id, name, suite, room) in outdated {
+            self.create_group((id, name), suite, room.as_ref(), Vec::new())?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Invitations.
 
 use super::log::device_of;
+use super::rooms::{config, name_of};
 use super::{Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::code::short_member_code;
@@ -10,10 +11,11 @@ use crate::request::Request;
 use conclave_delivery_api::{
     AckInbox, DeviceId, FetchInbox, InboxItem, LogPosition, WelcomeItem, short_group,
 };
+use conclave_mls::Epoch;
 use conclave_mls::join::{JoinStage, WelcomeStage, welcome_recipients};
 use conclave_mls::key_package::{KeyPackageRef, OwnKeyPackage};
 use conclave_mls::storage::Batch;
-use conclave_mls::{Config, Epoch};
+use conclave_room::RoomState;
 use conclave_store::Store;
 
 /// How many invitations are fetched at once.
@@ -116,7 +118,19 @@ impl<S: Store> Engine<S> {
         }
         let old = self.succeeded_by(id, &by, &inviter.signature_key);
         let earlier = self.book.record(id);
-        let name = earlier.map(|record| record.name.clone()).unwrap_or_default();
+        let mut name = earlier.map(|record| record.name.clone()).unwrap_or_default();
+        let room = match RoomState::in_extensions(&new.peek().context().extensions) {
+            Ok(room) => room,
+            Err(e) => {
+                let group = short_group(id);
+                let reason = Reason::InvitationRefused { by, group, why: e.to_string() };
+                return self.refuse_welcome(&reference, &own, reason);
+            }
+        };
+        let called = room.as_ref().map(|room| name_of(room, &self.device().user));
+        if let Some(called) = called.filter(|called| name.is_empty() && !called.is_empty()) {
+            name = self.book.free_name(id, &called);
+        }
         let has_left = earlier.is_some_and(|record| record.stage == Stage::Left);
         let by_ourselves = by.user == self.device().user;
         let is_trusted = by_ourselves || self.book.trust(&by) == Some(Trust::Accepted);
@@ -183,7 +197,7 @@ impl<S: Store> Engine<S> {
     ) -> Result<JoinStage, conclave_mls::Error> {
         let provider = &*self.provider;
         let tree = welcome.ratchet_tree.as_deref();
-        let stage = WelcomeStage::open(provider, Config::default(), &welcome.welcome, own)?;
+        let stage = WelcomeStage::open(provider, config(), &welcome.welcome, own)?;
         let stage = stage.join(provider, &[], tree, None)?;
         let joined = stage.context();
         if joined.group_id != welcome.group_id || joined.epoch != Epoch(welcome.position.epoch) {

@@ -273,6 +273,7 @@ impl<S: Store> Engine<S> {
         let mut not_addable = BTreeMap::new();
         let Some(live) = self.groups.get(id) else { return not_addable };
         let (now, received) = (self.time(), self.takes_received(id));
+        let me = self.device().user.clone();
         let (provider, rng) = (&*self.provider, &mut *self.rng);
         // With the first ones, up to a place.
         let mut attempt = |not_addable: &BTreeMap<usize, Error>, end: usize| {
@@ -282,8 +283,9 @@ impl<S: Store> Engine<S> {
                 .take(end)
                 .filter(|(at, _)| !not_addable.contains_key(at));
             let proposals = adds(kept.map(|(_, package)| package));
+            let proposals = Self::with_participants(&live.group, &me, proposals, received)?;
             let options = CommitOptions { proposals, received, ..CommitOptions::default() };
-            live.group.commit(provider, rng, now, options).map(drop)
+            live.group.draft_commit(provider, rng, now, options).map(drop)
         };
         if attempt(&not_addable, 0).is_err() {
             return not_addable;

@@ -5,6 +5,7 @@
 
 use super::groups::GROUP_INFO;
 use super::log::device_of;
+use super::rooms::{config, name_of, room_of};
 use super::{CommandError, Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::names::is_group_name;
@@ -16,11 +17,12 @@ use conclave_delivery_api::{
     Bytes, CallError, DeviceId, Encode, FetchLinkedGroup, GroupState, JOIN_LINKS, JoinLink,
     JoinLinkRecord, JoinLinks, JoinLinksUpdate, Outcome, Receipt, SubmitCommit,
 };
+use conclave_mls::GroupId;
 use conclave_mls::component::AppDataDictionary;
 use conclave_mls::crypto::Secret;
 use conclave_mls::group::GroupContext;
 use conclave_mls::join::{ExternalCommit, ExternalJoinOptions, ExternalJoinStage};
-use conclave_mls::{Config, GroupId};
+use conclave_room::{PARTICIPANT_LIST, RoleIndex, RoomState};
 use conclave_store::Store;
 
 type Next = Option<(Request, Purpose)>;
@@ -38,6 +40,28 @@ impl<E: core::fmt::Display> From<E> for NotJoined {
 fn links_in(context: &GroupContext) -> JoinLinks {
     let data = AppDataDictionary::find_data(&context.extensions, JOIN_LINKS).ok().flatten();
     JoinLinks::of_data(data.map(Bytes::from).as_ref())
+}
+
+/// How a user comes into the participant list of a room by a link: the update, and the list after it. None if it is in
+/// the list already, or if the group is no room.
+fn joining_list(
+    context: &GroupContext,
+    me: &DeviceId,
+) -> Result<Option<(Bytes, Bytes)>, NotJoined> {
+    let Some(room) = RoomState::in_extensions(&context.extensions)? else { return Ok(None) };
+    let user = me.user.as_str();
+    match room.role_of(user) {
+        Some(role) if role.index == RoleIndex::BANNED => {
+            return Err(NotJoined("you are banned from it".into()));
+        }
+        Some(role) if role.index != RoleIndex::NONE => return Ok(None),
+        _ => {}
+    }
+    let role = room.role_by_link().ok_or_else(|| NotJoined("nobody joins it by a link".into()))?;
+    let uri = room.uri_of(user).ok_or_else(|| NotJoined("its URI is too long".into()))?;
+    let after = room.participants.with(&uri, role);
+    let update = room.participants.update_to(&after);
+    Ok(Some((update.to_bytes()?.into(), after.to_bytes()?.into())))
 }
 
 impl<S: Store> Engine<S> {
@@ -80,7 +104,7 @@ impl<S: Store> Engine<S> {
             return Ok(None);
         }
         if let Some(secret) = &commit {
-            let made = ExternalCommit::from_secret(&*self.provider, Config::default(), secret)?;
+            let made = ExternalCommit::from_secret(&*self.provider, config(), secret)?;
             let request = SubmitCommit {
                 group_info: made.group_info.map(Into::into),
                 ..SubmitCommit::new(made.commit.into())
@@ -119,7 +143,7 @@ impl<S: Store> Engine<S> {
         state: &GroupState,
     ) -> Result<Option<ExternalCommit>, NotJoined> {
         let (info, tree) = (&state.group_info, Some(&*state.ratchet_tree));
-        let stage = ExternalJoinStage::open(&*self.provider, Config::default(), info, tree)?;
+        let stage = ExternalJoinStage::open(&*self.provider, config(), info, tree)?;
         let context = stage.context();
         if context.group_id != *link.group_id() {
             return Err(NotJoined("the service shows another group than the link's".into()));
@@ -139,7 +163,12 @@ impl<S: Store> Engine<S> {
         let epoch = stage.context().epoch.0;
         let signature = link.sign_use(&*self.provider, epoch, &signer.public)?.into();
         let update = JoinLinksUpdate::Use { key: key.clone(), signature }.to_bytes()?.into();
+        // A room's participants are those whose clients it has, and whoever joins is one from now on.
+        let listed = joining_list(context, self.device())?;
         let mut stage = stage.with_app_data_update(JOIN_LINKS, update, links.after_use(&key)?);
+        if let Some((update, list)) = listed {
+            stage = stage.with_app_data_update(PARTICIPANT_LIST, update, list);
+        }
         // An external commit has to take along whoever has asked to leave. What is no SelfRemove, is left out.
         for proposal in &state.proposals {
             let _ = stage.take_self_remove(&*self.provider, &proposal.message);
@@ -182,12 +211,14 @@ impl<S: Store> Engine<S> {
         secret: &Secret,
         receipt: Receipt,
     ) -> Result<(), EngineError> {
-        let made = ExternalCommit::from_secret(&*self.provider, Config::default(), secret)?;
+        let made = ExternalCommit::from_secret(&*self.provider, config(), secret)?;
         let new = made.group;
-        let name = match is_group_name(link.name()) {
-            true => self.book.free_name(id, link.name()),
-            false => String::new(),
-        };
+        // A room says itself what it is called.
+        let called = room_of(new.peek()).map(|room| name_of(&room, &self.device().user));
+        let called = called.filter(|called| !called.is_empty());
+        let called =
+            called.or_else(|| Some(link.name().to_string()).filter(|name| is_group_name(name)));
+        let name = called.map(|called| self.book.free_name(id, &called)).unwrap_or_default();
         let position = receipt.position;
         let record = GroupRecord {
             name,

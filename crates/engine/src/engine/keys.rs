@@ -12,7 +12,9 @@ use conclave_delivery_api::{
 use conclave_mls::CipherSuite;
 use conclave_mls::credential::LeafParams;
 use conclave_mls::key_package::{KeyPackageParams, KeyPackageRef, Lifetime, OwnKeyPackage};
-use conclave_mls::wire::LeafNodeSource;
+use conclave_mls::wire::{
+    AppDataDictionary, ComponentId, ComponentsList, Extension, LeafNodeSource,
+};
 use conclave_store::Store;
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -26,6 +28,14 @@ const ENOUGH: usize = 10;
 const LIFETIME: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 const CLOCK_SKEW: Duration = Duration::from_secs(60 * 60);
 
+/// Whether a leaf lists the components of rooms.
+fn supports_rooms(extensions: &[Extension]) -> bool {
+    let dictionary = AppDataDictionary::find(extensions).ok().flatten().unwrap_or_default();
+    let listed = ComponentsList::find(&dictionary, ComponentId::APP_COMPONENTS).ok().flatten();
+    let listed = listed.unwrap_or_default().component_ids;
+    conclave_room::COMPONENTS.iter().all(|id| listed.contains(id))
+}
+
 impl<S: Store> Engine<S> {
     pub(super) fn lifetime(&self) -> Lifetime {
         let start = self.time().saturating_sub(CLOCK_SKEW);
@@ -38,7 +48,7 @@ impl<S: Store> Engine<S> {
         let suites: Vec<CipherSuite> = self.book.identity().suites().collect();
         let leaf = LeafParams::new(self.authority.own_credential(self.device()), &suites);
         // A new leaf has no components that could be malformed.
-        supporting_join_links(leaf.clone(), &[]).unwrap_or(leaf)
+        supporting_join_links(leaf.clone(), &conclave_room::COMPONENTS).unwrap_or(leaf)
     }
 
     pub(super) fn next_key_packages(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
@@ -99,11 +109,15 @@ impl<S: Store> Engine<S> {
         let own = self.own_key_packages()?;
         let held: BTreeSet<&KeyPackageRef> =
             counts.counts.iter().flat_map(|count| &count.references).collect();
-        // After a renewal, those with the former certificate are of no use either.
+        // After a renewal, those with the former certificate are of no use either, and nobody gets into a room by one
+        // from before there were rooms.
         let (credential, signer) =
             (self.leaf().credential, self.book.identity().signer.public.clone());
         let is_current = |own: &OwnKeyPackage| {
-            own.key_package().leaf_node.credential == credential && own.signer().public == signer
+            let leaf = &own.key_package().leaf_node;
+            leaf.credential == credential
+                && own.signer().public == signer
+                && supports_rooms(&leaf.extensions)
         };
         let known = |reference: &KeyPackageRef| {
             own.iter().any(|own| own.reference() == reference && is_current(own))

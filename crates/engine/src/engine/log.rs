@@ -3,6 +3,7 @@
 use super::groups::not_sent;
 use super::join_links::judge_received;
 use super::kept::keep;
+use super::rooms::{changes_between, name_of, roles_between, room_of};
 use super::{Engine, EngineError};
 use crate::book::{Book, Change};
 use crate::code::short_member_code;
@@ -10,7 +11,7 @@ use crate::content::{Content, MAX_CONTENT};
 use crate::names::is_group_name;
 use crate::notice::Notice;
 use crate::reason::Reason;
-use crate::record::{GroupRecord, Item, News, Payload, Stage, Trust, Work};
+use crate::record::{GroupRecord, Item, News, Payload, RoomChange, Stage, Trust, Work};
 use crate::watch::PassedRoot;
 pub(super) use conclave_certificates::device_of;
 use conclave_delivery_api::{
@@ -26,6 +27,7 @@ use conclave_mls::group::{
 use conclave_mls::storage::Fold;
 use conclave_mls::wire::{MlsMessage, MlsMessageBody};
 use conclave_mls::{Error, Event, Group, GroupId, Received, Transition, UnixTime, Verdict};
+use conclave_room::{Capability, PARTICIPANT_LIST, ROLES_LIST, ROOM_METADATA, RoomState};
 use conclave_store::{Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -58,6 +60,9 @@ pub(super) fn not_committed(work: &Work) -> Option<Work> {
         }),
         Work::Unlink { number, committing: true } => {
             Some(Work::Unlink { number: *number, committing: false })
+        }
+        Work::Room { change, committing: true } => {
+            Some(Work::Room { change: change.clone(), committing: false })
         }
         _ => None,
     }
@@ -215,6 +220,7 @@ impl<S: Store> Engine<S> {
             Ok(chains) => chains,
             Err(halt) => return Ok((Some(halt), false)),
         };
+        let room = room_of(group);
         let mut fold = group.fold();
         for entry in page.entries.iter().filter(|entry| entry.seq > record.cursor) {
             let what = if !lost.is_empty() && lost.contains(&sha256(&entry.message)) {
@@ -271,7 +277,7 @@ impl<S: Store> Engine<S> {
         let record = GroupRecord { cursor, chain, epoch: epoch.0, ..record.clone() };
         let (book, watching, place) = (&mut self.book, &mut self.watching, &self.evidence_place);
         fold.commit(|write| {
-            let mut report = Report::new(&*provider, book, id, record, changes);
+            let mut report = Report::new(&*provider, book, id, record, (changes, room));
             let mut events = write.events.iter();
             for planned in plan {
                 report.tell(book, planned, &mut events);
@@ -457,6 +463,14 @@ fn maker_of_link(change: &EpochChange) -> Option<DeviceId> {
     after.used_since(&before).filter(|_| change.external).map(|link| link.maker.clone())
 }
 
+/// Sets what a component's data says.
+fn set<T: Decode>(value: &mut T, data: &[u8]) {
+    // What was accepted decodes.
+    if let Ok(new) = T::from_bytes(data) {
+        *value = new;
+    }
+}
+
 /// Turns what happened in a group into changes of the records.
 struct Report<'a> {
     provider: &'a dyn CryptoProvider,
@@ -469,6 +483,8 @@ struct Report<'a> {
     settled: bool,
     /// The roots that members have passed on.
     heard: Vec<(DeviceId, PassedRoot)>,
+    /// The room that the group is.
+    room: Option<RoomState>,
 }
 
 impl<'a> Report<'a> {
@@ -477,11 +493,12 @@ impl<'a> Report<'a> {
         book: &Book<S>,
         id: &GroupId,
         record: GroupRecord,
-        changes: Vec<Change>,
+        (changes, room): (Vec<Change>, Option<RoomState>),
     ) -> Self {
         let items = book.items(id).map(|(key, item)| (key, item.clone())).collect();
         let (me, id) = (book.identity().device.clone(), id.clone());
-        Self { provider, me, id, record, changes, items, settled: false, heard: Vec::new() }
+        let (settled, heard) = (false, Vec::new());
+        Self { provider, me, id, record, changes, items, settled, heard, room }
     }
 
     fn finish(mut self) -> Vec<Change> {
@@ -529,8 +546,8 @@ impl<'a> Report<'a> {
                     let Some(sender) = device_of(&message.sender.credential) else { return };
                     self.said(book, (seq, time, sender), Payload::from_data(&message.data));
                 }
-                Some(Event::Epoch(change)) => self.epoch(seq, change, false),
-                Some(Event::Removal(change)) => self.epoch(seq, change, true),
+                Some(Event::Epoch(change)) => self.epoch(book, seq, change, false),
+                Some(Event::Removal(change)) => self.epoch(book, seq, change, true),
                 _ => {}
             },
             What::Proposal(by, proposed) => {
@@ -568,6 +585,11 @@ impl<'a> Report<'a> {
         (seq, time, sender): (u64, u64, DeviceId),
         payload: Payload,
     ) {
+        let may_write = |room: &RoomState| room.may(sender.user.as_str(), Capability::SEND_MESSAGE);
+        if self.room.as_ref().is_some_and(|room| !may_write(room)) {
+            let reason = "its sender's role in the room does not allow messages".to_string();
+            return self.news(News::Unreadable { seq, sender, reason });
+        }
         let content = match payload {
             Payload::Content(content) => content,
             Payload::Rooted(root, content) => {
@@ -593,7 +615,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn epoch(&mut self, seq: u64, change: &EpochChange, out: bool) {
+    fn epoch<S: Store>(&mut self, book: &Book<S>, seq: u64, change: &EpochChange, out: bool) {
         self.settled = true;
         let Some(by) = device_of(&change.committer.credential) else { return };
         for who in change.removed.iter().filter_map(|m| device_of(&m.credential)) {
@@ -602,6 +624,7 @@ impl<'a> Report<'a> {
                 self.news(News::Removed { seq, who, by: by.clone() });
             }
         }
+        self.room_changed(book, (seq, &by), change);
         let maker = maker_of_link(change);
         for member in &change.added {
             self.added(seq, member, &by, maker.as_ref());
@@ -617,6 +640,38 @@ impl<'a> Report<'a> {
             self.committed(&change.added);
         } else if change.discarded_own_commit {
             self.begin_again();
+        }
+    }
+
+    /// Tells how a commit changed the room.
+    fn room_changed<S: Store>(
+        &mut self,
+        book: &Book<S>,
+        (seq, by): (u64, &DeviceId),
+        change: &EpochChange,
+    ) {
+        let Some(room) = &mut self.room else { return };
+        let old = room.participants.clone();
+        let mut changes = Vec::new();
+        for data in &change.app_data {
+            let (before, after) = (data.old.as_deref(), data.new.as_deref());
+            let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
+            changes.extend(changes_between((data.component_id, before, after)));
+            match data.component_id {
+                ROOM_METADATA => set(&mut room.metadata, after),
+                PARTICIPANT_LIST => set(&mut room.participants, after),
+                ROLES_LIST => set(&mut room.roles, after),
+                _ => {}
+            }
+        }
+        changes.extend(roles_between(room, &old));
+        let is_renamed = changes.iter().any(|change| matches!(change, RoomChange::Name(_)));
+        let name = name_of(room, &self.me.user);
+        if is_renamed && !name.is_empty() {
+            self.record.name = book.free_name(&self.id, &name);
+        }
+        for change in changes {
+            self.news(News::Room { seq, by: by.clone(), change });
         }
     }
 
@@ -655,14 +710,18 @@ impl<'a> Report<'a> {
         match self.front() {
             // The new members have no other way to learn the name.
             Some(Work::Invite { committing: true, .. })
-                if !added.is_empty() && !self.record.name.is_empty() =>
+                if !added.is_empty()
+                    && !self.record.name.is_empty()
+                    && !self.room.as_ref().is_some_and(RoomState::is_direct) =>
             {
                 let payload = Payload::Name(self.record.name.clone());
                 self.set_front(Some(Work::Send { payload, sealed: None }));
             }
-            Some(Work::Invite { committing: true, .. } | Work::Remove { committing: true, .. }) => {
-                self.set_front(None)
-            }
+            Some(
+                Work::Invite { committing: true, .. }
+                | Work::Remove { committing: true, .. }
+                | Work::Room { committing: true, .. },
+            ) => self.set_front(None),
             Some(Work::MakeLink { link, expires_at, max_uses, committing: true }) => {
                 let (expires_at, max_uses) = (*expires_at, *max_uses);
                 // What was decoded, or fits a new group's identifier, encodes.

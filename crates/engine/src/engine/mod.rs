@@ -32,6 +32,7 @@ mod replies;
 mod reset;
 mod restored;
 mod restoring;
+mod rooms;
 #[cfg(test)]
 mod tests;
 mod transparency;
@@ -60,7 +61,7 @@ use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair, Suite};
 use conclave_mls::key_package::KeyPackageRef;
 use conclave_mls::storage::Outcome;
 use conclave_mls::wire::ProposalRef;
-use conclave_mls::{CipherSuite, Config, Event, Group, GroupId, Transition, UnixTime, apply};
+use conclave_mls::{CipherSuite, Event, Group, GroupId, Transition, UnixTime, apply};
 use conclave_store::Store;
 use core::fmt;
 use core::time::Duration;
@@ -415,7 +416,7 @@ impl<S: Store> Engine<S> {
                 continue;
             }
             let rows = self.book.store().load(id)?;
-            match Group::load(&*self.provider, Config::default(), rows) {
+            match Group::load(&*self.provider, rooms::config(), rows) {
                 Ok(group) => {
                     let receipt = record.receipt.clone();
                     self.groups.insert(id.clone(), Live { receipt, ..Live::new(group) });
@@ -786,6 +787,8 @@ impl<S: Store> Engine<S> {
         self.check_account_command(&command)?;
         match command {
             Command::New { name, suite } => return self.new_group(name, suite).map(Some),
+            Command::Direct { user, suite } => return self.new_direct(user, suite).map(Some),
+            Command::ChangeRoom { group, change } => self.change_room(&group, change),
             Command::Reset(group) => return self.reset(&group).map(Some),
             Command::Invite { group, who } => {
                 let also = self.unblocked(&who);
@@ -876,10 +879,10 @@ impl<S: Store> Engine<S> {
         if !waits && !self.groups.contains_key(group) {
             return Err(Reason::NotMember);
         }
-        match self.book.leaving(group) {
-            true => Err(Reason::Leaving),
-            false => Ok(()),
+        if self.book.leaving(group) {
+            return Err(Reason::Leaving);
         }
+        work.iter().try_for_each(|work| self.check_role(group, work))
     }
 
     fn news(group: &GroupId, news: News) -> Change {

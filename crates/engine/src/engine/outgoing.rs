@@ -59,6 +59,7 @@ impl<S: Store> Engine<S> {
                 }
                 Work::MakeLink { .. } => self.make_link(id, key, &item)?,
                 Work::Unlink { number, .. } => self.revoke_link(id, key, *number)?,
+                Work::Room { change, .. } => self.next_room_change(id, key, change)?,
                 // It is in.
                 Work::Join { .. } => {
                     self.give_up(id, key, [])?;
@@ -208,9 +209,14 @@ impl<S: Store> Engine<S> {
         mut also: Vec<Change>,
     ) -> Result<Result<Next, conclave_mls::Error>, EngineError> {
         let Some(live) = self.groups.get(id) else { return Ok(Ok(None)) };
+        let (received, me) = (self.takes_received(id), &self.device().user);
+        let proposals = match Self::with_participants(&live.group, me, proposals, received) {
+            Ok(proposals) => proposals,
+            Err(e) => return Ok(Err(e)),
+        };
         let options = CommitOptions {
             proposals,
-            received: self.takes_received(id),
+            received,
             framing: Self::framing(),
             group_info: Some(GROUP_INFO),
             ..CommitOptions::default()

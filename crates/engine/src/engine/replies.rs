@@ -526,6 +526,9 @@ impl<S: Store> Engine<S> {
             Some((key, Work::Unlink { number, committing })) if committing == commit => {
                 (key, Reason::LinkNotRevoked { number, why })
             }
+            Some((key, Work::Room { committing, .. })) if committing == commit => {
+                (key, Reason::RoomUnchanged { why })
+            }
             _ => {
                 self.failed(Some(id), Reason::CommitFailed { why });
                 return Ok(());

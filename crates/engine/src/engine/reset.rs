@@ -1,6 +1,7 @@
 //! A group that is broken goes on in another one, which a member makes in its place.
 
 use super::log::device_of;
+use super::rooms::{config, room_of};
 use super::{CommandError, Engine, EngineError};
 use crate::book::Change;
 use crate::reason::Reason;
@@ -10,7 +11,7 @@ use conclave_delivery_api::{
 };
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::storage::Batch;
-use conclave_mls::{Config, Group, GroupId};
+use conclave_mls::{Group, GroupId};
 use conclave_store::Store;
 
 /// How many bytes of a successor's identifier are random.
@@ -27,9 +28,11 @@ impl<S: Store> Engine<S> {
         }
         let roster = |group: &Group| {
             let members = group.members().filter_map(|member| device_of(&member.credential));
-            (group.cipher_suite(), members.collect())
+            (group.cipher_suite(), members.collect(), room_of(group))
         };
-        let Some((suite, members)): Option<(_, Vec<DeviceId>)> = self.look_into(old, roster) else {
+        let Some((suite, members, room)): Option<(_, Vec<DeviceId>, _)> =
+            self.look_into(old, roster)
+        else {
             return Err(Reason::StateUnreadable.into());
         };
         let known = record.name.clone();
@@ -50,7 +53,8 @@ impl<S: Store> Engine<S> {
             .map(invite)
             .collect();
         changes.extend(self.set_aside(old, &known));
-        self.create_group((id.clone(), known), suite, changes)?;
+        let room = self.succeeding_room(room, &id);
+        self.create_group((id.clone(), known), suite, room.as_ref(), changes)?;
         Ok(id)
     }
 
@@ -101,7 +105,7 @@ impl<S: Store> Engine<S> {
             return Some(look(&live.group));
         }
         let rows = self.book.store().load(id).ok()?;
-        Some(look(&Group::load(&*self.provider, Config::default(), rows).ok()?))
+        Some(look(&Group::load(&*self.provider, config(), rows).ok()?))
     }
 
     /// The service has no such group any more, so there is none to end: the successor is made all the same.

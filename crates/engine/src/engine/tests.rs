@@ -26,6 +26,7 @@ mod recovery;
 mod remedies;
 mod resets;
 mod restored;
+mod rooms;
 mod rows;
 mod simulation;
 mod suites;

@@ -1,7 +1,8 @@
 //! How the records are encoded.
 
 use super::{
-    GroupRecord, Identity, Item, Kept, Line, News, Payload, Stage, Unpublished, Who, Work,
+    GroupRecord, Identity, Item, Kept, Line, News, Payload, RoomChange, Stage, Unpublished, Who,
+    Work,
 };
 use crate::content::{Content, TEXT};
 use crate::notice::{Notice, Warning};
@@ -329,6 +330,11 @@ impl Encode for Item {
                 number.encode(w)?;
                 u8::from(*committing).encode(w)
             }
+            Work::Room { change, committing } => {
+                20u8.encode(w)?;
+                change.encode(w)?;
+                u8::from(*committing).encode(w)
+            }
             Work::Join { link, commit } => {
                 9u8.encode(w)?;
                 put_link(w, link)?;
@@ -367,6 +373,7 @@ impl Decode for Item {
                 let commit = (!commit.is_empty()).then(|| Secret::copy_from(commit));
                 Work::Join { link, commit }
             }
+            20 => Work::Room { change: Decode::decode(r)?, committing: flag(r)? },
             other => return unknown("work", other),
         };
         Ok(Self { group, work })
@@ -443,6 +450,12 @@ impl Encode for News {
                 seq.encode(w)?;
                 who.encode(w)?;
                 by.encode(w)
+            }
+            Self::Room { seq, by, change } => {
+                40u8.encode(w)?;
+                seq.encode(w)?;
+                by.encode(w)?;
+                change.encode(w)
             }
             Self::Leaving { seq, who } => {
                 6u8.encode(w)?;
@@ -566,7 +579,41 @@ impl Decode for News {
             24 => Self::NotDone { reason: Decode::decode(r)? },
             25 => Self::Alarm { warning: Decode::decode(r)? },
             26 => Self::Note { notice: Decode::decode(r)? },
+            40 => Self::Room {
+                seq: Decode::decode(r)?,
+                by: Decode::decode(r)?,
+                change: Decode::decode(r)?,
+            },
             other => return unknown("news", other),
+        })
+    }
+}
+
+impl Encode for RoomChange {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        let (kind, text) = match self {
+            Self::Name(text) => (1u8, text),
+            Self::Topic(text) => (2, text),
+            Self::Picture(text) => (3, text),
+            Self::Role { user, role } => {
+                4u8.encode(w)?;
+                user.encode(w)?;
+                return put_text(w, role);
+            }
+        };
+        kind.encode(w)?;
+        put_text(w, text)
+    }
+}
+
+impl Decode for RoomChange {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match u8::decode(r)? {
+            1 => Self::Name(text(r)?),
+            2 => Self::Topic(text(r)?),
+            3 => Self::Picture(text(r)?),
+            4 => Self::Role { user: Decode::decode(r)?, role: text(r)? },
+            other => return unknown("room change", other),
         })
     }
 }
@@ -614,6 +661,7 @@ mod tests {
             Work::Leave { alone: false, committing: true, proposed: None },
             Work::MakeLink { link: link.clone(), expires_at: 9, max_uses: 2, committing: true },
             Work::Unlink { number: 3, committing: false },
+            Work::Room { change: RoomChange::Topic("soup".into()), committing: true },
             Work::Join { link: link.clone(), commit: None },
             Work::Join { link, commit: Some(Secret::copy_from(&[1, 2])) },
         ] {
@@ -644,6 +692,13 @@ mod tests {
             News::Alarm { warning: Warning::OtherServiceKey { by: a.clone() } },
             News::Invited { seq: 4, by: a.clone(), code: "3".into() },
             News::Removed { seq: 5, who: b.clone(), by: a.clone() },
+            News::Room { seq: 6, by: a.clone(), change: RoomChange::Name("lunch".into()) },
+            News::Room { seq: 6, by: a.clone(), change: RoomChange::Picture("u".into()) },
+            News::Room {
+                seq: 6,
+                by: a.clone(),
+                change: RoomChange::Role { user: b.user.clone(), role: "admin".into() },
+            },
             News::Leaving { seq: 6, who: b.clone() },
             News::Out { seq: 7, by: a, left: true },
             News::JoinedByLink { seq: 9, maker: b.clone(), suite: CipherSuite(1) },

@@ -104,6 +104,7 @@ pub(super) fn calls() -> Vec<Entry> {
                 errors: &[
                     ErrorCode::GroupEnded,
                     ErrorCode::BadLink,
+                    ErrorCode::NotAllowed,
                     ErrorCode::InitKeyReused,
                     ErrorCode::Invalid,
                     ErrorCode::GroupInfoMismatch,
@@ -130,7 +131,19 @@ pub(super) fn calls() -> Vec<Entry> {
             },
             &accepted(),
         ),
-        call(SUBMITTED, &SubmitProposal { proposal: cut(6) }, &accepted()),
+        call(
+            Rules {
+                errors: &[
+                    ErrorCode::GroupEnded,
+                    ErrorCode::NotAllowed,
+                    ErrorCode::Invalid,
+                    ErrorCode::DevicesOutdated,
+                ],
+                ..SUBMITTED
+            },
+            &SubmitProposal { proposal: cut(6) },
+            &accepted(),
+        ),
         call(
             Rules {
                 limits: "by default 3 epochs after its own, and a day after its own has ended",

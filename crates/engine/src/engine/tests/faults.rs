@@ -275,11 +275,11 @@ fn who_proposes_to_remove_somebody_else_is_not_said_to_leave() {
     let [a, b, c] = ["a/pc", "b/pc", "c/pc"].map(|id| world.add(id));
     world.group("g", &[a, b, c]);
     let leaf = |leaf| NewProposal::Remove(LeafIndex(leaf));
-    world.propose(b, leaf(2));
+    world.propose(a, leaf(2));
     world.settle();
-    let told = "note g b/pc proposes to remove c/pc";
-    assert!(world.devices[a].has_line(told), "{:?}", world.devices[a].lines());
-    assert!(!world.devices[a].has_line("leaving"));
+    let told = "note g a/pc proposes to remove c/pc";
+    assert!(world.devices[b].has_line(told), "{:?}", world.devices[b].lines());
+    assert!(!world.devices[b].has_line("leaving"));
     world.agree(&[a, b]);
 }
 
@@ -294,14 +294,14 @@ fn that_a_group_is_closed_is_told() {
         cipher_suite: HYBRID,
         extensions: Vec::new(),
     };
-    world.commit(b, NewProposal::ReInit(reinit));
+    world.commit(a, NewProposal::ReInit(reinit));
     for i in [a, b] {
-        let told = "note g b/pc has closed this group";
+        let told = "note g a/pc has closed this group";
         assert!(world.devices[i].has_line(told), "{:?}", world.devices[i].lines());
     }
-    world.say(a, "hello?");
+    world.say(b, "hello?");
     world.settle();
-    assert!(world.devices[a].has_line("failed g a message is not sent: "));
+    assert!(world.devices[b].has_line("failed g a message is not sent: "));
 }
 
 #[test]

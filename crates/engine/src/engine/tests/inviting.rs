@@ -236,10 +236,10 @@ fn one_for_whom_commits_are_refused_does_not_keep_the_others_out() {
     let a = world.add("a/pc");
     world.group("g", &[a]);
     let crowd = world.crowd(9);
-    let bad = b"u5";
+    let bad = b"u5/pc";
     let calls = world.note_invites(move |request| {
         let Request::SubmitCommit(commit) = request else { return None };
-        let names_it = commit.commit.windows(2).any(|part| part == bad);
+        let names_it = commit.commit.windows(bad.len()).any(|part| part == bad);
         names_it.then(|| CallError::refused(ErrorCode::Invalid, "it was made so"))
     });
     world.say(a, &format!("/invite{}", all_of(9)));

@@ -259,6 +259,10 @@ fn members_that_remove_a_revoked_device_at_once_are_told_of_no_failure() {
             ["b", "c", "d", "e"].map(|u| world.add(&format!("{u}/pc"))).into();
         world.group("g", &members);
         world.say(members[0], "/invite a/phone");
+        // Whose role does not allow it, leaves it to others.
+        for user in ["c", "d", "e"] {
+            world.say(members[0], &format!("/role {user} moderator"));
+        }
         world.settle();
         assert!(world.devices[phone].has_line("joined g"));
         world.say(main, "/revoke phone");

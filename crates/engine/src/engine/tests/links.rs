@@ -9,6 +9,7 @@ use conclave_mls::component::AppDataDictionary;
 use conclave_mls::crypto::CryptoRng;
 use conclave_mls::join::{ExternalJoinOptions, ExternalJoinStage};
 use conclave_mls::{Config, Verdict};
+use conclave_room::{PARTICIPANT_LIST, RoomState};
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
 
@@ -48,7 +49,13 @@ impl World {
         let links = JoinLinks::of_data(Some(&data.into()));
         let after = links.after_use(&key).unwrap();
         let update = JoinLinksUpdate::Use { key, signature }.to_bytes().unwrap().into();
+        let room = RoomState::in_extensions(extensions).unwrap().unwrap();
+        let user = room.uri_of(engine.device().user.as_str()).unwrap();
+        let list = room.participants.with(&user, room.role_by_link().unwrap());
+        let joins = room.participants.update_to(&list).to_bytes().unwrap();
         let stage = stage.with_app_data_update(JOIN_LINKS, update, after);
+        let list = list.to_bytes().unwrap();
+        let stage = stage.with_app_data_update(PARTICIPANT_LIST, joins.into(), list.into());
         let verdicts = vec![Verdict::Accept; stage.credentials().len()];
         let options = ExternalJoinOptions::new(engine.leaf(), own);
         let rng: &mut dyn CryptoRng = &mut TestRng(9);

@@ -183,7 +183,7 @@ fn a_stranger_makes_no_successor() {
     let old = world.active(a)[0].clone();
     let id = successor_id(&*provider(), &old, [1; 16]).unwrap();
     let engine = &mut world.devices[m].engine;
-    engine.create_group((id, "g".into()), CLASSIC, Vec::new()).unwrap();
+    engine.create_group((id, "g".into()), CLASSIC, None, Vec::new()).unwrap();
     world.settle();
     world.say(m, "/invite a");
     world.settle();

@@ -1,0 +1,414 @@
+//! Rooms: groups whose own state says what they are called, who takes part in which role, and what each role may do.
+//!
+//! New groups are rooms. Whether somebody may do something is judged by the policy in [`config`], when it is sent and when it
+//! is received. Here is what this device does for its user in a room: a commit that adds or removes clients says what
+//! becomes of their users.
+
+use super::{CommandError, Engine, EngineError, Purpose};
+use crate::names::is_group_name;
+use crate::reason::Reason;
+use crate::record::{Item, News, RoomChange, Work};
+use crate::request::Request;
+use crate::view::RoomView;
+use crate::who::Who;
+use conclave_certificates::device_of;
+use conclave_delivery_api::{Decode, Encode, JOIN_LINKS, Name, room_policy};
+use conclave_mls::component::{AppDataDictionary, ComponentId};
+use conclave_mls::group::{NewProposal, Proposal, Sender};
+use conclave_mls::wire::Extension;
+use conclave_mls::{Config, Credential, Group, GroupId};
+use conclave_room::standard::MEMBER;
+use conclave_room::{
+    Actor, Capability, ClientChange, LOCAL_AUTHORITY, PARTICIPANT_LIST, Participants,
+    ROOM_METADATA, RoleIndex, RoomMetadata, RoomPolicy, RoomState, Text, leavers, room_uri,
+    user_of, user_uri,
+};
+use conclave_store::Store;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+type Next = Option<(Request, Purpose)>;
+
+/// How groups are made, joined and loaded: under the rules of rooms. Groups from before there were rooms are taken over,
+/// and go on as they were.
+pub(super) fn config() -> Config {
+    Config { policy: Arc::new(policy()), adopt_policy: true, ..Config::default() }
+}
+
+fn policy() -> RoomPolicy {
+    room_policy(|credential| Some(device_of(credential)?.user.to_string()))
+}
+
+/// The room that a group is.
+pub(super) fn room_of(group: &Group) -> Option<RoomState> {
+    RoomState::of(group.view()).ok().flatten()
+}
+
+/// Whether extensions are those of a room.
+pub(super) fn is_room(extensions: &[Extension]) -> bool {
+    matches!(AppDataDictionary::find_data(extensions, ROOM_METADATA), Ok(Some(_)))
+}
+
+/// What a room is called for one of its users; empty if it does not say, or says what is no name.
+pub(super) fn name_of(room: &RoomState, me: &Name) -> String {
+    let others = || room.users().map(|(user, _)| user).find(|user| *user != me.as_str());
+    let name = match room.is_direct() {
+        true => others().unwrap_or_default(),
+        false => room.metadata.name.as_str(),
+    };
+    if is_group_name(name) { name.to_string() } else { String::new() }
+}
+
+/// Whose client has a credential, by the user's URI in a room.
+fn user_in(room: &RoomState, credential: &Credential) -> Option<Text> {
+    room.uri_of(device_of(credential)?.user.as_str())
+}
+
+/// What changed between two states of a room's component, for its users.
+pub(super) fn changes_between(
+    (component, old, new): (ComponentId, &[u8], &[u8]),
+) -> Vec<RoomChange> {
+    match component {
+        ROOM_METADATA => {
+            let metadata = |bytes| RoomMetadata::from_bytes(bytes).unwrap_or_default();
+            let (old, new) = (metadata(old), metadata(new));
+            let name = RoomChange::Name(new.name.as_str().into());
+            let topic = RoomChange::Topic(new.subject.as_str().into());
+            let picture = RoomChange::Picture(new.avatar.as_str().into());
+            [
+                (old.name != new.name, name),
+                (old.subject != new.subject, topic),
+                (old.avatar != new.avatar, picture),
+            ]
+            .into_iter()
+            .filter_map(|(changed, change)| changed.then_some(change))
+            .collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The users whose roles changed between two participant lists: of those in both, and of those who are banned now.
+pub(super) fn roles_between(room: &RoomState, old: &Participants) -> Vec<RoomChange> {
+    let authority = room.authority();
+    let new = room.participants.all().iter();
+    new.filter(|participant| {
+        let before = old.role_of(participant.user.as_str());
+        let was_in = before != RoleIndex::NONE || participant.role == RoleIndex::BANNED;
+        before != participant.role && was_in
+    })
+    .filter_map(|participant| {
+        let user = user_of(authority, participant.user.as_str())?.parse().ok()?;
+        let role = room.roles.get(participant.role)?.name.as_str().to_string();
+        Some(RoomChange::Role { user, role })
+    })
+    .collect()
+}
+
+impl<S: Store> Engine<S> {
+    /// What a room's own state says; none for a group that is no room, or that this device is not in.
+    #[must_use]
+    pub fn room(&self, group: &GroupId) -> Option<RoomView> {
+        let room = room_of(&self.groups.get(group)?.group)?;
+        let own = room.role_of(self.device().user.as_str())?;
+        let users = room
+            .users()
+            .filter_map(|(user, role)| Some((user.parse().ok()?, role.name.as_str().to_string())));
+        Some(RoomView {
+            uri: room.metadata.room_uri.as_str().into(),
+            name: room.metadata.name.as_str().into(),
+            topic: room.metadata.subject.as_str().into(),
+            picture: room.metadata.avatar.as_str().into(),
+            direct: room.is_direct(),
+            users: users.collect(),
+            roles: room.roles.all().iter().map(|role| role.name.as_str().to_string()).collect(),
+            own_role: own.name.as_str().into(),
+            capabilities: own.capabilities.clone(),
+        })
+    }
+
+    /// Whether this device's user may do something in a group: everything, if it is no room.
+    pub(super) fn may(&self, group: &GroupId, capability: Capability) -> bool {
+        let Some(live) =
+            self.groups.get(group).filter(|live| is_room(live.group.view().extensions()))
+        else {
+            return true;
+        };
+        let room = room_of(&live.group);
+        room.is_some_and(|room| room.may(self.device().user.as_str(), capability))
+    }
+
+    /// Whether this device's user may do some work in a room.
+    pub(super) fn check_role(&self, group: &GroupId, work: &Work) -> Result<(), Reason> {
+        let (capability, what) = match work {
+            Work::Send { .. } => (Capability::SEND_MESSAGE, "write"),
+            Work::Remove { who, .. } if who.user == self.device().user => return Ok(()),
+            Work::Remove { .. } => (Capability::REMOVE_PARTICIPANT, "remove anybody"),
+            Work::MakeLink { .. } => (Capability::CREATE_JOIN_CODE, "make links"),
+            Work::Unlink { .. } => (Capability::DELETE_JOIN_CODE, "revoke links"),
+            Work::Room { change: RoomChange::Name(_), .. } => {
+                (Capability::CHANGE_ROOM_NAME, "rename it")
+            }
+            Work::Room { change: RoomChange::Topic(_), .. } => {
+                (Capability::CHANGE_ROOM_SUBJECT, "change its topic")
+            }
+            Work::Room { change: RoomChange::Picture(_), .. } => {
+                (Capability::CHANGE_ROOM_AVATAR, "change its picture")
+            }
+            // Who may ban depends on the role.
+            Work::Room { change: RoomChange::Role { .. }, .. }
+            | Work::Invite { .. }
+            | Work::Leave { .. }
+            | Work::Join { .. } => return Ok(()),
+        };
+        if self.may(group, capability) {
+            return Ok(());
+        }
+        let role = self.room(group).map(|room| room.own_role).unwrap_or_default();
+        Err(Reason::NotAllowed { role, what: what.into() })
+    }
+
+    /// A new room, with this device's user as its owner, or a direct chat with another user.
+    pub(super) fn new_room(&self, id: &GroupId, name: &str, with: Option<&Name>) -> RoomState {
+        let uri = room_uri(LOCAL_AUTHORITY, id);
+        let me = user_uri(LOCAL_AUTHORITY, self.device().user.as_str());
+        let room = match with {
+            None => RoomState::new(&uri, name, &me),
+            Some(other) => {
+                RoomState::direct(&uri, [&me, &user_uri(LOCAL_AUTHORITY, other.as_str())])
+            }
+        };
+        // Names are shorter than any text of a room may be.
+        room.unwrap_or_else(|e| unreachable!("{e}"))
+    }
+
+    /// The room of a group's successor: the same people, in the same roles.
+    pub(super) fn succeeding_room(
+        &self,
+        room: Option<RoomState>,
+        id: &GroupId,
+    ) -> Option<RoomState> {
+        let mut room = room?;
+        room.metadata.room_uri = Text::try_from(room_uri(room.authority(), id).as_str()).ok()?;
+        Some(room)
+    }
+
+    /// The extension that makes a new group a room.
+    pub(super) fn room_extension(room: &RoomState) -> Result<Extension, EngineError> {
+        let dictionary = room.dictionary(&[JOIN_LINKS]).map_err(conclave_mls::Error::from)?;
+        Ok(dictionary.to_extension().map_err(conclave_mls::Error::from)?)
+    }
+
+    /// The proposals of a commit, and what becomes of the users whose clients they add or remove: whoever was no
+    /// participant is a member, and whoever has no client left, as we remove them all or as they have all asked to
+    /// leave, is no participant any more.
+    pub(super) fn with_participants(
+        group: &Group,
+        me: &Name,
+        mut proposals: Vec<NewProposal>,
+        received: bool,
+    ) -> Result<Vec<NewProposal>, conclave_mls::Error> {
+        if !is_room(group.view().extensions()) {
+            return Ok(proposals);
+        }
+        let Some(room) = room_of(group) else { return Ok(proposals) };
+        let is_list = |p: &NewProposal| matches!(p, NewProposal::AppDataUpdate { component_id, .. } if *component_id == PARTICIPANT_LIST);
+        if proposals.iter().any(is_list) {
+            return Ok(proposals);
+        }
+        let user_at = |leaf| user_in(&room, &group.member(leaf)?.credential);
+
+        let mut after = room.participants.clone();
+        let mut removed: BTreeMap<Text, u32> = BTreeMap::new();
+        for proposal in &proposals {
+            match proposal {
+                NewProposal::Add(package) => {
+                    let credential = &package.key_package().leaf_node.credential;
+                    let new = user_in(&room, credential)
+                        .filter(|user| after.role_of(user.as_str()) == RoleIndex::NONE);
+                    if let Some(user) = new {
+                        after = after.with(&user, MEMBER);
+                    }
+                }
+                NewProposal::Remove(leaf) => {
+                    if let Some(user) = user_at(*leaf) {
+                        *removed.entry(user).or_default() += 1;
+                    }
+                }
+                _ => {}
+            }
+        }
+
+        let gone: Vec<ClientChange> = match received {
+            true => received_removes(group, &room),
+            false => Vec::new(),
+        };
+        if !(removed.is_empty() && gone.is_empty()) && !room.base.fixed_membership {
+            let clients = policy().clients(group.view(), &room);
+            let own = room.uri_of(me.as_str());
+            let all_ours = removed.iter().filter(|(user, count)| {
+                clients.get(user.as_str()) == Some(count) && Some(*user) != own.as_ref()
+            });
+            let users = all_ours.map(|(user, _)| user.clone());
+            let left = leavers(&room, &clients, &gone).into_iter();
+            let left = left.filter_map(|user| Text::try_from(user).ok());
+            let out: Vec<Text> = users.chain(left).collect();
+            for user in out {
+                if after.role_of(user.as_str()) != RoleIndex::NONE {
+                    after = after.with(&user, RoleIndex::NONE);
+                }
+            }
+        }
+        let update = room.participants.update_to(&after);
+        if !update.is_empty() {
+            proposals.push(updating(PARTICIPANT_LIST, &update)?);
+        }
+        Ok(proposals)
+    }
+
+    /// Begins to change a room.
+    pub(super) fn change_room(
+        &mut self,
+        group: &GroupId,
+        change: RoomChange,
+    ) -> Result<(), CommandError> {
+        let Some(live) = self.groups.get(group) else { return Err(Reason::NotMember.into()) };
+        let room = room_of(&live.group).ok_or(Reason::NotRoom)?;
+        match &change {
+            RoomChange::Name(_) if room.is_direct() => return Err(Reason::DirectHasNoName.into()),
+            RoomChange::Name(name) if !is_group_name(name) => {
+                return Err(Reason::UnusableName.into());
+            }
+            RoomChange::Name(_) => {}
+            RoomChange::Topic(text) | RoomChange::Picture(text) => {
+                let checked = Text::try_from(text.as_str());
+                checked.map_err(|e| Reason::RoomUnchanged { why: e.to_string() })?;
+            }
+            RoomChange::Role { user, role } => check_role_of(&room, user, role)?,
+        }
+        self.queue(group, vec![Work::Room { change, committing: false }], Vec::new())
+    }
+
+    /// Makes the commit that changes a room.
+    pub(super) fn next_room_change(
+        &mut self,
+        id: &GroupId,
+        key: u64,
+        change: &RoomChange,
+    ) -> Result<Next, EngineError> {
+        let Some(live) = self.groups.get(id) else { return Ok(None) };
+        let made = room_of(&live.group).map(|room| proposals_of(&live.group, &room, change));
+        let proposals = match made {
+            Some(Ok(proposals)) if !proposals.is_empty() => proposals,
+            Some(Err(e)) => {
+                self.give_up(
+                    id,
+                    key,
+                    [News::Failed { reason: Reason::RoomUnchanged { why: e.to_string() } }],
+                )?;
+                return Ok(None);
+            }
+            // It is so already.
+            _ => {
+                self.give_up(id, key, [])?;
+                return Ok(None);
+            }
+        };
+        let work = Work::Room { change: change.clone(), committing: true };
+        let item = Item { group: id.clone(), work };
+        match self.commit(id, proposals, Some((key, item)), Vec::new())? {
+            Ok(next) => Ok(next),
+            Err(e) => {
+                self.give_up(
+                    id,
+                    key,
+                    [News::Failed { reason: Reason::RoomUnchanged { why: e.to_string() } }],
+                )?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Whether a room has a user and a role.
+fn check_role_of(room: &RoomState, user: &Name, role: &str) -> Result<(), Reason> {
+    let is_in = |role: RoleIndex| role != RoleIndex::NONE;
+    if !room.roles.named(role).is_some_and(|role| is_in(role.index)) {
+        let roles = room.roles.all().iter().filter(|role| is_in(role.index));
+        let roles: Vec<&str> = roles.map(|role| role.name.as_str()).collect();
+        return Err(Reason::NoSuchRole { role: role.into(), roles: roles.join(", ") });
+    }
+    if !room.role_of(user.as_str()).is_some_and(|role| is_in(role.index)) {
+        return Err(Reason::NotInGroup { who: Who { user: user.clone(), device: None } });
+    }
+    Ok(())
+}
+
+/// The removals that others have proposed, as a room sees them.
+fn received_removes(group: &Group, room: &RoomState) -> Vec<ClientChange> {
+    let user_at = |leaf| user_in(room, &group.member(leaf)?.credential);
+    let removes = group.view().proposals().filter_map(|pending| {
+        let Sender::Member(by) = pending.sender else { return None };
+        let leaf = match pending.proposal {
+            Proposal::Remove(leaf) => *leaf,
+            Proposal::SelfRemove(_) => by,
+            _ => return None,
+        };
+        // No commit removes its committer.
+        if leaf == group.own_leaf() {
+            return None;
+        }
+        let by = Actor::Member(user_at(by)?.as_str().into());
+        Some(ClientChange { by, user: user_at(leaf)?.as_str().into() })
+    });
+    removes.collect()
+}
+
+/// The proposals that make a change of a room; none if it is so already.
+fn proposals_of(
+    group: &Group,
+    room: &RoomState,
+    change: &RoomChange,
+) -> Result<Vec<NewProposal>, conclave_mls::Error> {
+    let mut metadata = room.metadata.clone();
+    let text = |text: &str| Text::try_from(text).unwrap_or_default();
+    match change {
+        RoomChange::Name(name) => metadata.name = text(name),
+        RoomChange::Topic(topic) => metadata.subject = text(topic),
+        RoomChange::Picture(uri) => metadata.avatar = text(uri),
+        RoomChange::Role { user, role } => return role_proposals(group, room, user, role),
+    }
+    if metadata == room.metadata {
+        return Ok(Vec::new());
+    }
+    Ok(vec![updating(ROOM_METADATA, &metadata)?])
+}
+
+fn role_proposals(
+    group: &Group,
+    room: &RoomState,
+    user: &Name,
+    role: &str,
+) -> Result<Vec<NewProposal>, conclave_mls::Error> {
+    let (Some(uri), Some(role)) = (room.uri_of(user.as_str()), room.roles.named(role)) else {
+        return Ok(Vec::new());
+    };
+    let update = room.participants.update_to(&room.participants.with(&uri, role.index));
+    if update.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut proposals = vec![updating(PARTICIPANT_LIST, &update)?];
+    if !role.takes_part() {
+        let theirs =
+            group.members().filter(|m| user_in(room, &m.credential).as_ref() == Some(&uri));
+        proposals.extend(theirs.map(|member| NewProposal::Remove(member.index)));
+    }
+    Ok(proposals)
+}
+
+fn updating(
+    component_id: ComponentId,
+    update: &impl Encode,
+) -> Result<NewProposal, conclave_mls::Error> {
+    Ok(NewProposal::AppDataUpdate { component_id, update: update.to_bytes()?.into() })
+}

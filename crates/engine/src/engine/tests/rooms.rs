@@ -1,0 +1,221 @@
+//! Rooms: what their users change, who may, and what becomes of a client that does not ask.
+
+use super::*;
+use crate::record::{Item, RoomChange, Work};
+use conclave_mls::{Config, Group};
+
+/// A room of a's with b and c, and d, who is not in it.
+fn world(seed: u64) -> (World, [usize; 4]) {
+    let mut world = World::new(seed);
+    let all = ["a/pc", "b/pc", "c/pc", "d/pc"].map(|id| world.add(id));
+    world.group("g", &all[..3]);
+    (world, all)
+}
+
+impl World {
+    fn says(&mut self, i: usize, line: &str) {
+        self.say(i, line);
+        self.settle();
+    }
+
+    fn room(&self, i: usize) -> crate::view::RoomView {
+        let id = self.group_id(i);
+        self.devices[i].engine.room(&id).unwrap()
+    }
+
+    fn role(&self, seen_by: usize, user: &str) -> Option<String> {
+        let room = self.room(seen_by);
+        let found = room.users.into_iter().find(|(known, _)| known.as_str() == user);
+        found.map(|(_, role)| role)
+    }
+
+    /// Makes a device's client one that does not ask what it may do.
+    fn modify(&mut self, i: usize) {
+        let id = self.group_id(i);
+        let engine = &mut self.devices[i].engine;
+        let rows = engine.book.store().load(&id).unwrap();
+        let config = Config { adopt_policy: true, ..Config::default() };
+        let group = Group::load(&*engine.provider, config, rows).unwrap();
+        engine.groups.get_mut(&id).unwrap().group = group;
+    }
+}
+
+#[test]
+fn name_topic_and_picture_change_for_everybody_and_all_are_told_who_did_it() {
+    let (mut world, [a, b, c, _]) = world(200);
+    world.says(b, "/topic soup at noon");
+    world.says(b, "/picture https://x.example/soup.png");
+    world.says(b, "/rename dinner");
+    for i in [a, b, c] {
+        let lines = world.devices[i].lines();
+        let told = |begin: &str, end: &str| {
+            let is_told = |line: &&String| line.starts_with(begin) && line.ends_with(end);
+            assert_eq!(lines.iter().filter(is_told).count(), 1, "{begin}: {lines:?}");
+        };
+        told("topic ", "by b/pc soup at noon");
+        told("picture ", "by b/pc https://x.example/soup.png");
+        told("renamed ", "by b/pc dinner");
+        let room = world.room(i);
+        assert_eq!((room.name.as_str(), room.topic.as_str()), ("dinner", "soup at noon"));
+        let id = world.group_id(i);
+        assert_eq!(world.devices[i].engine.group_name(&id), "dinner");
+    }
+    world.agree(&[a, b, c]);
+}
+
+#[test]
+fn whoever_comes_in_knows_the_room_by_its_state() {
+    let (mut world, [a, _, _, d]) = world(201);
+    world.says(a, "/rename dinner");
+    world.says(a, "/topic soup");
+    world.says(a, "/invite d");
+    let id = world.group_id(a);
+    assert_eq!(world.devices[d].engine.group_name(&id), "dinner");
+    let room = world.devices[d].engine.room(&id).unwrap();
+    assert_eq!((room.topic.as_str(), room.own_role.as_str()), ("soup", "member"));
+    assert!(room.uri.starts_with("mimi://localhost/r/"), "{}", room.uri);
+    world.say(d, "/accept");
+    world.says(d, "/room");
+    let lines = world.devices[d].lines();
+    assert!(
+        lines.iter().any(|line| line.starts_with("room dinner open member mimi://")),
+        "{lines:?}"
+    );
+    assert!(lines.contains(&"role dinner a owner".to_string()), "{lines:?}");
+}
+
+#[test]
+fn roles_are_given_by_those_who_may_and_used_at_once() {
+    let (mut world, [a, b, c, _]) = world(202);
+    assert_eq!(world.role(c, "a").as_deref(), Some("owner"));
+    world.says(b, "/remove c");
+    assert!(
+        world.devices[b].has_line("error the role member does not allow to remove anybody"),
+        "{:?}",
+        world.devices[b].lines()
+    );
+    world.says(b, "/role c visitor");
+    assert!(
+        world.devices[b].has_line("failed g nothing is changed"),
+        "{:?}",
+        world.devices[b].lines()
+    );
+    assert_eq!(world.role(a, "c").as_deref(), Some("member"));
+
+    world.says(a, "/role b moderator");
+    assert_eq!(world.role(c, "b").as_deref(), Some("moderator"));
+    let is_told = |line: &String| {
+        line.starts_with("role-changed g ") && line.ends_with("by a/pc b moderator")
+    };
+    assert!(world.devices[c].lines().iter().any(is_told));
+    world.says(b, "/remove c");
+    assert!(world.devices[c].has_line("out g "));
+    assert_eq!(world.role(a, "c"), None);
+    world.says(b, "/remove a");
+    assert!(!world.devices[a].has_line("out g "));
+    world.agree(&[a, b]);
+}
+
+#[test]
+fn a_visitor_reads_and_what_it_writes_all_the_same_is_not_shown() {
+    let (mut world, [a, b, c, _]) = world(203);
+    world.says(a, "/role c visitor");
+    world.says(b, "for all");
+    assert_eq!(world.devices[c].messages().last().unwrap().3, "for all");
+    world.says(c, "me too");
+    assert!(
+        world.devices[c].has_line("error the role visitor does not allow to write"),
+        "{:?}",
+        world.devices[c].lines()
+    );
+
+    // A client that does not ask.
+    let id = world.group_id(c);
+    let content = crate::content::Content::from_text("me too");
+    let work = Work::Send { payload: crate::record::Payload::Content(content), sealed: None };
+    let change = crate::book::Change::NewItem(Item { group: id, work });
+    world.devices[c].engine.book.commit(None, vec![change]).unwrap();
+    world.settle();
+    for i in [a, b] {
+        assert_ne!(world.devices[i].messages().last().unwrap().3, "me too");
+        assert!(world.devices[i].has_line("unreadable g "), "{:?}", world.devices[i].lines());
+    }
+}
+
+#[test]
+fn a_banned_user_is_out_and_does_not_come_back_before_it_is_forgiven() {
+    let (mut world, [a, b, c, _]) = world(204);
+    world.says(b, "/invite-link --uses 3");
+    let lines = world.devices[b].lines();
+    let link = lines.iter().find(|line| line.starts_with("invite-link ")).unwrap();
+    let link = link.split(' ').nth(2).unwrap().to_string();
+    world.says(a, "/role c banned");
+    assert!(world.devices[c].has_line("out g "));
+    assert_eq!(world.role(b, "c").as_deref(), Some("banned"));
+    world.says(c, &format!("/join {link}"));
+    let lines = world.devices[c].lines();
+    assert!(lines.iter().any(|line| line.contains("you are banned from it")), "{lines:?}");
+    world.says(b, "/invite c");
+    assert!(world.devices[b].lines().iter().any(|line| line.contains("is banned")));
+    world.says(a, "/role c member");
+    world.says(b, "/invite c");
+    assert_eq!(world.devices[c].count("joined g "), 2, "{:?}", world.devices[c].lines());
+    world.agree(&[a, b, c]);
+}
+
+#[test]
+fn whoever_leaves_or_joins_by_a_link_is_in_the_list_accordingly() {
+    let (mut world, [a, b, c, d]) = world(205);
+    world.says(b, "/leave");
+    assert!(world.devices[b].has_line("left g "), "{:?}", world.devices[b].lines());
+    assert_eq!(world.role(c, "b"), None);
+    world.says(c, "/invite-link");
+    let lines = world.devices[c].lines();
+    let link = lines.iter().find(|line| line.starts_with("invite-link ")).unwrap();
+    let link = link.split(' ').nth(2).unwrap().to_string();
+    world.says(d, &format!("/join {link}"));
+    assert_eq!(world.role(a, "d").as_deref(), Some("member"));
+    world.agree(&[a, c, d]);
+}
+
+#[test]
+fn a_direct_chat_is_of_two_and_nobody_is_added() {
+    let (mut world, [a, b, c, _]) = world(206);
+    world.says(a, "/direct b");
+    world.says(a, "psst");
+    let id = {
+        let groups = world.devices[a].engine.groups();
+        groups.into_iter().find(|group| group.name == "b").unwrap().id
+    };
+    assert_eq!(world.devices[b].engine.group_name(&id), "a");
+    assert_eq!(world.devices[b].messages().last().unwrap().3, "psst");
+    assert!(world.devices[b].engine.room(&id).unwrap().direct);
+    world.says(a, "/invite c");
+    assert!(!world.devices[c].lines().iter().any(|line| line.starts_with("joined a ")));
+    let lines = world.devices[a].lines();
+    assert!(
+        lines.iter().any(|line| line.contains("participants of this room never change")),
+        "{lines:?}"
+    );
+    world.says(a, "/direct b");
+    assert!(world.devices[a].has_line("error there is a direct chat with b already"));
+}
+
+#[test]
+fn the_service_does_not_take_what_a_modified_client_oversteps_by() {
+    let (mut world, [a, b, c, _]) = world(207);
+    world.modify(b);
+    let id = world.group_id(b);
+    let change = RoomChange::Role { user: "b".parse().unwrap(), role: "owner".into() };
+    let work = Work::Room { change, committing: false };
+    let change = crate::book::Change::NewItem(Item { group: id, work });
+    world.devices[b].engine.book.commit(None, vec![change]).unwrap();
+    world.settle();
+    let lines = world.devices[b].lines();
+    assert!(lines.iter().any(|line| line.contains("not-allowed")), "{lines:?}");
+    for i in [a, c] {
+        assert_eq!(world.role(i, "b").as_deref(), Some("member"));
+    }
+    world.says(a, "still here");
+    assert_eq!(world.devices[c].messages().last().unwrap().3, "still here");
+}
