@@ -34,6 +34,29 @@ that is not text, from another application, is shown by size and media type:
 
   content GROUP NUMBER USER/DEVICE TIME BYTES MEDIA/TYPE
 
+What belongs to a message stands on lines of its own behind it, and what happens
+to it later names its NUMBER:
+
+  reply GROUP NUMBER to NUMBER             the message that it answers; '-' if
+                                           that is not here
+  attachment GROUP NUMBER BYTES MEDIA/TYPE NAME
+  mention GROUP NUMBER                     it mentions you
+  edited GROUP NUMBER USER/DEVICE TIME TEXT
+                                           it has this text now
+  deleted GROUP NUMBER USER/DEVICE         who deleted it
+  reaction GROUP NUMBER USER/DEVICE SYMBOLS
+  unreaction GROUP NUMBER USER/DEVICE SYMBOLS
+                                           that was taken back
+  expired GROUP NUMBER                     it is gone
+  receipt GROUP USER/DEVICE read NUMBER... who has read these; or 'delivered'
+  read GROUP NUMBER                        another device of yours has read it
+  unread GROUP N MENTIONS                  /unread: how much is, in each group
+
+/history and /search show such lines after the word 'history' or 'found', with
+'reactions GROUP NUMBER N SYMBOL' for each symbol, and, if there is more:
+
+  more GROUP before NUMBER                 say the same with 'before NUMBER'
+
 Events of the account, where CHECK is the first part of a device's
 verification code:
 

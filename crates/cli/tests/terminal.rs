@@ -212,7 +212,7 @@ fn a_terminal_that_cannot_edit_works_without() {
     for term in ["dumb", "emacs", "cons25"] {
         let mut terminal = Terminal::start(&people, term, term);
         terminal.write("/new g\nhello\n");
-        terminal.wait_for(&format!("g | {term}/main (you): hello\n"));
+        terminal.wait_for(&format!(" {term}/main (you): hello\n"));
         assert!(!terminal.shown().contains('\u{1b}'), "{:?}", terminal.shown());
         terminal.write("/quit\n");
         assert!(terminal.child.wait().unwrap().success());
@@ -231,8 +231,8 @@ fn a_pasted_text_is_shown_with_its_lines() {
     bob.wait_for("added you");
     alice.write("\u{1b}[200~shopping:\r- milk\r\t- eggs\u{1b}[201~\r");
     let lines = "shopping:\n  | - milk\n  |  - eggs\n";
-    alice.wait_for(&format!("g | alice/main (you): {lines}"));
-    bob.wait_for(&format!("g | alice/main: {lines}"));
+    alice.wait_for(&format!(" alice/main (you): {lines}"));
+    bob.wait_for(&format!(" alice/main: {lines}"));
     assert!(!alice.shown().contains('\u{fffd}'));
     // A command does not hide behind a line end.
     alice.write("\u{1b}[200~/leave\r/leave\u{1b}[201~\r");
@@ -240,7 +240,7 @@ fn a_pasted_text_is_shown_with_its_lines() {
 }
 
 #[test]
-fn old_messages_are_shown_with_their_time() {
+fn messages_are_shown_with_their_number_and_time() {
     let people = People::new();
     people.chat("alice", "/new g\nhello\n");
     let terminal = Terminal::start(&people, "alice", "xterm");
@@ -248,7 +248,8 @@ fn old_messages_are_shown_with_their_time() {
     terminal.wait_for(" alice/main (you): hello");
     let shown = terminal.shown();
     let (before, _) = shown.split_once(" alice/main (you): hello").unwrap();
-    let time = before.rsplit("g | ").next().unwrap();
+    let (number, time) = before.rsplit("g | ").next().unwrap().split_once(' ').unwrap();
+    assert!(number.parse::<u64>().is_ok(), "{number:?}");
     let form = |(i, c): (usize, char)| if i == 2 { c == ':' } else { c.is_ascii_digit() };
     assert!(time.len() == 5 && time.chars().enumerate().all(form), "{time:?}");
 }

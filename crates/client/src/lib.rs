@@ -10,10 +10,14 @@
 //! killed, as a terminal's while a line is being edited, is not shown again; messages are in the history.
 #![forbid(unsafe_code)]
 
+mod chat;
 mod files;
+#[cfg(test)]
+mod hostile;
 mod lines;
 mod messenger;
 mod shell;
+mod telling;
 mod words;
 
 pub use conclave_engine::{
@@ -23,8 +27,8 @@ pub use conclave_engine::{
 };
 pub use files::write_private;
 pub use lines::{
-    Command, Input, LineError, MAX_LINE, Render, Shown, SuiteError, escaped, find_suite, help_line,
-    help_text, parse_line, plain, suite_list, timestamp, unescaped,
+    ChatCommand, Command, Did, Input, LineError, MAX_LINE, Render, Said, Shown, SuiteError,
+    escaped, find_suite, help_line, help_text, parse_line, plain, suite_list, timestamp, unescaped,
 };
 pub use messenger::Messenger;
 pub use shell::{Ended, Message, Options, RunError, Screen, os_rng, run};

@@ -95,7 +95,22 @@ impl Messenger {
         engine: &mut Engine<S>,
         outputs: &[Output],
     ) -> Result<(), EngineError> {
-        engine.acknowledge_with(outputs, self.rows())?;
+        self.acknowledge_adopting(engine, outputs, AppRows::new(), &[])
+    }
+
+    /// The same, with rows of a history, which keeps these messages in the engine's place.
+    ///
+    /// # Errors
+    /// If the state cannot be written.
+    pub fn acknowledge_adopting<S: Store>(
+        &mut self,
+        engine: &mut Engine<S>,
+        outputs: &[Output],
+        mut rows: AppRows,
+        adopted: &[(GroupId, u64)],
+    ) -> Result<(), EngineError> {
+        rows.merge(self.rows());
+        engine.acknowledge_adopting(outputs, rows, adopted)?;
         self.changed = false;
         Ok(())
     }
@@ -188,6 +203,8 @@ impl Messenger {
                 let history = engine.history(&id, n)?.into_iter();
                 Ok(history.map(|news| Shown::History { group: group.clone(), news }).collect())
             }
+            // The chat around this does it.
+            Command::Chat(_) => Ok(refused("no history is kept here")),
             Command::Links => Ok(self.links(engine)),
             Command::Leave => self.about_current(engine, now, IN_NO_GROUP, Wish::Leave),
             Command::Reset => self.about_current(engine, now, IN_NO_GROUP, Wish::Reset),
@@ -212,6 +229,20 @@ impl Messenger {
         }
     }
 
+    /// The group in which something can be said now.
+    ///
+    /// # Errors
+    /// If there is none: what the user is told.
+    pub fn group_to_talk_in<S: Store>(&self, engine: &Engine<S>) -> Result<GroupId, String> {
+        match &self.current {
+            Some(group) => Ok(group.clone()),
+            None if engine.awaits_admission() => {
+                Err(words::about_group(engine, None, &Reason::AwaitsAdmission))
+            }
+            None => Err(why_nowhere(engine)),
+        }
+    }
+
     /// Says something in the current group: all of it together.
     ///
     /// # Errors
@@ -222,19 +253,28 @@ impl Messenger {
         now: u64,
         contents: Vec<Content>,
     ) -> Result<Vec<Shown>, EngineError> {
+        match self.group_to_talk_in(engine) {
+            Ok(group) => Self::send_to(engine, now, &group, contents),
+            // Each of them is refused.
+            Err(why) => Ok(vec![Shown::Refused(why); contents.len()]),
+        }
+    }
+
+    /// Says something in a group.
+    ///
+    /// # Errors
+    /// If the state cannot be written.
+    pub fn send_to<S: Store>(
+        engine: &mut Engine<S>,
+        now: u64,
+        group: &GroupId,
+        contents: Vec<Content>,
+    ) -> Result<Vec<Shown>, EngineError> {
         let count = contents.len();
-        let why = match &self.current {
-            None if engine.awaits_admission() => {
-                words::about_group(engine, None, &Reason::AwaitsAdmission)
-            }
-            None => why_nowhere(engine),
-            Some(group) => match engine.send(now, group, contents) {
-                Ok(()) => return Ok(Vec::new()),
-                Err(CommandError::Refused(reason)) => {
-                    words::about_group(engine, Some(group), &reason)
-                }
-                Err(CommandError::Engine(e)) => return Err(e),
-            },
+        let why = match engine.send(now, group, contents) {
+            Ok(()) => return Ok(Vec::new()),
+            Err(CommandError::Refused(reason)) => words::about_group(engine, Some(group), &reason),
+            Err(CommandError::Engine(e)) => return Err(e),
         };
         // Each of them is refused.
         Ok(vec![Shown::Refused(why); count])
@@ -335,7 +375,7 @@ impl Messenger {
     }
 
     /// The group to look at: the current one; if there is none, the only one that waits for an answer.
-    fn group_to_look_at<S: Store>(&self, engine: &Engine<S>) -> Option<GroupId> {
+    pub fn group_to_look_at<S: Store>(&self, engine: &Engine<S>) -> Option<GroupId> {
         self.current.clone().or_else(|| match asking(engine).as_slice() {
             [one] => Some(one.id.clone()),
             _ => None,

@@ -1,13 +1,16 @@
 //! The threads around the engine: one calls the service, one listens to it, and this one decides.
 
+use crate::chat::{Chat, ChatError, Failure, Told};
 use crate::files::write_private;
-use crate::lines::{Command, Input, LineError, Shown, parse_line};
+use crate::lines::{ChatCommand, Command, Input, LineError, Shown, parse_line};
 use crate::messenger::Messenger;
 use conclave_delivery::http_client::{Client, Events, Session, Stop, TlsRoots};
 use conclave_delivery_api::Call;
 use conclave_engine::{
-    CallError, Content, Engine, EngineError, Evidence, Reply, Request, StreamEvent, Transport,
+    CallError, Content, Engine, EngineError, Evidence, Output, Reply, Request, StreamEvent,
+    Transport,
 };
+use conclave_history::HistoryError;
 use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair};
 use conclave_store::Store;
 use core::fmt;
@@ -97,6 +100,8 @@ pub enum RunError {
     Screen(io::Error),
     /// Evidence against the service cannot be written to this file.
     Evidence(PathBuf, io::Error),
+    /// What was said cannot be kept or read.
+    History(HistoryError),
     /// The threads cannot be started.
     Threads(io::Error),
 }
@@ -106,6 +111,7 @@ impl fmt::Display for RunError {
         match self {
             Self::Engine(e) => fmt::Display::fmt(e, f),
             Self::Screen(e) => write!(f, "the output cannot be written: {e}"),
+            Self::History(e) => fmt::Display::fmt(e, f),
             Self::Evidence(file, e) => write!(f, "{} cannot be written: {e}", file.display()),
             Self::Threads(e) => write!(f, "a thread cannot be started: {e}"),
         }
@@ -117,6 +123,15 @@ impl core::error::Error for RunError {}
 impl From<EngineError> for RunError {
     fn from(e: EngineError) -> Self {
         Self::Engine(e)
+    }
+}
+
+impl From<ChatError> for RunError {
+    fn from(e: ChatError) -> Self {
+        match e {
+            ChatError::History(e) => Self::History(e),
+            ChatError::Engine(e) => Self::Engine(e),
+        }
     }
 }
 
@@ -214,9 +229,22 @@ pub fn run<S: Store>(
         .map_err(RunError::Threads)?;
     let held = VecDeque::new();
     let (ended, settled, quit, refused) = (None, None, false, 0);
+    let mut engine = engine;
     let messenger = Messenger::open(&engine)?;
-    let mut shell =
-        Shell { engine, messenger, options, inbox, requests, held, ended, settled, quit, refused };
+    let chat = Chat::open(&mut engine, os_rng())?;
+    let mut shell = Shell {
+        engine,
+        messenger,
+        chat,
+        options,
+        inbox,
+        requests,
+        held,
+        ended,
+        settled,
+        quit,
+        refused,
+    };
     shell.run(screen)
 }
 
@@ -228,6 +256,7 @@ fn refusals(shown: &[Shown]) -> usize {
 struct Shell<'a, S> {
     engine: Engine<S>,
     messenger: Messenger,
+    chat: Chat,
     options: &'a Options,
     inbox: Receiver<Message>,
     requests: Sender<Asked>,
@@ -317,7 +346,8 @@ impl<S: Store> Shell<'_, S> {
 
     /// The next message; none when the time is up.
     fn receive(&self, deadline: Option<Instant>) -> Option<Message> {
-        let wake = self.engine.wake_at().and_then(|at| {
+        let wakes = [self.engine.wake_at(), self.chat.wake_at(&self.engine)];
+        let wake = wakes.into_iter().flatten().min().and_then(|at| {
             let wait = Duration::from_millis(at.saturating_sub(now()));
             Instant::now().checked_add(wait)
         });
@@ -335,7 +365,16 @@ impl<S: Store> Shell<'_, S> {
                 Ok(Input::Help) => screen.help().map_err(RunError::Screen)?,
                 Ok(Input::Command(Command::Send(content))) => {
                     let said = self.said_after(content);
-                    let answer = self.messenger.send(&mut self.engine, now(), said)?;
+                    let answer = self.say(said)?;
+                    self.refused += self.show(answer, screen)?;
+                }
+                Ok(Input::Command(Command::Chat(command))) => {
+                    let answer = self.chat_command(command)?;
+                    self.refused += self.show(answer, screen)?;
+                }
+                Ok(Input::Command(Command::History(limit))) => {
+                    let answer =
+                        self.chat_command(ChatCommand::Page { limit, before: u64::MAX })?;
                     self.refused += self.show(answer, screen)?;
                 }
                 Ok(Input::Command(command)) => {
@@ -369,6 +408,46 @@ impl<S: Store> Shell<'_, S> {
         said
     }
 
+    /// Says what was typed, as MIMI content. Whoever says something in a group has read it.
+    fn say(&mut self, typed: Vec<Content>) -> Result<Vec<Shown>, RunError> {
+        let Ok(group) = self.messenger.group_to_talk_in(&self.engine) else {
+            return Ok(self.messenger.send(&mut self.engine, now(), typed)?);
+        };
+        let read = self.chat.mark_read(&self.engine, &group, (u64::MAX, now() / 1000));
+        let mut shown = self.do_told(read.map_err(Failure::Fatal))?;
+        let mut said = Vec::new();
+        for typed in typed {
+            match self.chat.outgoing(&group, typed) {
+                Ok(content) => said.push(content),
+                Err(why) => shown.push(Shown::Refused(why)),
+            }
+        }
+        shown.extend(self.messenger.send(&mut self.engine, now(), said)?);
+        Ok(shown)
+    }
+
+    fn chat_command(&mut self, command: ChatCommand) -> Result<Vec<Shown>, RunError> {
+        let told = self.chat.command((&self.engine, &self.messenger), now() / 1000, command);
+        self.do_told(told)
+    }
+
+    /// Writes and sends what a command leads to, and returns what is shown of it.
+    fn do_told(&mut self, told: Result<Told, Failure>) -> Result<Vec<Shown>, RunError> {
+        let told = match told {
+            Ok(told) => told,
+            Err(Failure::Refused(why)) => return Ok(vec![Shown::Refused(why)]),
+            Err(Failure::Fatal(e)) => return Err(e.into()),
+        };
+        if !told.rows.is_empty() {
+            self.engine.write_app_rows(told.rows)?;
+        }
+        let mut shown = told.shown;
+        for (group, content) in told.reports {
+            shown.extend(Messenger::send_to(&mut self.engine, now(), &group, vec![content])?);
+        }
+        Ok(shown)
+    }
+
     fn refuse(&mut self, why: String, screen: &mut dyn Screen) -> Result<(), RunError> {
         self.refused += self.show(vec![Shown::Refused(why)], screen)?;
         Ok(())
@@ -377,10 +456,20 @@ impl<S: Store> Shell<'_, S> {
     /// Shows the answer to a line, and what the engine has to say. Returns how much of it are refusals.
     fn show(&mut self, mut shown: Vec<Shown>, screen: &mut dyn Screen) -> Result<usize, RunError> {
         let outputs = self.engine.outputs(now());
-        shown.extend(self.messenger.take(&self.engine, &outputs));
+        let (engine, messenger) = (&self.engine, &mut self.messenger);
+        let otherwise = |output: &Output| messenger.take(engine, core::slice::from_ref(output));
+        let told = self.chat.take(engine, &outputs, now() / 1000, otherwise)?;
+        shown.extend(told.shown);
         if !shown.is_empty() {
             screen.show(&shown).map_err(RunError::Screen)?;
-            self.messenger.acknowledge(&mut self.engine, &outputs)?;
+        }
+        if !shown.is_empty() || !outputs.is_empty() {
+            let (engine, adopted) = (&mut self.engine, &told.adopted);
+            self.messenger.acknowledge_adopting(engine, &outputs, told.rows, adopted)?;
+        }
+        for (group, content) in told.reports {
+            // Nobody has asked for it, so nobody misses it if it is refused.
+            Messenger::send_to(&mut self.engine, now(), &group, vec![content])?;
         }
         Ok(refusals(&shown))
     }

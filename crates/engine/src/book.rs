@@ -77,6 +77,8 @@ pub(crate) enum Change {
     News(Option<GroupId>, News),
     /// The host has taken what was to be told.
     Acknowledged(u64),
+    /// The host keeps a message itself: it goes out of the history.
+    Adopted(GroupId, u64),
     /// A user's account, as far as its log was checked.
     Account(Account),
     /// A user's account is to be read anew.
@@ -646,6 +648,7 @@ impl<S: Store> Book<S> {
                 self.alarmed.remove(&user);
             }
             Change::OwnEntry(_)
+            | Change::Adopted(..)
             | Change::Admitted(_)
             | Change::TellReady(_)
             | Change::Certified(_) => {}
@@ -728,6 +731,7 @@ fn write_change(
             set.put(LINE, number.to_be_bytes(), encoded(&line)?);
         }
         Change::Acknowledged(key) => set.delete(LINE, key.to_be_bytes()),
+        Change::Adopted(group, seq) => set.delete(HISTORY, history_key(group, *seq)),
         Change::Account(account) => {
             hidden.put(set, ACCOUNT, account.user(), &encoded(account)?)?;
         }

@@ -21,7 +21,7 @@ use crate::rows::{
     UNREAD_EXPIRY, decode_reactions, decode_receipts, encode_reactions, encode_receipts,
     expiry_key, number_of,
 };
-use crate::store::Rows;
+use crate::store::RowsMut;
 use conclave_mls::crypto::{Aead, CryptoError, CryptoProvider};
 use conclave_store::{GroupId, KeyFile, KeyFileError, Secret, StoreError};
 use core::fmt;
@@ -291,7 +291,7 @@ impl History {
     /// [`BackupError`]. What was restored until then is written.
     pub fn restore(
         &self,
-        store: &mut dyn Rows,
+        store: &mut dyn RowsMut,
         (provider, passphrase): (&dyn CryptoProvider, &Secret),
         input: &mut dyn Read,
         now: u64,

@@ -3,7 +3,7 @@
 use crate::codec::{In, Out};
 use crate::error::HistoryError;
 use crate::rows::{KEY, META};
-use crate::store::Rows;
+use crate::store::RowsMut;
 use conclave_store::{Secret, WriteSet};
 use core::fmt;
 use hmac::{Hmac, KeyInit, Mac};
@@ -34,7 +34,7 @@ impl History {
     /// # Errors
     /// If the store cannot be read or written.
     pub fn open(
-        store: &mut dyn Rows,
+        store: &mut dyn RowsMut,
         user: &str,
         rng: &mut dyn CryptoRng,
     ) -> Result<Self, HistoryError> {

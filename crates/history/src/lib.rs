@@ -90,4 +90,4 @@ pub use known::MayReplace;
 pub use marker::{Expired, Unsent};
 pub use reading::{Cursor, Found, Page, Reading, Room};
 pub use recording::{Event, Recording, Taken, nobody};
-pub use store::Rows;
+pub use store::{Rows, RowsMut};

@@ -6,7 +6,7 @@ use crate::error::HistoryError;
 use crate::history::History;
 use crate::index::searched;
 use crate::marker::Unsent;
-use crate::rows::{MESSAGE, MessageRow, RoomRow, TOPIC, number_of};
+use crate::rows::{MESSAGE, MessageRow, REACTION, RoomRow, TOPIC, decode_reactions, number_of};
 use crate::segment;
 use crate::store::Rows;
 use crate::words::words;
@@ -313,6 +313,25 @@ impl Reading<'_> {
             ids.extend(row.filter(MessageRow::counts).map(|row| row.envelope.id));
         }
         Ok(ids)
+    }
+
+    /// The messages by which the user has reacted to a message, and still does.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn own_reactions(
+        &self,
+        group: &GroupId,
+        number: u64,
+    ) -> Result<Vec<MessageId>, HistoryError> {
+        let Some(room) = self.access.find_room(group)? else { return Ok(Vec::new()) };
+        let row = self.access.view.get(REACTION, &room.number.key_of(number))?;
+        let rows = row.as_ref().map(decode_reactions).transpose()?.unwrap_or_default();
+        let own = rows.into_iter().filter(|row| row.user == self.access.history.user());
+        let mut by: Vec<MessageId> = own.map(|row| row.by).collect();
+        by.sort_unstable();
+        by.dedup();
+        Ok(by)
     }
 
     /// What the user is writing in a room.

@@ -22,7 +22,10 @@ pub trait Rows {
         from: &[u8],
         limit: usize,
     ) -> Result<Vec<(Vec<u8>, Secret)>, StoreError>;
+}
 
+/// Rows that can be written, too.
+pub trait RowsMut: Rows {
     /// Writes a set in one atomic step.
     ///
     /// # Errors
@@ -43,7 +46,9 @@ impl<S: Store> Rows for S {
     ) -> Result<Vec<(Vec<u8>, Secret)>, StoreError> {
         Store::scan(self, table, from, limit)
     }
+}
 
+impl<S: Store> RowsMut for S {
     fn write(&mut self, set: &WriteSet) -> Result<(), StoreError> {
         Store::write(self, set)
     }

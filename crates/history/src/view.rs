@@ -111,6 +111,7 @@ impl<'a> View<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::RowsMut;
     use conclave_store::MemoryStore;
 
     #[test]
@@ -120,7 +121,7 @@ mod tests {
         for key in ["a1", "a3", "a5", "b1"] {
             set.put("n", key, key);
         }
-        Rows::write(&mut store, &set).unwrap();
+        RowsMut::write(&mut store, &set).unwrap();
         let mut view = View::new(&store);
         for key in ["a0", "a4", "a6", "b0"] {
             view.put("n", key.into(), Secret::copy_from(key.as_bytes()));

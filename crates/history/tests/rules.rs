@@ -164,6 +164,8 @@ fn reactions_are_counted_by_symbol_and_taken_back_by_their_message() {
     assert_eq!(shown(&world), [("👍".to_owned(), 2), ("🎂".to_owned(), 1)]);
     assert_eq!(world.numbers(), [1]);
 
+    let own = world.history.read(&world.store).own_reactions(&group(), 1);
+    assert_eq!(own, Ok(vec![thumb]));
     world.say(BOB, Draft::unreaction(thumb, id));
     assert_eq!(shown(&world), [("👍".to_owned(), 1), ("🎂".to_owned(), 1)]);
     // Somebody else's cannot be taken back, and the same one counts once.

@@ -2,8 +2,7 @@
 
 use crate::failure::Failure;
 use conclave_client::{
-    CertificateFiles, DeviceId, Engine, Message, News, Options, Render, Screen, Setup, Shown,
-    os_rng, run,
+    CertificateFiles, DeviceId, Engine, Message, Options, Render, Screen, Setup, Shown, os_rng, run,
 };
 use conclave_store::SqliteStore;
 use std::path::{Path, PathBuf};
@@ -102,7 +101,7 @@ impl Device {
                 .map_err(|_| format!("{} waits in vain for {what}", self.id))?;
             let found = wanted(&output);
             // Only news are part of the story.
-            if self.loud && matches!(output, Shown::News { .. }) {
+            if self.loud && matches!(output, Shown::News { .. } | Shown::Said(_)) {
                 super::print::line(&format!("{:>14} | {}", self.id.to_string(), output.to_text()))?;
             }
             if let Some(found) = found {
@@ -114,11 +113,7 @@ impl Device {
     /// Waits until somebody is heard to say this; returns the message's number.
     pub(super) fn hears(&self, said: &str) -> Result<u64, Failure> {
         self.wait(&format!("{said:?}"), |output| match output {
-            Shown::News { news: News::Message { seq, content, .. }, .. }
-                if content.text() == Some(said) =>
-            {
-                Some(*seq)
-            }
+            Shown::Said(message) if message.text.as_deref() == Some(said) => Some(message.number),
             _ => None,
         })
     }

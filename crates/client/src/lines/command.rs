@@ -1,5 +1,6 @@
 //! What a user can say.
 
+use super::chat::{ChatCommand, parse_chat};
 use super::suites::{SuiteError, find_suite};
 use super::text::unescaped;
 use conclave_delivery_api::{DeviceId, Name};
@@ -62,6 +63,8 @@ pub enum Command {
     Verify(Who),
     /// List a user's devices; the own ones, if nobody is named.
     Devices(Option<Name>),
+    /// Something about what was said in the current group.
+    Chat(ChatCommand),
     /// Show the last messages of the current group.
     History(usize),
     /// Say something in the current group.
@@ -129,7 +132,16 @@ const HELP: &[(&str, &str)] = &[
     ("/verify USER", "show the code that you and USER should both see"),
     ("/groups", "list groups"),
     ("/switch NAME", "talk in another group"),
-    ("/history [N]", "show the last N messages (20)"),
+    ("/reply N TEXT", "answer message N; each message is shown with its number"),
+    ("/react N SYMBOL...", "react to message N; /unreact N takes it back"),
+    ("/edit N TEXT", "say TEXT instead of what you said as message N"),
+    ("/delete N", "delete what you said as message N, for everybody"),
+    ("/history [N] [before M]", "show the last N messages (20), or those before number M"),
+    ("/search WORDS [before M]", "show messages that have all these words, the latest first"),
+    ("/unread", "how many messages you have not read, in each group"),
+    ("/read [N]", "you have read all, or all up to message N"),
+    ("/receipts on", "tell others what you have received and read; off, if you say nothing else"),
+    ("/export FILE", "write all that was said here to FILE: as JSON if it ends so, as text if not"),
     ("/accept [NAME]", "take an invitation: talk in that group, and trust whoever invited you"),
     ("/decline [NAME]", "refuse an invitation: this device leaves that group"),
     ("/block USER", "take no invitations of USER's; to /invite USER undoes it"),
@@ -350,6 +362,11 @@ pub fn parse_line(line: &str) -> Result<Input, LineError> {
         let usage =
             LineError::Usage(r"/say TEXT, with \\ for each \ that is not \n, \t or \u{HEX}");
         return text.map(said).ok_or(usage);
+    }
+
+    if let Some(parsed) = parse_chat(line) {
+        let command = parsed.map_err(LineError::Usage)?;
+        return Ok(Input::Command(Command::Chat(command)));
     }
 
     let mut words = line.split_whitespace();

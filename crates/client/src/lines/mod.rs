@@ -3,16 +3,20 @@
 //! The engine's own tests include this folder, too: they speak and read as users do. So it names the engine by its
 //! crate's name, and its own files by `super`.
 
+mod chat;
 mod command;
 mod listed;
 mod output;
+mod said;
 mod shown;
 mod suites;
 mod text;
 mod time;
 
+pub use chat::ChatCommand;
 pub use command::{Command, Input, LineError, MAX_LINE, help_line, help_text, parse_line};
 pub use output::Render;
+pub use said::{Did, Said};
 pub use shown::Shown;
 pub use suites::{SuiteError, find_suite, suite_list};
 pub use text::{escaped, plain, unescaped};

@@ -55,6 +55,8 @@ impl Render for Shown {
                 format!("verify {me} {other} {code}")
             }
             Self::History { group, news } => format!("history {}", news_line(group, news)),
+            Self::Said(said) => said.to_line(),
+            Self::Did { group, did } => did.to_line(group),
             Self::Note { group, what } => format!("note {} {}", or_dash(group), escaped(what)),
             Self::Refused(why) => format!("error {}", escaped(why)),
         }
@@ -81,6 +83,8 @@ impl Render for Shown {
                 message_text(group, Some(*time), sender, *own, content)
             }
             Self::History { group, news } => news_text(group, news),
+            Self::Said(said) => said.to_text(),
+            Self::Did { group, did } => did.to_text(group),
             Self::Note { group, what } => note_text(group, what),
             Self::Refused(why) => format!("! {}", plain(why)),
         }

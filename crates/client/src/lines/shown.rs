@@ -1,5 +1,6 @@
 //! What a user is told.
 
+use super::said::{Did, Said};
 use conclave_delivery_api::{DeviceId, Name};
 use conclave_engine::{Answer, DeviceView, GroupView, LinkView, Member, News, PairCode, RoomView};
 use conclave_mls::CipherSuite;
@@ -99,6 +100,15 @@ pub enum Shown {
         group: String,
         /// The message.
         news: News,
+    },
+    /// What somebody said, as the history has it.
+    Said(Box<Said>),
+    /// What happened to something that was said.
+    Did {
+        /// The group's name.
+        group: String,
+        /// What.
+        did: Did,
     },
     /// Something worth knowing.
     Note {

@@ -4,6 +4,7 @@ use super::{Engine, EngineError};
 use crate::book::Change;
 use crate::output::Output;
 use crate::rows::{AppRows, namespace};
+use conclave_mls::GroupId;
 use conclave_store::{Secret, Store};
 
 impl<S: Store> Engine<S> {
@@ -28,6 +29,20 @@ impl<S: Store> Engine<S> {
         outputs: &[Output],
         rows: AppRows,
     ) -> Result<(), EngineError> {
+        self.acknowledge_adopting(outputs, rows, &[])
+    }
+
+    /// The same for an application that keeps what was said itself: the engine does not keep these messages any longer,
+    /// by their groups and numbers, and [`Engine::history`] lacks them. What the application deletes is gone then.
+    ///
+    /// # Errors
+    /// If the state cannot be written.
+    pub fn acknowledge_adopting(
+        &mut self,
+        outputs: &[Output],
+        rows: AppRows,
+        adopted: &[(GroupId, u64)],
+    ) -> Result<(), EngineError> {
         let taken = outputs.iter().filter_map(|output| match output {
             Output::News { key, .. } => Some(Change::Acknowledged(*key)),
             Output::Answer(_) => None,
@@ -36,6 +51,8 @@ impl<S: Store> Engine<S> {
         if !rows.is_empty() {
             changes.push(Change::App(rows));
         }
+        let adopted = adopted.iter().map(|(group, seq)| Change::Adopted(group.clone(), *seq));
+        changes.extend(adopted);
         if changes.is_empty() {
             return Ok(());
         }

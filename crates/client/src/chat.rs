@@ -1,0 +1,606 @@
+//! What was said, kept: the history around the engine, and what a user does with it.
+//!
+//! What is said goes out as MIMI content. What comes in is recorded, shown, and written with the note that it was taken,
+//! in one step; the engine then keeps no copy of it. Text of older versions is read as it came.
+
+use crate::lines::{ChatCommand, Did, Shown};
+use crate::messenger::Messenger;
+use crate::telling::{said, shown};
+use conclave_content::{
+    Draft, Limits, MIMI_CONTENT, MessageId, MessageStatus, MessageStatusReport, MimiContent, Salt,
+    is_media_type,
+};
+use conclave_delivery_api::{DeviceId, Name, is_successor};
+use conclave_engine::{AppRows, Content, Engine, EngineError, News, Output, Phase};
+use conclave_history::{
+    Body, Cursor, Entry, Event, ExportError, Format, History, HistoryError, Rows, RowsMut, Taken,
+    nobody,
+};
+use conclave_mls::GroupId;
+use conclave_mls::crypto::CryptoRng;
+use conclave_room::{LOCAL_AUTHORITY, room_uri, user_uri};
+use conclave_store::{Secret, Store, StoreError, WriteSet};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The table of what the user has chosen.
+const TABLE: &str = "chat";
+/// The row that is there if others are told what was received and read.
+const RECEIPTS: &[u8] = b"receipts";
+/// The row that is there if what the engine has kept was taken over.
+const ADOPTED: &[u8] = b"adopted";
+/// How many messages that the engine has kept are taken over in one write.
+const ADOPTED_TOGETHER: usize = 500;
+/// How many expired messages are deleted in one write.
+const EXPIRED_TOGETHER: usize = 500;
+/// How many messages a report names at most.
+const MAX_REPORTED: usize = 256;
+/// How many messages a search shows.
+const FOUND: usize = 20;
+
+/// The application's rows in the engine's store.
+struct EngineRows<'a, S>(&'a Engine<S>);
+struct EngineRowsMut<'a, S>(&'a mut Engine<S>);
+
+fn store_error(e: EngineError) -> StoreError {
+    match e {
+        EngineError::Store(e) => e,
+        e => StoreError::failed(e.to_string()),
+    }
+}
+
+impl<S: Store> Rows for EngineRows<'_, S> {
+    fn get(&self, table: &str, key: &[u8]) -> Result<Option<Secret>, StoreError> {
+        self.0.app_row(table, key).map_err(store_error)
+    }
+
+    fn scan(
+        &self,
+        table: &str,
+        from: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Secret)>, StoreError> {
+        self.0.app_rows(table, from, limit).map_err(store_error)
+    }
+}
+
+impl<S: Store> Rows for EngineRowsMut<'_, S> {
+    fn get(&self, table: &str, key: &[u8]) -> Result<Option<Secret>, StoreError> {
+        EngineRows(self.0).get(table, key)
+    }
+
+    fn scan(
+        &self,
+        table: &str,
+        from: &[u8],
+        limit: usize,
+    ) -> Result<Vec<(Vec<u8>, Secret)>, StoreError> {
+        EngineRows(self.0).scan(table, from, limit)
+    }
+}
+
+impl<S: Store> RowsMut for EngineRowsMut<'_, S> {
+    fn write(&mut self, set: &WriteSet) -> Result<(), StoreError> {
+        self.0.write_app_rows(rows_of(set)).map_err(store_error)
+    }
+}
+
+fn rows_of(set: &WriteSet) -> AppRows {
+    let mut rows = AppRows::new();
+    for write in &set.app {
+        match &write.value {
+            Some(value) => rows.put_secret(&write.namespace, write.key.clone(), value.clone()),
+            None => rows.delete(&write.namespace, write.key.clone()),
+        }
+    }
+    rows
+}
+
+/// Seconds since 1970.
+fn seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+/// The URI of a user, as all members derive it.
+fn uri_of_user(user: &Name) -> String {
+    user_uri(LOCAL_AUTHORITY, user.as_str())
+}
+
+/// The URI of a group's room, as all members derive it.
+fn uri_of_room(group: &GroupId) -> String {
+    room_uri(LOCAL_AUTHORITY, group)
+}
+
+/// The URI of the room in which content was meant to be said. What waited while a group was begun anew names the old
+/// one, and is said in its successor.
+fn room_of<S: Store>(engine: &Engine<S>, group: &GroupId, content: &Content) -> String {
+    let here = uri_of_room(group);
+    if !is_media_type(content.media_type(), MIMI_CONTENT) {
+        return here;
+    }
+    let Ok(content) = MimiContent::decode(content.bytes(), &Limits::default()) else { return here };
+    let claimed = content.mimi_extensions.room_uri().unwrap_or(&here);
+    if claimed == here {
+        return here;
+    }
+    let provider = engine.provider();
+    let is_former = predecessor_in(claimed)
+        .is_some_and(|old| is_successor(&*provider, group, &old).unwrap_or(false));
+    if is_former { claimed.into() } else { here }
+}
+
+/// The group whose room has this URI, if it is one of ours.
+fn predecessor_in(uri: &str) -> Option<GroupId> {
+    let (_, hex) = uri.rsplit_once("/r/")?;
+    let digits = hex.chars().map(|c| c.to_digit(16)).collect::<Option<Vec<u32>>>()?;
+    let bytes = digits.chunks(2).map(|pair| match pair {
+        [high, low] => u8::try_from(high << 4 | low).ok(),
+        _ => None,
+    });
+    let group = GroupId::from(bytes.collect::<Option<Vec<u8>>>()?);
+    (uri_of_room(&group) == uri).then_some(group)
+}
+
+/// Who sent a message.
+struct Sender {
+    user: String,
+    device: String,
+}
+
+impl Sender {
+    fn of(device: &DeviceId) -> Self {
+        Self { user: uri_of_user(&device.user), device: device.to_string() }
+    }
+}
+
+fn event<'a>(
+    (group, room): (&'a GroupId, &'a str),
+    (number, time): (u64, u64),
+    from: &'a Sender,
+    content: &'a Content,
+) -> Event<'a> {
+    Event {
+        group,
+        room,
+        number,
+        time,
+        user: &from.user,
+        device: &from.device,
+        media_type: content.media_type(),
+        bytes: content.bytes(),
+        may_replace: &nobody,
+    }
+}
+
+/// What was said, and what the user has chosen.
+pub(crate) struct Chat {
+    history: History,
+    me: DeviceId,
+    /// Whether others are told what was received and read.
+    receipts: bool,
+    rng: Box<dyn CryptoRng + Send>,
+}
+
+/// What came of a batch of events.
+#[derive(Default)]
+pub(crate) struct Told {
+    pub(crate) shown: Vec<Shown>,
+    /// What is to be written with the note that the events were taken.
+    pub(crate) rows: AppRows,
+    pub(crate) adopted: Vec<(GroupId, u64)>,
+    /// What is to be sent then.
+    pub(crate) reports: Vec<(GroupId, Content)>,
+}
+
+/// Why the messenger cannot go on.
+#[derive(Debug)]
+pub(crate) enum ChatError {
+    History(HistoryError),
+    Engine(EngineError),
+}
+
+impl From<HistoryError> for ChatError {
+    fn from(e: HistoryError) -> Self {
+        Self::History(e)
+    }
+}
+
+impl From<EngineError> for ChatError {
+    fn from(e: EngineError) -> Self {
+        Self::Engine(e)
+    }
+}
+
+/// Why a command was not carried out.
+pub(crate) enum Failure {
+    /// The user is told why.
+    Refused(String),
+    Fatal(ChatError),
+}
+
+impl<E: Into<ChatError>> From<E> for Failure {
+    fn from(e: E) -> Self {
+        Self::Fatal(e.into())
+    }
+}
+
+fn refused(why: impl Into<String>) -> Failure {
+    Failure::Refused(why.into())
+}
+
+impl Chat {
+    /// The history beside an engine. What the engine has kept of earlier versions is taken over, and counts as read.
+    pub(crate) fn open<S: Store>(
+        engine: &mut Engine<S>,
+        mut rng: Box<dyn CryptoRng + Send>,
+    ) -> Result<Self, ChatError> {
+        let me = engine.device().clone();
+        let user = uri_of_user(&me.user);
+        let history = History::open(&mut EngineRowsMut(engine), &user, &mut *rng)?;
+        let receipts = engine.app_row(TABLE, RECEIPTS)?.is_some();
+        let chat = Self { history, me, receipts, rng };
+        // Once: what comes later is taken when it is shown.
+        if engine.app_row(TABLE, ADOPTED)?.is_none() {
+            for group in engine.groups() {
+                chat.adopt(engine, &group.id)?;
+            }
+            let mut rows = AppRows::new();
+            rows.put(TABLE, ADOPTED, vec![1]);
+            engine.write_app_rows(rows)?;
+        }
+        Ok(chat)
+    }
+
+    fn adopt<S: Store>(&self, engine: &mut Engine<S>, group: &GroupId) -> Result<(), ChatError> {
+        for kept in engine.history(group, usize::MAX)?.chunks(ADOPTED_TOGETHER) {
+            let rows = EngineRows(&*engine);
+            let mut recording = self.history.record(&rows, seconds());
+            let mut adopted = Vec::new();
+            for news in kept {
+                let News::Message { seq, time, sender, content, .. } = news else { continue };
+                let (room, from) = (room_of(engine, group, content), Sender::of(sender));
+                recording.take(&event((group, &room), (*seq, *time), &from, content))?;
+                adopted.push((group.clone(), *seq));
+            }
+            recording.mark_read(group, u64::MAX)?;
+            let set = recording.finish();
+            engine.acknowledge_adopting(&[], rows_of(&set), &adopted)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what the engine says, and asks for what is shown of all that is no message.
+    pub(crate) fn take<S: Store>(
+        &mut self,
+        engine: &Engine<S>,
+        outputs: &[Output],
+        now: u64,
+        mut otherwise: impl FnMut(&Output) -> Vec<Shown>,
+    ) -> Result<Told, ChatError> {
+        let rows = EngineRows(engine);
+        let mut told = Told::default();
+        let mut delivered: Vec<(GroupId, MessageId)> = Vec::new();
+        let mut recording = self.history.record(&rows, now);
+        for expired in recording.expire(EXPIRED_TOGETHER)? {
+            let (group, number) = (engine.group_name(&expired.group), expired.number);
+            told.shown.push(Shown::Did { group, did: Did::Expired { number } });
+        }
+
+        for output in outputs {
+            let Output::News {
+                group: Some(group),
+                news: News::Message { seq, time, sender, content, .. },
+                ..
+            } = output
+            else {
+                told.shown.extend(otherwise(output));
+                continue;
+            };
+            let (room, from) = (room_of(engine, group, content), Sender::of(sender));
+            let event = event((group, &room), (*seq, *time), &from, content);
+            let taken = match recording.take(&event)? {
+                // It was taken over from the engine, and not shown.
+                Taken::Known => match self.history.read(&rows).entry(group, *seq)? {
+                    Some(entry) => Taken::Said(Box::new(entry)),
+                    None => Taken::Known,
+                },
+                taken => taken,
+            };
+            if let Taken::Said(entry) = &taken
+                && self.receipts
+                && !entry.own
+                && is_member(engine, group)
+            {
+                delivered.push((group.clone(), entry.id));
+            }
+            let me = self.me.to_string();
+            told.shown.extend(shown(&engine.group_name(group), &me, sender, taken));
+            told.adopted.push((group.clone(), *seq));
+        }
+        told.rows = rows_of(&recording.finish());
+
+        while let Some((group, _)) = delivered.first().cloned() {
+            let (of_group, others) = delivered.into_iter().partition(|(other, _)| *other == group);
+            delivered = others;
+            let ids = of_group.into_iter().map(|(_, id)| id).take(MAX_REPORTED);
+            let report = MessageStatusReport::of(MessageStatus::DELIVERED, ids);
+            // A report can always be made: it is short.
+            let content = self.content(&group, Draft::status(&report)).ok();
+            told.reports.extend(content.map(|content| (group, content)));
+        }
+        Ok(told)
+    }
+
+    /// MIMI content of a draft, or why there is none.
+    fn content(&mut self, group: &GroupId, draft: Draft) -> Result<Content, String> {
+        let mut salt = [0; 16];
+        self.rng.fill_bytes(&mut salt);
+        let (user, room) = (uri_of_user(&self.me.user), uri_of_room(group));
+        let sent = draft.finish(Salt(salt), &user, &room).map_err(|e| e.to_string())?;
+        Content::new(MIMI_CONTENT, sent.bytes).map_err(|e| e.to_string())
+    }
+
+    /// What goes out for something that was typed.
+    pub(crate) fn outgoing(&mut self, group: &GroupId, typed: Content) -> Result<Content, String> {
+        match typed.text() {
+            Some(text) => {
+                let draft = Draft::plain(text);
+                self.content(group, draft)
+            }
+            None => Ok(typed),
+        }
+    }
+
+    /// When something expires, in milliseconds since 1970.
+    pub(crate) fn wake_at<S: Store>(&self, engine: &Engine<S>) -> Option<u64> {
+        let rows = EngineRows(engine);
+        // What cannot be read now is found out by whatever reads next.
+        let at = self.history.read(&rows).wake_at().ok()??;
+        Some(at.saturating_mul(1000))
+    }
+
+    /// Takes note that the user has read a group: so far, or all. What is to be written, and sent then.
+    pub(crate) fn mark_read<S: Store>(
+        &mut self,
+        engine: &Engine<S>,
+        group: &GroupId,
+        (up_to, now): (u64, u64),
+    ) -> Result<Told, ChatError> {
+        let rows = EngineRows(engine);
+        let mut told = Told::default();
+        let Some(room) = self.history.read(&rows).room(group)? else { return Ok(told) };
+        if room.unread == 0 && up_to >= room.latest {
+            return Ok(told);
+        }
+        let mut recording = self.history.record(&rows, now);
+        if !recording.mark_read(group, up_to)? {
+            return Ok(told);
+        }
+        told.rows = rows_of(&recording.finish());
+        if self.receipts && is_member(engine, group) {
+            let read = (room.read_up_to, up_to.min(room.latest));
+            let ids = self.history.read(&rows).said_by_others(group, read, MAX_REPORTED)?;
+            if !ids.is_empty() {
+                let report = Draft::status(&MessageStatusReport::of(MessageStatus::READ, ids));
+                let content = self.content(group, report).ok();
+                told.reports.extend(content.map(|content| (group.clone(), content)));
+            }
+        }
+        Ok(told)
+    }
+
+    /// Does what a user asks for in the current group.
+    pub(crate) fn command<S: Store>(
+        &mut self,
+        (engine, messenger): (&Engine<S>, &Messenger),
+        now: u64,
+        command: ChatCommand,
+    ) -> Result<Told, Failure> {
+        let mut told = Told::default();
+        match command {
+            ChatCommand::Unread => told.shown = self.unread(engine)?,
+            ChatCommand::Receipts(on) => {
+                self.receipts = on;
+                let what = match on {
+                    true => {
+                        told.rows.put(TABLE, RECEIPTS, vec![1]);
+                        "others are told what you have received and read"
+                    }
+                    false => {
+                        told.rows.delete(TABLE, RECEIPTS);
+                        "nobody is told what you have received and read; your other devices are not, either"
+                    }
+                };
+                told.shown = vec![Shown::Note { group: String::new(), what: what.into() }];
+            }
+            ChatCommand::Page { .. } | ChatCommand::Search { .. } | ChatCommand::Export(_) => {
+                let group = messenger.group_to_look_at(engine);
+                let group = group.ok_or_else(|| refused("you are in no group"))?;
+                told.shown = self.look(engine, &group, command)?;
+            }
+            ChatCommand::Read(up_to) => {
+                let group = messenger.group_to_look_at(engine);
+                let group = group.ok_or_else(|| refused("you are in no group"))?;
+                told = self.mark_read(engine, &group, (up_to.unwrap_or(u64::MAX), now))?;
+                let what = match up_to {
+                    Some(number) => format!("read up to {number}"),
+                    None => "all is read".into(),
+                };
+                told.shown = vec![Shown::Note { group: engine.group_name(&group), what }];
+            }
+            ChatCommand::Reply { .. }
+            | ChatCommand::React { .. }
+            | ChatCommand::Unreact(_)
+            | ChatCommand::Edit { .. }
+            | ChatCommand::Delete(_) => {
+                let group = messenger.group_to_talk_in(engine).map_err(refused)?;
+                for draft in self.drafts(engine, &group, command)? {
+                    let content = self.content(&group, draft).map_err(refused)?;
+                    told.reports.push((group.clone(), content));
+                }
+            }
+        }
+        Ok(told)
+    }
+
+    fn unread<S: Store>(&self, engine: &Engine<S>) -> Result<Vec<Shown>, ChatError> {
+        let rows = EngineRows(engine);
+        let reading = self.history.read(&rows);
+        let mut shown = Vec::new();
+        for room in reading.rooms()?.into_iter().filter(|room| room.unread > 0) {
+            let group = engine.group_name(&room.group);
+            let did = Did::Unread { count: room.unread, mentions: room.mentions };
+            shown.push(Shown::Did { group, did });
+        }
+        if shown.is_empty() {
+            shown.push(Shown::Note { group: String::new(), what: "nothing is unread".into() });
+        }
+        Ok(shown)
+    }
+
+    /// What is sent to say something about a message.
+    fn drafts<S: Store>(
+        &self,
+        engine: &Engine<S>,
+        group: &GroupId,
+        command: ChatCommand,
+    ) -> Result<Vec<Draft>, Failure> {
+        let rows = EngineRows(engine);
+        let reading = self.history.read(&rows);
+        let find = |number: u64| -> Result<Entry, Failure> {
+            let entry = reading.entry(group, number)?;
+            let name = || engine.group_name(group);
+            let none = || refused(format!("there is no message {number} in {}", name()));
+            let entry = entry.ok_or_else(none)?;
+            match entry.body {
+                Body::Deleted { .. } => Err(refused(format!("message {number} was deleted"))),
+                _ => Ok(entry),
+            }
+        };
+        let find_own = |number: u64| -> Result<Entry, Failure> {
+            let entry = find(number)?;
+            let not_own =
+                || refused(format!("message {number} is not yours: it is {}'s", entry.device));
+            if entry.own { Ok(entry) } else { Err(not_own()) }
+        };
+
+        Ok(match command {
+            ChatCommand::Reply { to, text } => {
+                let entry = find(to)?;
+                vec![Draft::plain(&text).in_reply_to(entry.id).topic(&entry.topic)]
+            }
+            ChatCommand::React { to, symbols } => {
+                let symbols: Vec<&str> = symbols.iter().map(String::as_str).collect();
+                let draft = Draft::reaction(find(to)?.id, &symbols);
+                vec![draft.map_err(|e| refused(e.to_string()))?]
+            }
+            ChatCommand::Unreact(of) => {
+                let to = find(of)?.id;
+                let own = reading.own_reactions(group, of)?;
+                if own.is_empty() {
+                    return Err(refused(format!("you have not reacted to message {of}")));
+                }
+                own.into_iter().map(|by| Draft::unreaction(by, to)).collect()
+            }
+            ChatCommand::Edit { of, text } => {
+                let entry = find_own(of)?;
+                let mut draft = Draft::plain(&text).replacing(entry.id).topic(&entry.topic);
+                // All but the body stays as it was.
+                if let Some(quote) = &entry.reply_to {
+                    draft = draft.in_reply_to(quote.id);
+                }
+                if let Some(expires) = entry.content().and_then(|content| content.expires) {
+                    draft = draft.expiring(expires);
+                }
+                vec![draft]
+            }
+            ChatCommand::Delete(of) => vec![Draft::deletion(find_own(of)?.id)],
+            _ => Vec::new(),
+        })
+    }
+
+    /// What is shown of what was said.
+    fn look<S: Store>(
+        &self,
+        engine: &Engine<S>,
+        group: &GroupId,
+        command: ChatCommand,
+    ) -> Result<Vec<Shown>, Failure> {
+        let rows = EngineRows(engine);
+        let reading = self.history.read(&rows);
+        let name = engine.group_name(group);
+        let (why, entries, before) = match command {
+            ChatCommand::Page { limit, before } => {
+                let page = reading.before(group, Cursor(before), limit)?;
+                ("history", page.entries, page.earlier)
+            }
+            ChatCommand::Search { words, before } => {
+                let before = before.map_or(Cursor::LAST, Cursor);
+                let found = reading.search(group, &words, before, FOUND)?;
+                if found.entries.is_empty() && found.before.is_none() {
+                    let what = format!("no message has these words: {words}");
+                    return Ok(vec![Shown::Note { group: name, what }]);
+                }
+                ("found", found.entries, found.before)
+            }
+            ChatCommand::Export(file) => {
+                let format = match Path::new(&file).extension().is_some_and(|ext| ext == "json") {
+                    true => Format::Json,
+                    false => Format::Text,
+                };
+                let written = new_file(&file).map_err(ExportError::Io).and_then(|out| {
+                    let mut out = BufWriter::new(out);
+                    let written = reading.export(group, format, &mut out)?;
+                    out.flush()?;
+                    Ok(written)
+                });
+                let written = written.map_err(|e| refused(format!("{file}: {e}")))?;
+                let what = format!("{written} messages are written to {file}");
+                return Ok(vec![Shown::Note { group: name, what }]);
+            }
+            _ => return Ok(Vec::new()),
+        };
+        let me = self.me.to_string();
+        let said = |entry| Shown::Said(Box::new(said(why, &name, &me, entry)));
+        let mut shown: Vec<Shown> = entries.into_iter().map(said).collect();
+        if let Some(Cursor(before)) = before {
+            shown.push(Shown::Did { group: name.clone(), did: Did::More { before } });
+        }
+        Ok(shown)
+    }
+}
+
+/// Whether something can be said in a group: nothing is, before the user has accepted it.
+fn is_member<S: Store>(engine: &Engine<S>, group: &GroupId) -> bool {
+    engine.group(group).is_some_and(|group| matches!(group.phase, Phase::Member))
+}
+
+/// A new file, for its owner alone: what was said is nobody else's business.
+fn new_file(path: &str) -> io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rooms_uri_leads_back_to_its_group_and_nothing_else_does() {
+        let group = GroupId::from([0x0a, 0xff, 0x10].as_slice());
+        assert_eq!(predecessor_in(&uri_of_room(&group)), Some(group));
+        for uri in [
+            "",
+            "mimi://localhost/r/0aff1",
+            "mimi://localhost/r/0AFF",
+            "mimi://other/r/0aff",
+            "mimi://localhost/r/zz",
+        ] {
+            assert_eq!(predecessor_in(uri), None, "{uri}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Commands about what was said.
+
+/// Something about what was said in the current group. Messages are known by their numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChatCommand {
+    /// Answer a message.
+    Reply {
+        /// Which.
+        to: u64,
+        /// By what.
+        text: String,
+    },
+    /// React to a message.
+    React {
+        /// Which.
+        to: u64,
+        /// By which symbols.
+        symbols: Vec<String>,
+    },
+    /// Take back all own reactions to a message.
+    Unreact(u64),
+    /// Give an own message another text.
+    Edit {
+        /// Which.
+        of: u64,
+        /// Which text.
+        text: String,
+    },
+    /// Delete a message.
+    Delete(u64),
+    /// Show messages.
+    Page {
+        /// How many.
+        limit: usize,
+        /// Those before this number.
+        before: u64,
+    },
+    /// Show messages that have these words.
+    Search {
+        /// The words.
+        words: String,
+        /// Those before this number; the last ones, if none is named.
+        before: Option<u64>,
+    },
+    /// Say how much is unread.
+    Unread,
+    /// All is read up to this number, or all there is.
+    Read(Option<u64>),
+    /// Whether others are told what was received and read.
+    Receipts(bool),
+    /// Write all that was said to a file.
+    Export(String),
+}
+
+/// Reads a line; none if it is no such command. The error is how the command is written.
+pub(super) fn parse_chat(line: &str) -> Option<Result<ChatCommand, &'static str>> {
+    let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let rest = rest.trim_start();
+    let words: Vec<&str> = rest.split_whitespace().collect();
+    Some(match command {
+        "/reply" => numbered(rest)
+            .map(|(to, text)| ChatCommand::Reply { to, text })
+            .ok_or("/reply N TEXT, N being the number of a message"),
+        "/edit" => numbered(rest)
+            .map(|(of, text)| ChatCommand::Edit { of, text })
+            .ok_or("/edit N TEXT, N being the number of a message of yours"),
+        "/react" => match words.split_first() {
+            Some((to, symbols)) if !symbols.is_empty() => {
+                let symbols = symbols.iter().map(ToString::to_string).collect();
+                to.parse().map(|to| ChatCommand::React { to, symbols }).ok()
+            }
+            _ => None,
+        }
+        .ok_or("/react N SYMBOL..., N being the number of a message"),
+        "/unreact" => one(&words).map(ChatCommand::Unreact).ok_or("/unreact N"),
+        "/delete" => {
+            one(&words).map(ChatCommand::Delete).ok_or("/delete N, N being the number of a message")
+        }
+        // Without a place it is as old as the messenger.
+        "/history" if words.contains(&"before") => {
+            let usage = "/history [N] [before M], M being the number of a message";
+            let page = |limit: &str, before: &str| {
+                Some(ChatCommand::Page { limit: limit.parse().ok()?, before: before.parse().ok()? })
+            };
+            match words.as_slice() {
+                ["before", before] => page("20", before),
+                [limit, "before", before] => page(limit, before),
+                _ => None,
+            }
+            .ok_or(usage)
+        }
+        "/search" => {
+            let (words, before) = match words.as_slice() {
+                [words @ .., "before", number] if number.parse::<u64>().is_ok() => {
+                    (words.join(" "), number.parse().ok())
+                }
+                words => (words.join(" "), None),
+            };
+            if words.is_empty() {
+                Err("/search WORDS [before N]")
+            } else {
+                Ok(ChatCommand::Search { words, before })
+            }
+        }
+        "/unread" if words.is_empty() => Ok(ChatCommand::Unread),
+        "/read" if words.is_empty() => Ok(ChatCommand::Read(None)),
+        "/read" => one(&words).map(|to| ChatCommand::Read(Some(to))).ok_or("/read [N]"),
+        "/receipts" => match words.as_slice() {
+            ["on"] => Ok(ChatCommand::Receipts(true)),
+            ["off"] => Ok(ChatCommand::Receipts(false)),
+            _ => Err("/receipts on, or /receipts off"),
+        },
+        "/export" if rest.trim_end().is_empty() => Err("/export FILE"),
+        "/export" => Ok(ChatCommand::Export(rest.trim_end().into())),
+        _ => return None,
+    })
+}
+
+fn one(words: &[&str]) -> Option<u64> {
+    match words {
+        [number] => number.parse().ok(),
+        _ => None,
+    }
+}
+
+/// A number and the text behind it.
+fn numbered(rest: &str) -> Option<(u64, String)> {
+    let (number, text) = rest.split_once(char::is_whitespace)?;
+    let text = text.trim_start();
+    Some((number.parse().ok()?, text.to_string())).filter(|(_, text)| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_name_messages_by_number_and_keep_the_text_as_it_is() {
+        let parsed = |line: &str| parse_chat(line).and_then(Result::ok);
+        let text = "two  spaces".to_string();
+        assert_eq!(parsed("/reply 7 two  spaces"), Some(ChatCommand::Reply { to: 7, text }));
+        let symbols = vec!["👍".into(), "❤".into()];
+        assert_eq!(parsed("/react 7 👍 ❤"), Some(ChatCommand::React { to: 7, symbols }));
+        assert_eq!(parsed("/history before 9"), Some(ChatCommand::Page { limit: 20, before: 9 }));
+        assert_eq!(parsed("/history 5 before 9"), Some(ChatCommand::Page { limit: 5, before: 9 }));
+        let words = "the day before".to_string();
+        assert_eq!(
+            parsed("/search the day before"),
+            Some(ChatCommand::Search { words, before: None })
+        );
+        let words = "noon".to_string();
+        assert_eq!(
+            parsed("/search noon before 9"),
+            Some(ChatCommand::Search { words, before: Some(9) })
+        );
+        assert_eq!(parsed("/read"), Some(ChatCommand::Read(None)));
+        for line in ["/history", "/history 7", "/readme", "/replying 7 x"] {
+            assert_eq!(parse_chat(line), None, "{line}");
+        }
+        for line in
+            ["/reply 7", "/reply x y", "/react 7", "/edit 7 ", "/delete", "/search", "/export "]
+        {
+            assert!(matches!(parse_chat(line), Some(Err(_))), "{line}");
+        }
+    }
+}

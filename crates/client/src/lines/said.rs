@@ -1,0 +1,292 @@
+//! What was said, as lines.
+
+use super::text::{escaped, plain, plain_lines};
+use super::time::{clock, timestamp};
+
+/// What somebody said, with all that belongs to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Why it is shown, as the first word for scripts: empty for news, `history` or `found`.
+    pub why: &'static str,
+    /// The group's name.
+    pub group: String,
+    /// Its number.
+    pub number: u64,
+    /// When the service received it, in seconds since 1970.
+    pub time: u64,
+    /// The device that sent it.
+    pub sender: String,
+    /// Whether that is a device of this user.
+    pub own: bool,
+    /// Whether it mentions this user.
+    pub mentions_me: bool,
+    /// Whether it was edited.
+    pub edited: bool,
+    /// The text; none if there is none to show.
+    pub text: Option<String>,
+    /// What it replies to: the number and beginning of that message, if it is here.
+    pub reply_to: Option<Option<(u64, String)>>,
+    /// Who deleted it.
+    pub deleted_by: Option<String>,
+    /// How many bytes of which media type cannot be shown.
+    pub unknown: Option<(usize, String)>,
+    /// Attachments: the media type, the size, and a name for each.
+    pub attachments: Vec<(String, Option<u64>, String)>,
+    /// Symbols, and how many have reacted by each.
+    pub reactions: Vec<(String, usize)>,
+    /// How many have read it, if anybody says so.
+    pub read_by: usize,
+}
+
+/// What happened to something that was said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Did {
+    /// It was deleted.
+    Deleted {
+        /// Which.
+        number: u64,
+        /// By which device.
+        by: String,
+    },
+    /// Somebody reacted to it, or took that back.
+    Reacted {
+        /// Which.
+        number: u64,
+        /// Which device.
+        by: String,
+        /// By which symbols.
+        symbols: Vec<String>,
+        /// Whether it was taken back.
+        taken_back: bool,
+    },
+    /// Somebody has received or read it.
+    Receipt {
+        /// Which, ascending.
+        numbers: Vec<u64>,
+        /// Which device says so.
+        by: String,
+        /// Whether it was read.
+        read: bool,
+    },
+    /// Another device of this user's has read so far.
+    Read {
+        /// Up to which number.
+        up_to: u64,
+    },
+    /// It has expired.
+    Expired {
+        /// Which.
+        number: u64,
+    },
+    /// How much is unread.
+    Unread {
+        /// How many messages.
+        count: u64,
+        /// How many of them mention this user.
+        mentions: u64,
+    },
+    /// There are more messages than were shown.
+    More {
+        /// Those before this number.
+        before: u64,
+    },
+}
+
+/// The further lines of a message begin under its first one.
+fn margin(group: &str) -> String {
+    format!("{:width$} | ", "", width = group.chars().count())
+}
+
+impl Said {
+    /// For scripts: a line, and one more for each thing that belongs to the message.
+    pub(super) fn to_line(&self) -> String {
+        let Self { group, number, sender, .. } = self;
+        let why = if self.why.is_empty() { String::new() } else { format!("{} ", self.why) };
+        let time = timestamp(self.time);
+        let mut lines = vec![match (&self.text, &self.deleted_by, &self.unknown) {
+            (_, Some(by), _) => format!("{why}deleted {group} {number} {by}"),
+            (_, None, Some((size, media_type))) => {
+                let media_type = escaped(media_type);
+                format!("{why}content {group} {number} {sender} {time} {size} {media_type}")
+            }
+            (text, None, None) => {
+                // What changes a message that was shown is no new one.
+                let kind = if self.edited && self.why.is_empty() { "edited" } else { "message" };
+                let text = escaped(text.as_deref().unwrap_or_default());
+                format!("{why}{kind} {group} {number} {sender} {time} {text}")
+            }
+        }];
+        if let Some(to) = &self.reply_to {
+            let to = to.as_ref().map_or("-".into(), |(number, _)| number.to_string());
+            lines.push(format!("{why}reply {group} {number} to {to}"));
+        }
+        for (media_type, size, name) in &self.attachments {
+            let size = size.map_or("-".into(), |size| size.to_string());
+            let (media_type, name) = (escaped(media_type), escaped(name));
+            lines.push(format!("{why}attachment {group} {number} {size} {media_type} {name}"));
+        }
+        if self.mentions_me && self.why.is_empty() {
+            lines.push(format!("mention {group} {number}"));
+        }
+        for (symbol, count) in &self.reactions {
+            lines.push(format!("{why}reactions {group} {number} {count} {}", escaped(symbol)));
+        }
+        lines.join("\n")
+    }
+
+    /// For people.
+    pub(super) fn to_text(&self) -> String {
+        let Self { group, number, sender, .. } = self;
+        let (own, time) = (if self.own { " (you)" } else { "" }, clock(self.time));
+        let margin = margin(group);
+        let head = format!("{group} | {number} {time} {sender}{own}");
+        let mut lines = Vec::new();
+        let what = match (&self.text, &self.deleted_by, &self.unknown) {
+            (_, Some(by), _) => format!("{head}: (deleted by {})", plain(by)),
+            (_, None, Some((size, media_type))) => {
+                let media_type = plain(media_type);
+                format!(
+                    "{head} sent {size} bytes of {media_type}, which this messenger does not show"
+                )
+            }
+            (text, None, None) => {
+                let edited = if self.edited { " (edited)" } else { "" };
+                let text = text.as_deref().unwrap_or_default();
+                let to = match &self.reply_to {
+                    Some(Some((to, _))) => format!(" to {to}"),
+                    Some(None) => " to a message that is not here".into(),
+                    None => String::new(),
+                };
+                format!("{head}{to}{edited}: {}", plain_lines(text, &margin))
+            }
+        };
+        lines.push(what.trim_end().to_string());
+        if let Some(Some((_, excerpt))) = &self.reply_to
+            && !excerpt.is_empty()
+            && self.deleted_by.is_none()
+        {
+            lines.push(format!("{margin}(they said: {})", plain(excerpt)));
+        }
+        for (media_type, size, name) in &self.attachments {
+            let size = size.map(|size| format!(", {size} bytes")).unwrap_or_default();
+            lines.push(format!("{margin}attached: {} ({}{size})", plain(name), plain(media_type)));
+        }
+        if !self.reactions.is_empty() {
+            let each = |(symbol, count): &(String, usize)| format!("{} {count}", plain(symbol));
+            let all: Vec<String> = self.reactions.iter().map(each).collect();
+            lines.push(format!("{margin}reactions: {}", all.join(", ")));
+        }
+        if self.read_by > 0 {
+            lines.push(format!("{margin}read by {}", self.read_by));
+        }
+        lines.join("\n")
+    }
+}
+
+fn list(numbers: &[u64]) -> String {
+    numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+impl Did {
+    pub(super) fn to_line(&self, group: &str) -> String {
+        match self {
+            Self::Deleted { number, by } => format!("deleted {group} {number} {by}"),
+            Self::Reacted { number, by, symbols, taken_back } => {
+                let kind = if *taken_back { "unreaction" } else { "reaction" };
+                format!("{kind} {group} {number} {by} {}", escaped(&symbols.join(" ")))
+            }
+            Self::Receipt { numbers, by, read } => {
+                let what = if *read { "read" } else { "delivered" };
+                format!("receipt {group} {by} {what} {}", list(numbers))
+            }
+            Self::Read { up_to } => format!("read {group} {up_to}"),
+            Self::Expired { number } => format!("expired {group} {number}"),
+            Self::Unread { count, mentions } => format!("unread {group} {count} {mentions}"),
+            Self::More { before } => format!("more {group} before {before}"),
+        }
+    }
+
+    pub(super) fn to_text(&self, group: &str) -> String {
+        match self {
+            Self::Deleted { number, by } => format!("{group} * {by} deleted message {number}"),
+            Self::Reacted { number, by, symbols, taken_back } => {
+                let what = if *taken_back { "took back" } else { "reacted to" };
+                format!("{group} * {by} {what} {number}: {}", plain(&symbols.join(" ")))
+            }
+            Self::Receipt { numbers, by, read } => {
+                let what = if *read { "has read" } else { "has received" };
+                format!("{group} * {by} {what} {}", list(numbers))
+            }
+            Self::Read { up_to } => {
+                format!("{group} * another device of yours has read up to {up_to}")
+            }
+            Self::Expired { number } => format!("{group} * message {number} has expired"),
+            Self::Unread { count, mentions: 0 } => format!("  {group}: {count} unread"),
+            Self::Unread { count, mentions } => {
+                format!("  {group}: {count} unread, {mentions} mention you")
+            }
+            Self::More { before } => {
+                format!("{group} * there is more: the same with 'before {before}'")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> Said {
+        Said {
+            group: "g".into(),
+            number: 7,
+            sender: "bob/pc".into(),
+            text: Some(text.into()),
+            ..Said::default()
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_nothing_else_has_the_line_that_it_always_had() {
+        assert_eq!(said("hi there").to_line(), "message g 7 bob/pc 1970-01-01T00:00:00Z hi there");
+        let old = Said { why: "history", ..said("hi\n") };
+        assert_eq!(old.to_line(), "history message g 7 bob/pc 1970-01-01T00:00:00Z hi\\n");
+    }
+
+    #[test]
+    fn what_belongs_to_a_message_stands_on_lines_of_its_own() {
+        let reply_to = Some(Some((3, "why?".into())));
+        let attachments = vec![("image/png".into(), Some(5), "a b.png".into())];
+        let message = Said { reply_to, mentions_me: true, attachments, ..said("so") };
+        let lines = message.to_line();
+        let lines: Vec<&str> = lines.lines().skip(1).collect();
+        assert_eq!(lines, ["reply g 7 to 3", "attachment g 7 5 image/png a b.png", "mention g 7"]);
+        assert_eq!(
+            Said { reply_to: Some(None), ..said("so") }.to_line().lines().last(),
+            Some("reply g 7 to -")
+        );
+        let text = message.to_text();
+        let mut lines = text.lines();
+        assert!(lines.next().is_some_and(|line| line.ends_with(" bob/pc to 3: so")), "{text}");
+        assert_eq!(lines.next(), Some("  | (they said: why?)"));
+    }
+
+    #[test]
+    fn nobody_passes_for_another_line_in_a_history() {
+        let text = "x\u{1b}[2J\nmessage g 8 alice/pc: no\u{202e}";
+        let message = Said {
+            reactions: vec![("👍\nmessage".into(), 1)],
+            attachments: vec![("a\nb".into(), None, "c\nd".into())],
+            ..said(text)
+        };
+        let line = message.to_line();
+        assert!(
+            line.lines().all(|l| l.starts_with("message g 7 ") || l.contains(" g 7 ")),
+            "{line}"
+        );
+        assert_eq!(line.lines().count(), 3);
+        let text = message.to_text();
+        assert!(text.lines().skip(1).all(|line| line.starts_with("  | ")), "{text}");
+        assert!(!text.contains('\u{1b}') && !text.contains('\u{202e}'));
+    }
+}
