@@ -33,6 +33,7 @@ mod reset;
 mod restored;
 mod restoring;
 mod rooms;
+mod rules;
 #[cfg(test)]
 mod tests;
 mod transparency;
@@ -416,7 +417,7 @@ impl<S: Store> Engine<S> {
                 continue;
             }
             let rows = self.book.store().load(id)?;
-            match Group::load(&*self.provider, rooms::config(), rows) {
+            match Group::load(&*self.provider, rules::config(), rows) {
                 Ok(group) => {
                     let receipt = record.receipt.clone();
                     self.groups.insert(id.clone(), Live { receipt, ..Live::new(group) });

@@ -1,9 +1,10 @@
 //! Rooms: groups whose own state says what they are called, who takes part in which role, and what each role may do.
 //!
-//! New groups are rooms. Whether somebody may do something is judged by the policy in [`config`], when it is sent and when it
+//! New groups are rooms. Whether somebody may do something is judged by the policy in `rules`, when it is sent and when it
 //! is received. Here is what this device does for its user in a room: a commit that adds or removes clients says what
 //! becomes of their users.
 
+use super::rules::policy;
 use super::{CommandError, Engine, EngineError, Purpose};
 use crate::names::is_group_name;
 use crate::reason::Reason;
@@ -12,32 +13,22 @@ use crate::request::Request;
 use crate::view::RoomView;
 use crate::who::Who;
 use conclave_certificates::device_of;
-use conclave_delivery_api::{Decode, Encode, JOIN_LINKS, Name, room_policy};
+use conclave_delivery_api::{Decode, Encode, JOIN_LINKS, Name};
 use conclave_mls::component::{AppDataDictionary, ComponentId};
 use conclave_mls::group::{NewProposal, Proposal, Sender};
 use conclave_mls::wire::Extension;
-use conclave_mls::{Config, Credential, Group, GroupId};
+use conclave_mls::{Credential, Group, GroupId};
 use conclave_room::standard::MEMBER;
 use conclave_room::{
     Actor, Capability, ClientChange, LOCAL_AUTHORITY, PARTICIPANT_LIST, Participants,
-    ROOM_METADATA, RoleIndex, RoomMetadata, RoomPolicy, RoomState, Text, leavers, room_uri,
-    user_of, user_uri,
+    ROOM_METADATA, RoleIndex, RoomMetadata, RoomState, Text, leavers, room_uri, user_of, user_uri,
 };
 use conclave_store::Store;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+
+pub(super) use super::rules::config;
 
 type Next = Option<(Request, Purpose)>;
-
-/// How groups are made, joined and loaded: under the rules of rooms. Groups from before there were rooms are taken over,
-/// and go on as they were.
-pub(super) fn config() -> Config {
-    Config { policy: Arc::new(policy()), adopt_policy: true, ..Config::default() }
-}
-
-fn policy() -> RoomPolicy {
-    room_policy(|credential| Some(device_of(credential)?.user.to_string()))
-}
 
 /// The room that a group is.
 pub(super) fn room_of(group: &Group) -> Option<RoomState> {

@@ -1,0 +1,17 @@
+//! The rules of groups: who may do what in a room.
+
+use conclave_certificates::device_of;
+use conclave_delivery_api::room_policy;
+use conclave_mls::Config;
+use conclave_room::RoomPolicy;
+use std::sync::Arc;
+
+/// How groups are made, joined and loaded: under the rules of rooms. Groups from before there were rooms are taken over,
+/// and go on as they were.
+pub(super) fn config() -> Config {
+    Config { policy: Arc::new(policy()), adopt_policy: true, ..Config::default() }
+}
+
+pub(super) fn policy() -> RoomPolicy {
+    room_policy(|credential| Some(device_of(credential)?.user.to_string()))
+}
