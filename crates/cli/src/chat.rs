@@ -78,6 +78,13 @@ verification code:
                                            /join: by whose link
   added GROUP NUMBER USER/DEVICE link USER/DEVICE CHECK
                                            who joined, and by whose link
+  copied - TIME recovers|stopped           the folder is a copy, and another
+                                           process goes on since TIME, or '-'
+                                           if a log shows it; nothing is sent
+  key-renewed -                            this device has a new key
+  rejoined GROUP NUMBER missed N           this device is there again; it cannot
+                                           read N messages before that
+  rejoin-limited GROUP TIME                it came back too often: it waits
   alarm - TEXT                             the service contradicts itself, or is
                                            another one: TEXT says what to do
 

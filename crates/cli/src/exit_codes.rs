@@ -11,6 +11,8 @@ pub(crate) const PENDING: u8 = 4;
 pub(crate) const LIED: u8 = 3;
 /// `audit`: the service withholds something.
 pub(crate) const WITHHELD: u8 = 4;
+/// `doctor`: something was found.
+pub(crate) const FOUND: u8 = 3;
 /// `validate`: something is not valid.
 pub(crate) const NOT_VALID: u8 = 3;
 /// `inspect`: something cannot be read to its end.
@@ -29,12 +31,13 @@ const fn ending(command: &'static str, code: u8, means: &'static str) -> Ending 
 }
 
 /// Those of all commands, then those that commands have beside them.
-const ENDINGS: [Ending; 9] = [
+const ENDINGS: [Ending; 10] = [
     ending("", 0, "done"),
     ending("", 1, "failed; standard error says why"),
     ending("", 2, "an option or argument is wrong"),
     ending("chat", REFUSED, "something in the input was refused"),
     ending("chat", PENDING, "something is not done yet, and kept for the next time"),
+    ending("doctor", FOUND, "something is not as it should be"),
     ending("audit", LIED, "the service has lied; the evidence is in a file"),
     ending("audit", WITHHELD, "the service withholds a root or a proof"),
     ending("validate", NOT_VALID, "something is not valid"),

@@ -7,6 +7,7 @@ mod ca;
 mod certificate;
 mod chat;
 mod demo;
+mod doctor;
 mod exit_codes;
 mod failure;
 mod folders;
@@ -23,6 +24,7 @@ mod serve;
 mod server_url;
 mod shell;
 mod validate;
+mod writer;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use failure::complain;
@@ -48,6 +50,8 @@ enum Command {
     Certificate(certificate::Args),
     /// Seal a device's state under a passphrase, or change the passphrase.
     Seal(seal::Args),
+    /// Say what is not as it should be with a device, and what to do.
+    Doctor(doctor::Args),
     /// Administer a service on this machine.
     Admin(admin::Args),
     /// Ask a service whether it is ready.
@@ -77,6 +81,7 @@ fn main() -> ExitCode {
         Command::Ca(args) => ca::run(args).map(|()| ExitCode::SUCCESS),
         Command::Certificate(args) => certificate::run(args).map(|()| ExitCode::SUCCESS),
         Command::Seal(args) => seal::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Doctor(args) => doctor::run(args),
         Command::Admin(args) => admin::run(args).map(|()| ExitCode::SUCCESS),
         Command::Health(args) => health::run(args),
         Command::Backup(args) => backup::back_up(args).map(|()| ExitCode::SUCCESS),

@@ -8,6 +8,7 @@ mod passphrase;
 
 use crate::failure::{Failure, complain};
 use crate::provider::provider;
+use crate::writer;
 use conclave_client::{Name, write_private};
 use conclave_store::{KeyFile, KeyFileError, Secret, SqliteStore, StoreError};
 pub(crate) use passphrase::{SealArgs, new_passphrase};
@@ -99,6 +100,21 @@ pub(crate) fn open_state(
     args: &SealArgs,
     device: &str,
 ) -> Result<SqliteStore, Failure> {
+    let store = open_store(folder, args, device).map_err(|why| writer::named(folder, why))?;
+    writer::note(folder)?;
+    Ok(store)
+}
+
+/// Opens the state in a folder, which has to be there.
+pub(crate) fn open_existing(folder: &Path, args: &SealArgs) -> Result<SqliteStore, Failure> {
+    let state = Files::of(folder).state;
+    if !state.exists() {
+        return Err(format!("there is no state of a device: {} is missing", state.display()).into());
+    }
+    open_state(folder, args, &folder.display().to_string())
+}
+
+fn open_store(folder: &Path, args: &SealArgs, device: &str) -> Result<SqliteStore, Failure> {
     let files = Files::of(folder);
     if let Some(store) = files.open_plain()? {
         if args.passphrase()?.is_some() {

@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::{People, copy_folder};
+use common::{People, Process, copy_folder, run};
 use std::time::Duration;
 
 /// Somebody sets the service back to a backup that was made before the device registered.
@@ -78,6 +78,111 @@ fn a_script_fails_for_what_it_asked_and_not_for_what_was_asked_before() {
     // A group that is not made yet is something that was asked, too.
     people.server.process.kill_9();
     assert_ne!(people.chat("bob/main", "/new third\n/quit\n").code, Some(0));
+}
+
+/// A folder is copied while its messenger runs, and another messenger begins in the copy.
+#[test]
+fn of_two_messengers_in_copies_of_one_folder_one_goes_on() {
+    let people = People::new();
+    let mut bob = people.stay("bob/main");
+    bob.until("ready");
+    let mut alice = people.stay("alice/main");
+    alice.write("/new g");
+    alice.until("created g");
+    alice.write("/invite bob");
+    bob.until("invited g");
+    bob.write("/accept g");
+    bob.until("note g accepted");
+    alice.until("added g");
+    alice.write("before the copy");
+    bob.until("message g");
+
+    let (copies, own) = (people.service_data("copies"), people.data().join("alice/main"));
+    copy_folder(&own, &copies.join("alice/main"));
+    let url = people.server.url();
+    let data = copies.to_str().unwrap();
+    let mut copy = Process::start(&["chat", "alice", "--server", &url, "--data", data, "--stay"]);
+    copy.until("ready");
+    copy.write("from the copy");
+    assert!(bob.until("message g").ends_with(" from the copy"));
+
+    // The first one finds out when it says something, and comes back with a key of its own.
+    alice.write("from the first");
+    alice.until("copied - ");
+    alice.until("key-renewed");
+    alice.until("rejoined g");
+    assert!(bob.until("message g").ends_with(" from the first"));
+    alice.until("message g");
+    copy.write("never read");
+    while copy.line().is_some() {}
+    assert_ne!(copy.child.wait().unwrap().code(), Some(0), "it says why, and ends");
+    alice.write("the end");
+    assert!(bob.until("message g").ends_with(" the end"));
+}
+
+/// A folder is put back from a backup, and the messages since then are lost with what it was.
+#[test]
+fn a_folder_from_a_backup_comes_back_with_a_new_key() {
+    let people = People::new();
+    let mut bob = people.stay("bob/main");
+    bob.until("ready");
+    people.chat("alice/main", "/new g\n/invite bob\n");
+    bob.until("invited g");
+    bob.write("/accept g");
+    let (backup, own) = (people.service_data("backup"), people.data().join("alice/main"));
+    copy_folder(&own, &backup);
+    people.chat("alice/main", "one\ntwo\n");
+    for text in [" one", " two"] {
+        assert!(bob.until("message g").ends_with(text));
+    }
+
+    std::fs::remove_dir_all(&own).unwrap();
+    copy_folder(&backup, &own);
+    let alice = people.chat("alice/main", "three\n");
+    for begin in ["copied - ", "key-renewed", "rejoined g"] {
+        assert!(alice.has(begin), "{begin}: {alice:?}");
+    }
+    assert_eq!(alice.code, Some(0), "{alice:?}");
+    assert!(bob.until("message g").ends_with(" three"));
+}
+
+#[test]
+fn the_doctor_says_what_a_device_waits_for_without_a_service() {
+    let mut people = People::new();
+    people.chat("alice/main", "/new g\n");
+    let folder = people.data().join("alice/main");
+    let folder = folder.to_str().unwrap();
+    let well = run(&["doctor", folder], b"");
+    assert_eq!((well.code, well.lines.len()), (Some(0), 0), "{well:?}");
+    let url = people.server.url();
+    let asked = run(&["doctor", folder, "--server", &url], b"");
+    assert_eq!(asked.code, Some(0), "{asked:?}");
+
+    people.server.process.kill_9();
+    people.chat("alice/main", "never sent\n/quit\n");
+    let found = run(&["doctor", folder], b"");
+    assert_eq!(found.code, Some(3), "{found:?}");
+    assert!(found.has("g unsent: 1 things wait"), "{found:?}");
+    let json = run(&["doctor", folder, "--json"], b"");
+    let json: serde_json::Value = serde_json::from_str(&json.lines.join("")).unwrap();
+    assert_eq!((&json[0]["group"], &json[0]["code"]), (&"g".into(), &"unsent".into()));
+    let elsewhere = run(&["doctor", people.data().to_str().unwrap()], b"");
+    assert!(elsewhere.code == Some(1) && elsewhere.stderr.contains("there is no state"));
+}
+
+#[test]
+fn a_folder_has_one_process_which_a_second_one_names() {
+    let people = People::new();
+    let mut alice = people.stay("alice/main");
+    alice.until("ready");
+    let second = people.chat("alice/main", "");
+    let who = format!("in use by process {}", alice.child.id());
+    assert!(second.code == Some(1) && second.stderr.contains(&who), "{second:?}");
+    // Whoever was killed is in nobody's way.
+    alice.kill_9();
+    assert_eq!(people.chat("alice/main", "/new g\n").code, Some(0));
+    let writer = std::fs::read_to_string(people.data().join("alice/main/writer")).unwrap();
+    assert!(writer.ends_with(" 2\n"), "the second that had it: {writer}");
 }
 
 #[test]

@@ -10,6 +10,7 @@
 //! killed, as a terminal's while a line is being edited, is not shown again; messages are in the history.
 #![forbid(unsafe_code)]
 
+mod catch_up;
 mod chat;
 mod files;
 #[cfg(test)]
@@ -20,10 +21,12 @@ mod shell;
 mod telling;
 mod words;
 
+pub use catch_up::catch_up;
 pub use conclave_engine::{
-    Answer, CLASSIC, CertificateFiles, Content, DeviceId, Engine, EngineError, Evidence, HYBRID,
-    Name, NameError, News, Reply, Request, SUITES, Setup, Who, certificate_request, epoch_code,
-    is_post_quantum, member_code, pair_code, suite_name, suite_number,
+    Answer, CLASSIC, CertificateFiles, Content, DeviceId, Engine, EngineError, Evidence, Finding,
+    HYBRID, Name, NameError, News, Problem, Reply, Request, SUITES, Setup, Who,
+    certificate_request, epoch_code, is_post_quantum, member_code, pair_code, suite_name,
+    suite_number,
 };
 pub use files::write_private;
 pub use lines::{

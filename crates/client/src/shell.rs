@@ -143,13 +143,13 @@ pub fn os_rng() -> Box<dyn CryptoRng + Send> {
 }
 
 /// Milliseconds since 1970.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The service over HTTP.
-struct Http<'a>(&'a Client);
+pub(crate) struct Http<'a>(pub(crate) &'a Client);
 
 impl Transport for Http<'_> {
     type Error = CallError;

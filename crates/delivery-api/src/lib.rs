@@ -80,6 +80,7 @@ mod key_packages;
 mod receipt;
 mod refusal;
 mod restored;
+mod state_mark;
 mod stream_event;
 mod successor;
 mod version;
@@ -130,6 +131,7 @@ pub use key_packages::{
     Withdrawn,
 };
 pub use restored::{LogRestored, RestoreLog};
+pub use state_mark::{MAX_MARKS, MarkState, StateMark, StateMarked};
 pub use stream_event::StreamEvent;
 pub use successor::{is_successor, successor_id};
 pub use version::ClientVersion;
@@ -211,6 +213,7 @@ calls! {
 
 calls! {
     SESSION_CALLS false:
+    "mark-state" MarkState => StateMarked;
     "fetch-account" FetchAccount => AccountPage;
     "fetch-history" FetchHistory => DirectoryPage;
     "fetch-certificates" FetchCertificates => CertificatesPage;

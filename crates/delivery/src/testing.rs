@@ -362,7 +362,7 @@ impl Desk {
         holder: Option<Holder>,
         op: O,
     ) -> Result<Done<O::Reply>, ServiceError> {
-        self.service.run(op, &Caller { holder, now: self.now })
+        self.service.run(op, &Caller::new(holder, self.now))
     }
 
     pub(crate) fn anonymous<O: Operation>(&self, op: O) -> Result<Done<O::Reply>, ServiceError> {
@@ -402,7 +402,8 @@ impl Desk {
         let request = (FetchInbox::PATH, b"a body".as_slice());
         let OwnSession { token, pair, .. } = session;
         let proof = Proof::signed(&PROVIDER, pair, token, number, request).unwrap();
-        self.service.authenticate(token.expose(), &proof, request, self.now)
+        let caller = self.service.authenticate(token.expose(), &proof, request, self.now)?;
+        Ok(caller.holder.unwrap())
     }
 
     pub(crate) fn reply<O: Operation>(&self, own: &Own, op: O) -> O::Reply {

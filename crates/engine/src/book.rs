@@ -3,6 +3,7 @@
 mod hidden;
 
 use crate::certified::CertifiedRecord;
+use crate::copies::{Copied, Marks, Rejoin, Times};
 use crate::names::{Looks, is_readable};
 use crate::record::{
     GroupRecord, IDENTITY_VERSION, Identity, Item, Kept, Line, News, Trust, Unpublished, Who, Work,
@@ -53,6 +54,14 @@ const REVOKING: Namespace = Namespace { now: "revoking-devices", before: "revoki
 const CERTIFIED: &[u8] = b"certified";
 /// A key pair for which this device has asked for a certificate.
 const NEXT_KEY: &[u8] = b"next-key";
+/// The marks that the state may have at the service.
+const MARKS: &[u8] = b"marks";
+/// That the state is a copy.
+const COPIED: &[u8] = b"copied";
+/// When the device has taken new keys.
+const KEY_RENEWALS: &[u8] = b"key-renewals";
+/// The groups that the device has to come back into, or has.
+const REJOIN: &str = "rejoin";
 /// What is known of the service.
 const WATCH: &[u8] = b"service";
 /// Which life of its state the service was in when it was last asked.
@@ -110,6 +119,16 @@ pub(crate) enum Change {
     Evidence(Vec<u8>),
     /// What is trusted where a CA certifies devices.
     Certified(CertifiedRecord),
+    /// The marks that the state may have at the service.
+    Marks(Marks),
+    /// That the state is a copy; none if it is none any more.
+    Copied(Option<Copied>),
+    /// The device has another key from now on.
+    Identity(Box<Identity>),
+    /// When it has taken new keys.
+    KeyRenewals(Times),
+    /// How far the device is on its way back into a group.
+    Rejoin(GroupId, Rejoin),
     /// What of a user's account the directory does not have; none if it has all.
     Behind(Name, Option<Unpublished>),
     /// What the user thinks of somebody's invitations; none if nothing.
@@ -142,6 +161,10 @@ pub(crate) struct Book<S> {
     former_current: Option<GroupId>,
     trust: BTreeMap<Who, Trust>,
     unpublished: BTreeSet<KeyPackageRef>,
+    marks: Marks,
+    copied: Option<Copied>,
+    key_renewals: Times,
+    rejoins: BTreeMap<GroupId, Rejoin>,
     next: u64,
     /// The first number given out since the records were loaded.
     first: u64,
@@ -319,6 +342,17 @@ impl<S: Store> Book<S> {
             };
             trust.insert(who(&key)?, value);
         }
+        let marks = store.get(META, MARKS)?;
+        let marks = marks.map(|bytes| decoded("the state's marks", &bytes)).transpose()?;
+        let copied = store.get(META, COPIED)?;
+        let copied = copied.map(|bytes| decoded("that it is a copy", &bytes)).transpose()?;
+        let key_renewals = store.get(META, KEY_RENEWALS)?;
+        let key_renewals =
+            key_renewals.map(|bytes| decoded("the renewals of its key", &bytes)).transpose()?;
+        let mut rejoins = BTreeMap::new();
+        for (key, value) in all(REJOIN)? {
+            rejoins.insert(GroupId::from(key), decoded("the way back into a group", &value)?);
+        }
         let unpublished = all(PUBLISH)?.into_iter().map(|(key, _)| key.into()).collect();
         let former_current = store.get(META, CURRENT)?.map(|id| GroupId::from(id.expose()));
         let last = queue.keys().next_back().max(lines.keys().next_back()).copied();
@@ -344,6 +378,10 @@ impl<S: Store> Book<S> {
             former_current,
             trust,
             unpublished,
+            marks: marks.unwrap_or_default(),
+            copied,
+            key_renewals: key_renewals.unwrap_or_default(),
+            rejoins,
             next,
             first,
             failures,
@@ -496,6 +534,26 @@ impl<S: Store> Book<S> {
 
     pub(crate) fn unpublished(&self) -> &BTreeSet<KeyPackageRef> {
         &self.unpublished
+    }
+
+    /// The marks that the state may have at the service.
+    pub(crate) fn marks(&self) -> &Marks {
+        &self.marks
+    }
+
+    /// That the state is a copy, if it is known to be.
+    pub(crate) fn copied(&self) -> Option<&Copied> {
+        self.copied.as_ref()
+    }
+
+    /// When the device has taken new keys.
+    pub(crate) fn key_renewals(&self) -> &Times {
+        &self.key_renewals
+    }
+
+    /// How far the device is on its way back into a group, or when it has come back; none if it never had to.
+    pub(crate) fn rejoin(&self, group: &GroupId) -> Option<&Rejoin> {
+        self.rejoins.get(group)
     }
 
     /// What the user calls a group.
@@ -662,6 +720,13 @@ impl<S: Store> Book<S> {
             Change::Revoking(device, false) => {
                 self.revoking.remove(&device);
             }
+            Change::Marks(marks) => self.marks = marks,
+            Change::Copied(copied) => self.copied = copied,
+            Change::Identity(identity) => self.identity = *identity,
+            Change::KeyRenewals(times) => self.key_renewals = times,
+            Change::Rejoin(group, rejoin) => {
+                self.rejoins.insert(group, rejoin);
+            }
             Change::Watch(watch) => self.watch = Some(watch),
             Change::Incarnation(incarnation) => self.incarnation = Some(incarnation),
             Change::Kept(..) => {}
@@ -757,6 +822,12 @@ fn write_change(
         Change::Revoking(device, true) => hidden.put(set, REVOKING, device, &[])?,
         Change::Revoking(device, false) => hidden.delete(set, REVOKING, device)?,
         Change::Certified(record) => set.put(META, CERTIFIED, encoded(record)?),
+        Change::Marks(marks) => set.put(META, MARKS, encoded(marks)?),
+        Change::Copied(Some(copied)) => set.put(META, COPIED, encoded(copied)?),
+        Change::Copied(None) => set.delete(META, COPIED),
+        Change::Identity(identity) => set.put(META, IDENTITY, encoded(&**identity)?),
+        Change::KeyRenewals(times) => set.put(META, KEY_RENEWALS, encoded(times)?),
+        Change::Rejoin(group, rejoin) => set.put(REJOIN, group.to_vec(), encoded(rejoin)?),
         Change::Watch(watch) => set.put(META, WATCH, encoded(watch)?),
         Change::Incarnation(incarnation) => set.put(META, INCARNATION, encoded(incarnation)?),
         Change::Kept(group, seq, Some(kept)) => {

@@ -77,6 +77,13 @@ table! {
         /// The device that has revoked it, or the recovery key.
         by: String,
     } "{device} was revoked by {by}";
+    /// A user's device has another key.
+    40 "new-key" NewKey {
+        /// The device.
+        device: DeviceId,
+        /// The beginning of its verification code.
+        code: String,
+    } "{device} has another key from now on: {code}";
     /// A user has another recovery key.
     13 "recovery-key-replaced" RecoveryKeyReplaced {
         /// The user.

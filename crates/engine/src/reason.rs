@@ -249,6 +249,11 @@ table! {
         /// This device's.
         own: u64,
     } "the service has lost data: it is in epoch {epoch} and this device in {own}" Reset;
+    /// This device cannot come back into the group in place of its former leaf.
+    55 "not-back" NotBack {
+        /// Why.
+        why: String,
+    } "this device cannot come back in place of its former leaf: {why}" Rejoin;
 
     /// A message was not sent before this device was out of the group.
     60 "not-sent" NotSent {

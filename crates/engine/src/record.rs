@@ -299,6 +299,29 @@ pub enum News {
         /// Why.
         reason: Reason,
     },
+    /// Another process has gone on from a copy of this device's state, or from a later state than this one. Its keys
+    /// are not used any more.
+    StateCopied {
+        /// When the other one began, in seconds since 1970, if the service has said so; none if a log shows it.
+        since: Option<u64>,
+        /// Whether this device gets a new key of its own accord. Where a CA certifies devices, it needs another
+        /// certificate.
+        by_itself: bool,
+    },
+    /// This device, whose state was a copy, has a key of its own again, and comes back into its groups.
+    KeyRenewed,
+    /// This device is in a group again, in place of its former leaf.
+    Rejoined {
+        /// The number of its commit.
+        seq: u64,
+        /// How many messages of the log before that it cannot read.
+        missed: u64,
+    },
+    /// This device has come back into a group, or taken a new key, so often that it waits.
+    RejoinLimited {
+        /// Until when, in seconds since 1970.
+        until: u64,
+    },
     /// A message could not be read.
     Unreadable {
         /// Its number.

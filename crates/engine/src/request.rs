@@ -54,6 +54,7 @@ requests! {
     DescribeService => ServiceInfo,
     SubmitAccount => AccountHead,
     OpenSession => OpenedSession,
+    MarkState => StateMarked,
     PutRelay => RelayStored,
     FetchRelay => RelayContent,
     FetchAccount => AccountPage,
@@ -74,6 +75,7 @@ requests! {
     SendMessages => SentMessages,
     FetchLog => LogPage,
     FetchLinkedGroup => GroupState,
+    FetchGroupInfo => GroupState,
     FetchInbox => InboxPage,
     AckInbox => Acknowledged,
 }

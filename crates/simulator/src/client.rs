@@ -217,6 +217,10 @@ pub(crate) fn news_told(news: &News) -> (&'static str, Option<u64>, String) {
         News::Unreadable { seq, sender, reason } => {
             ("unreadable", Some(*seq), format!("{sender}: {reason}"))
         }
+        News::StateCopied { .. } => ("copied", None, String::new()),
+        News::KeyRenewed => ("key renewed", None, String::new()),
+        News::Rejoined { seq, missed } => ("rejoined", Some(*seq), format!("{missed} missed")),
+        News::RejoinLimited { until } => ("rejoin limited", None, until.to_string()),
         News::Waits { reason } => ("waits", None, reason.to_string()),
         News::Failed { reason } => ("failed", None, reason.to_string()),
         News::NotDone { reason } => ("not done", None, reason.to_string()),

@@ -119,16 +119,18 @@ impl Server {
     }
 
     /// Who calls, as the service sees it.
-    fn holder(
+    fn caller(
         &self,
         signer: Option<&Signer>,
         about: (&str, &[u8]),
         now: u64,
-    ) -> Result<Option<Holder>, ServiceError> {
-        let Some(Signer { token, key, number }) = signer else { return Ok(None) };
+    ) -> Result<Caller, ServiceError> {
+        let Some(Signer { token, key, number }) = signer else {
+            return Ok(Caller::new(None, time(now)));
+        };
         let proof = Proof::signed(&*self.provider, key, token, *number, about);
         let proof = proof.expect("a signature");
-        self.service().authenticate(token.expose(), &proof, about, time(now)).map(Some)
+        self.service().authenticate(token.expose(), &proof, about, time(now))
     }
 
     fn run<O: Operation>(
@@ -143,8 +145,7 @@ impl Server {
         let done = || {
             let body = body.map_err(|_| CallError::TooLong)?;
             let signer = signer.filter(|_| !O::ANONYMOUS);
-            let holder = self.holder(signer, (O::PATH, &body), now).map_err(refused)?;
-            let caller = Caller { holder, now: time(now) };
+            let caller = self.caller(signer, (O::PATH, &body), now).map_err(refused)?;
             self.service().run(request, &caller).map_err(refused)
         };
         match done() {
@@ -175,17 +176,17 @@ impl Server {
             };
         }
         run!(
-            DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchAccount FetchExtension FetchHistory
+            DescribeService SubmitAccount OpenSession MarkState PutRelay FetchRelay FetchAccount FetchExtension FetchHistory
             SubmitCertificate FetchCertificates PublishKeyPackages CountKeyPackages ReplaceKeyPackages
             ClaimKeyPackages CreateGroup ResetGroup RestoreLog SubmitCommit SubmitProposal SendMessage SendMessages
-            FetchLog FetchLinkedGroup FetchInbox AckInbox
+            FetchLog FetchLinkedGroup FetchGroupInfo FetchInbox AckInbox
         )
     }
 
     /// What comes first in a stream of events; none for a session that has no events.
     pub(crate) fn stream(&self, signer: &Signer, now: u64) -> Result<Vec<Event>, CallError> {
-        let holder = self.holder(Some(signer), (EVENTS_PATH, b""), now).map_err(refused)?;
-        match holder {
+        let caller = self.caller(Some(signer), (EVENTS_PATH, b""), now).map_err(refused)?;
+        match caller.holder {
             Some(Holder::Device(info)) => {
                 let mut events = self.service().current_events(&info).map_err(refused)?;
                 events.push(Event::Ready);

@@ -137,6 +137,13 @@ fn news_line(group: &str, news: &News) -> String {
         News::Leaving { seq, who } => format!("leaving {group} {seq} {who}"),
         News::Out { seq, by, left: false } => format!("out {group} {seq} by {by}"),
         News::Out { seq, by, left: true } => format!("left {group} {seq} by {by}"),
+        News::StateCopied { since, by_itself } => {
+            let since = since.map_or("-".to_string(), timestamp);
+            format!("copied - {since} {}", if *by_itself { "recovers" } else { "stopped" })
+        }
+        News::KeyRenewed => "key-renewed -".into(),
+        News::Rejoined { seq, missed } => format!("rejoined {group} {seq} missed {missed}"),
+        News::RejoinLimited { until } => format!("rejoin-limited {group} {}", timestamp(*until)),
         News::Unreadable { seq, sender, reason } => {
             format!("unreadable {group} {seq} {sender} {}", escaped(reason))
         }
@@ -251,6 +258,34 @@ fn news_text(group: &str, news: &News) -> String {
         News::Leaving { who, .. } => format!("{group} * {who} wants to leave"),
         News::Out { by, left: false, .. } => format!("{group} * {by} removed you"),
         News::Out { left: true, .. } => format!("{group} * you have left"),
+        News::StateCopied { since, by_itself } => {
+            let since = since.map(|at| format!(", since {}", clock(at))).unwrap_or_default();
+            let what = match by_itself {
+                true => {
+                    "It takes a new key and comes back into your groups; whoever runs the other copy is out"
+                }
+                false => {
+                    "Nothing is sent from here. Stop the other one; to go on here, ask the CA for a certificate with a \
+                     new key, and start with --certificate FILE"
+                }
+            };
+            format!(
+                "!!! WARNING: this device's folder was copied or restored, and another process goes on from it{since}. {what}"
+            )
+        }
+        News::KeyRenewed => "* this device has a new key, and comes back into your groups".into(),
+        News::Rejoined { missed: 0, .. } => format!("{group} * you are here again"),
+        News::Rejoined { missed, .. } => {
+            format!("{group} * you are here again; {missed} messages before that cannot be read")
+        }
+        News::RejoinLimited { until } => {
+            let group = if group.is_empty() { String::new() } else { format!("{group} ") };
+            format!(
+                "{group}! this device came back too often, and waits until {}: if its folder was copied, stop the other \
+                 copy",
+                clock(*until)
+            )
+        }
         News::Unreadable { seq, sender, reason } => {
             format!("{group} ! message {seq} from {sender} cannot be read: {}", plain(reason))
         }

@@ -10,7 +10,7 @@ use crate::{
     InboxPage, Incarnation, KeyPackageCount, KeyPackageCounts, KeyPackageRef, LogEntry, LogPage,
     LogRestored, MissingProposal, Mode, OpenedSession, Outcome, OutdatedDevice, Published, Refusal,
     Registration, RelayContent, RelayStored, RootsPage, SentMessages, ServiceInfo,
-    SignaturePublicKey, Token, Upload, WasReset, WelcomeItem, Withdrawn,
+    SignaturePublicKey, StateMark, StateMarked, Token, Upload, WasReset, WelcomeItem, Withdrawn,
 };
 use conclave_account::Author;
 
@@ -24,7 +24,7 @@ pub(super) fn structures() -> Vec<Structure> {
         ClaimedKeyPackage ClaimedKeyPackages ClientVersion Created Deleted DirectoryPage ExtensionProof FieldMisfit GroupState InboxItem
         InboxPage KeyPackageCount KeyPackageCounts LogEntry LogPage LogRestored MissingProposal OpenedSession OutdatedDevice Published
         RelayContent
-        Refusal RelayStored RootsPage SentMessages ServiceInfo Upload WasReset WelcomeItem Withdrawn
+        Refusal RelayStored RootsPage SentMessages ServiceInfo StateMarked Upload WasReset WelcomeItem Withdrawn
     )
 }
 
@@ -254,6 +254,13 @@ pub(super) fn others() -> Vec<Other> {
              // SignWithLabel(service key, \"Conclave directory root 1\", all before)\n    \
              opaque signature<V>;\n} SignedRoot;",
             &[("a root", &root())],
+        ),
+        other(
+            "StateMark",
+            "// A mark of a device's state.\n\
+             struct {\n    uint64 number;      // from 1; each is higher than those before\n    \
+             opaque id[16];      // random\n} StateMark;",
+            &[("the first", &StateMark { number: 1, id: [0x3a; 16] })],
         ),
         other(
             "Token",

@@ -22,7 +22,7 @@ use conclave_delivery_api::{
     AckInbox, BeginUpload, CLIENT_HEADER, ClaimKeyPackages, CountKeyPackages, CreateGroup,
     DeleteAttachment, DescribeService, EVENTS_PATH, Encode, ErrorCode, FetchAccount,
     FetchAttachment, FetchCertificates, FetchExtension, FetchGroupInfo, FetchHistory, FetchInbox,
-    FetchLinkedGroup, FetchLog, FetchRelay, FetchRoots, LAST_EVENT_HEADER, OpenSession,
+    FetchLinkedGroup, FetchLog, FetchRelay, FetchRoots, LAST_EVENT_HEADER, MarkState, OpenSession,
     PROOF_HEADER, Proof, PublishKeyPackages, PutRelay, ReplaceKeyPackages, ResetGroup, RestoreLog,
     SendMessage, SendMessages, SubmitAccount, SubmitCertificate, SubmitCommit, SubmitProposal,
     UploadPart, WithdrawKeyPackages,
@@ -66,7 +66,7 @@ pub(super) fn router<S: Storage>(app: Arc<App<S>>) -> Router {
         };
     }
     routes!(
-        DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchRoots FetchExtension
+        DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchRoots FetchExtension MarkState
         FetchAccount FetchHistory SubmitCertificate FetchCertificates PublishKeyPackages ReplaceKeyPackages CountKeyPackages WithdrawKeyPackages
         ClaimKeyPackages CreateGroup ResetGroup RestoreLog SubmitCommit SubmitProposal SendMessage SendMessages FetchLog FetchGroupInfo FetchLinkedGroup
         FetchInbox AckInbox BeginUpload UploadPart FetchAttachment DeleteAttachment
@@ -134,15 +134,17 @@ impl Arrival {
         app: &App<S>,
         sent: &Credentials,
         request: (&str, &[u8]),
-    ) -> Result<Holder, Refusal> {
-        let holder = app.service.authenticate(&sent.token, &sent.proof, request, now());
-        let holder = holder.or_else(|e| {
+    ) -> Result<Caller, Refusal> {
+        let caller = app.service.authenticate(&sent.token, &sent.proof, request, now());
+        let caller = caller.or_else(|e| {
             self.without_session(app)?;
             Err(Refusal::from(e))
         })?;
         self.connection.has_session();
-        app.front.rates.holder(&holder, Instant::now())?;
-        Ok(holder)
+        if let Some(holder) = &caller.holder {
+            app.front.rates.holder(holder, Instant::now())?;
+        }
+        Ok(caller)
     }
 }
 
@@ -331,11 +333,12 @@ impl Admitted {
             Ok((sent.map(authenticate).transpose()?, kept))
         });
         match known {
-            Ok((holder, kept)) => {
-                if let Some(Holder::Device(info)) = &holder {
+            Ok((caller, kept)) => {
+                let caller = caller.unwrap_or_else(|| Caller::new(None, now()));
+                if let Some(Holder::Device(info)) = &caller.holder {
                     observed.who = Some(info.device.clone());
                 }
-                Ok(Self { arrival, observed, caller: Caller { holder, now: now() }, kept })
+                Ok(Self { arrival, observed, caller, kept })
             }
             Err(refusal) => {
                 observed.refused(&refusal);
@@ -498,16 +501,16 @@ async fn events<S: Storage>(
     let known = blocking(&app, move |app| {
         let sent = arrival.credentials(app, &headers)?;
         check_client(app, &headers)?;
-        let holder = arrival.authenticate(app, &sent, (EVENTS_PATH, &[]))?;
-        Ok::<_, Refusal>((holder, arrival.busy))
+        let caller = arrival.authenticate(app, &sent, (EVENTS_PATH, &[]))?;
+        Ok::<_, Refusal>((caller.holder, arrival.busy))
     });
     let known =
         known.await.map_err(Refusal::from).flatten().and_then(|(holder, busy)| match holder {
-            Holder::Device(known) => {
+            Some(Holder::Device(known)) => {
                 let places = StreamPlaces::take(&app, address, &known.device.user)?;
                 Ok((known, places, busy))
             }
-            Holder::Recovery(_) => {
+            Some(Holder::Recovery(_)) | None => {
                 let detail = "only a device listens";
                 Err(ServiceError::new(ErrorCode::Unauthorized, detail).into())
             }

@@ -20,6 +20,8 @@ pub(super) struct Submission<'a> {
     /// Whether it has to be a member in the step that appends: whoever joins is none yet, what is restored is of
     /// anybody, and the service's own proposals name a device that is none any more.
     pub(super) by_member: bool,
+    /// The mark that the sender's session has shown, if it is the sender who submits it.
+    pub(super) state_mark: Option<u64>,
     pub(super) now: UnixTime,
     pub(super) framed: Framed,
     pub(super) message: Bytes,
@@ -36,7 +38,8 @@ impl<'a> Submission<'a> {
         wanted: ContentType,
     ) -> Result<Self, ServiceError> {
         let framed = Framed::decode(&message, wanted)?;
-        Ok(Self::new(caller.id()?, caller.now, framed, message))
+        let state_mark = caller.session.map(|session| session.state_mark);
+        Ok(Self { state_mark, ..Self::new(caller.id()?, caller.now, framed, message) })
     }
 
     /// A message of a device's that came at a time.
@@ -44,7 +47,7 @@ impl<'a> Submission<'a> {
         let sender = framed.public.as_ref().map(|message| message.content.sender);
         let by_member = sender != Some(Sender::NewMemberCommit);
         let hash = sha256(&message);
-        Self { me, by_member, now, framed, message, hash, is_restored: false }
+        Self { me, by_member, state_mark: None, now, framed, message, hash, is_restored: false }
     }
 
     /// What is appended, without the effects of a commit.
@@ -60,6 +63,7 @@ impl<'a> Submission<'a> {
             group_id: self.framed.group_id.clone(),
             expected_handshake: None,
             by_member: self.by_member,
+            state_mark: self.state_mark,
             in_epoch: false,
             epoch: self.framed.epoch,
             content_type: self.framed.content_type,
@@ -165,6 +169,7 @@ impl<S: Storage> Service<S> {
             (Appended::Known(found), _) => return self.known(submission, &found, now),
             (Appended::Ended(ending), _) => return Err(ended(&ending)),
             (Appended::NoMember, _) => return Err(ServiceError::not_member()),
+            (Appended::Overtaken, _) => return Err(ServiceError::overtaken()),
             (Appended::KeyPackages(refused), _) => {
                 return Err(self.key_packages_refused(refused, submission.me));
             }

@@ -30,6 +30,7 @@ mod removals;
 mod restored;
 mod sending;
 mod sessions;
+mod state_marks;
 #[cfg(test)]
 mod tests;
 mod tracked;
@@ -60,8 +61,8 @@ pub use error::{Limit, OpenError, ServiceError};
 pub use invitations::{INVITATION, invitation};
 use long_proofs::LongProofs;
 use places::Relay;
-pub use sessions::Holder;
 use sessions::Sessions;
+pub use sessions::{Holder, SessionOf};
 use std::sync::Arc;
 pub use verify::{VerifyError, verify};
 use view::Views;
@@ -204,11 +205,19 @@ impl<S> fmt::Debug for Service<S> {
 pub struct Caller {
     /// Whose session the request belongs to.
     pub holder: Option<Holder>,
+    /// Which session; none if the request is made within the service's process.
+    pub session: Option<SessionOf>,
     /// The time.
     pub now: UnixTime,
 }
 
 impl Caller {
+    /// Somebody who is known without a session.
+    #[must_use]
+    pub fn new(holder: Option<Holder>, now: UnixTime) -> Self {
+        Self { holder, session: None, now }
+    }
+
     fn device(&self) -> Result<&DeviceInfo, ServiceError> {
         match &self.holder {
             Some(Holder::Device(info)) => Ok(info),
@@ -433,7 +442,7 @@ impl<S: Storage> Service<S> {
         self.sessions.check_token(token, now)
     }
 
-    /// Who made a request: path and body.
+    /// Who makes a request: path and body.
     ///
     /// # Errors
     /// If the token names no session, or the request is not signed with the session's key, or is a repetition.
@@ -443,8 +452,10 @@ impl<S: Storage> Service<S> {
         proof: &Proof,
         request: (&str, &[u8]),
         now: UnixTime,
-    ) -> Result<Holder, ServiceError> {
-        self.sessions.authenticate(&*self.provider, token, proof, request, now)
+    ) -> Result<Caller, ServiceError> {
+        let (holder, session) =
+            self.sessions.authenticate(&*self.provider, token, proof, request, now)?;
+        Ok(Caller { holder: Some(holder), session: Some(session), now })
     }
 
     /// The same receipt, signed again after it was changed: for tests of what others make of a service that lies.

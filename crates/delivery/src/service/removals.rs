@@ -110,7 +110,12 @@ impl<S: Storage> Service<S> {
                 // Nobody commits anything there any more.
                 Ok(Appended::Ended(_)) => break,
                 // A proposal comes without key packages.
-                Ok(Appended::Lost(_) | Appended::NoMember | Appended::KeyPackages(_)) => {
+                Ok(
+                    Appended::Lost(_)
+                    | Appended::NoMember
+                    | Appended::Overtaken
+                    | Appended::KeyPackages(_),
+                ) => {
                     view.loaded = None;
                     let detail = "the group has changed meanwhile";
                     return Err(ServiceError::new(ErrorCode::Unavailable, detail));

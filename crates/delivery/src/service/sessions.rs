@@ -37,9 +37,19 @@ impl Holder {
     }
 }
 
+/// The session that a request belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SessionOf {
+    /// Its number in this process of the service.
+    number: u64,
+    /// The number of the mark that the device has shown in it; 0 for none.
+    pub(super) state_mark: u64,
+}
+
 #[derive(Debug)]
 struct Session {
     holder: Holder,
+    of: SessionOf,
     key: SignaturePublicKey,
     expires: UnixTime,
     /// The highest number of a request so far.
@@ -76,6 +86,8 @@ struct Open {
     of_user: HashMap<Name, BTreeSet<(UnixTime, String)>>,
     /// All of them, the first to end first.
     by_end: BTreeSet<(UnixTime, String)>,
+    /// How many there were.
+    opened: u64,
 }
 
 impl Open {
@@ -178,7 +190,9 @@ impl Sessions {
         }
         let token = random_token()?;
         let expires = now.saturating_add(lifetime);
-        open.insert(token.clone(), Session { holder, key, expires, highest: 0, used: 1 });
+        open.opened += 1;
+        let of = SessionOf { number: open.opened, state_mark: 0 };
+        open.insert(token.clone(), Session { holder, of, key, expires, highest: 0, used: 1 });
         Ok((Token::new(token), lifetime.as_secs()))
     }
 
@@ -209,7 +223,7 @@ impl Sessions {
         proof: &Proof,
         request: (&str, &[u8]),
         now: UnixTime,
-    ) -> Result<Holder, ServiceError> {
+    ) -> Result<(Holder, SessionOf), ServiceError> {
         self.check_token(token, now)?;
         let gone = || unauthorized("there is no such session: open one");
 
@@ -227,7 +241,24 @@ impl Sessions {
             let detail = "a request of this number has come before, or of a far higher one: it may be a repetition";
             return Err(ServiceError::new(ErrorCode::Replayed, detail));
         }
-        Ok(session.holder.clone())
+        Ok((session.holder.clone(), session.of))
+    }
+
+    /// Notes that a session has shown its device's latest mark, and ends the device's other sessions.
+    pub(super) fn marked(&self, shown: SessionOf, device: &DeviceInfo, number: u64) {
+        let mut open = self.locked();
+        let is_device =
+            |session: &Session| matches!(&session.holder, Holder::Device(info) if info == device);
+        let of_device = open.of(&device.device.user).filter(|(_, session)| is_device(session));
+        let (own, others): (Vec<_>, Vec<_>) = of_device
+            .map(|(token, session)| (token.clone(), session.of.number))
+            .partition(|(_, session)| *session == shown.number);
+        others.iter().for_each(|(token, _)| open.remove(token));
+        for (token, _) in own {
+            if let Some(session) = open.by_token.get_mut(&token) {
+                session.of.state_mark = number;
+            }
+        }
     }
 
     /// Ends the sessions of a user that are not of these active devices with these keys, and, unless they are to
@@ -268,7 +299,8 @@ mod tests {
     fn each_number_counts_once_in_whatever_order() {
         let holder = Holder::Recovery("alice".parse().unwrap());
         let key = Vec::new().into();
-        let mut session = Session { holder, key, expires: UnixTime::MAX, highest: 0, used: 1 };
+        let of = SessionOf { number: 1, state_mark: 0 };
+        let mut session = Session { holder, of, key, expires: UnixTime::MAX, highest: 0, used: 1 };
         assert!(!session.take(0), "numbers begin with 1");
         assert!(session.take(3) && session.take(1) && session.take(2));
         assert!(!session.take(1) && !session.take(2) && !session.take(3));

@@ -16,7 +16,7 @@ mod tests;
 
 use conclave_delivery_api::{
     Bytes, ChainHash, CipherSuite, ContentType, DeviceId, Ending, GroupId, InboxItem, Incarnation,
-    KeyPackageRef, LogEntry, LogPosition, Name,
+    KeyPackageRef, LogEntry, LogPosition, MarkState, Name, StateMarked,
 };
 pub use conclave_directory::server::{Batch as DirectoryBatch, Put};
 use conclave_mls::credential::SignaturePublicKey;
@@ -293,6 +293,17 @@ pub enum Membership {
     Stranger,
 }
 
+/// A mark of a device's state, to be set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewMark {
+    /// The device, as the caller knows it.
+    pub owner: DeviceInfo,
+    /// The mark, and those before it.
+    pub request: MarkState,
+    /// When.
+    pub now: u64,
+}
+
 /// A message to be appended to a group's log, with all that must happen with it.
 #[derive(Clone, Debug)]
 pub struct Append {
@@ -304,6 +315,9 @@ pub struct Append {
     /// Whether the sender has to be a member, in the very step that appends: a device that was revoked or removed
     /// before it adds nothing, whatever the caller has read.
     pub by_member: bool,
+    /// The number of the mark that the sender's state has to have in the very step that appends, 0 if it was never
+    /// marked; none if the state of the device that submits it does not matter. So of two copies of a state one sends.
+    pub state_mark: Option<u64>,
     /// Whether the group has to be in the epoch that the message was made in.
     pub in_epoch: bool,
     /// The epoch that the message was made in.
@@ -372,6 +386,8 @@ pub enum Appended {
     Lost(GroupRecord),
     /// The sender has to be a member and is none; or there is no such group to be a member of. Nothing was written.
     NoMember,
+    /// The sender's state has another mark by now: another process has gone on from a copy of it. Nothing was written.
+    Overtaken,
     /// The group has ended, in this way. Nothing was written.
     Ended(Ending),
     /// The key packages that come with it cannot be stored. Nothing was written.
@@ -565,6 +581,14 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Creates a group, `cap` of one creator at most, and ends its predecessor, if it has one. Of its members, those that were revoked are passed over.
     fn create_group(&self, group: NewGroup, cap: u32) -> Result<GroupAdded, StorageError>;
+
+    /// Marks a device's state, if the mark [follows](MarkState::follows) on the one that the device has. The answer is
+    /// the one that it has then; none if the device has been revoked, or has another key. Marks of a former key count
+    /// no more, nor do those of a device that was revoked.
+    fn mark_state(&self, new: NewMark) -> Result<Option<StateMarked>, StorageError>;
+
+    /// The mark that a device's state has; none if it was never marked.
+    fn state_mark(&self, device: &DeviceId) -> Result<Option<StateMarked>, StorageError>;
 
     /// A group.
     fn group(&self, id: &GroupId) -> Result<Option<GroupRecord>, StorageError>;

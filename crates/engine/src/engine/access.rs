@@ -113,6 +113,9 @@ impl<S: Store> Engine<S> {
             return Ok(Some((request.into(), Purpose::SubmitLog)));
         }
 
+        if let Some(next) = self.next_key_entry()? {
+            return Ok(Some(next));
+        }
         let key = (self.scheme()?, self.book.identity().signer.clone());
         let author = Author::Device(self.device().device.clone());
         let request = self.open_session(&service_key, author, key)?;
@@ -170,6 +173,7 @@ impl<S: Store> Engine<S> {
     pub(super) fn session_opened(&mut self, session: &OpenedSession) -> Result<(), EngineError> {
         self.registered = true;
         self.resubmitted = false;
+        self.begin_marking();
         let lifetime = session.lifetime.saturating_mul(1000);
         self.session_until = self.now.saturating_add(lifetime / 4 * 3);
         // The service may be another one than before, or know less than it did.
@@ -232,8 +236,14 @@ impl<S: Store> Engine<S> {
             // The service may have another key than it had when it was asked, or a clock was set since then.
             (Purpose::OpenSession, ErrorCode::BadProof | ErrorCode::Clock) if !self.resubmitted => {
                 self.is_described = false;
+                // Or it was set back to a time before this device took its key.
+                self.to_submit |=
+                    code == ErrorCode::BadProof && !self.book.key_renewals().is_empty();
                 self.resubmitted = true;
                 return Ok(());
+            }
+            (Purpose::OpenSession, ErrorCode::Revoked) if self.book.copied().is_some() => {
+                return Err(EngineError::Superseded { device: self.device().clone() });
             }
             (Purpose::Place | Purpose::Look, _) => {
                 self.failed(None, Reason::ServiceRefuses { why: error.to_string() });

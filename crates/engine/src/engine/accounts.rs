@@ -5,7 +5,7 @@ use super::log::device_of;
 use super::{CommandError, Engine, EngineError, Purpose};
 use crate::book::Change;
 use crate::code::short_member_code;
-use crate::directory::{Contradiction, continued};
+use crate::directory::{Contradiction, continued, is_revoked};
 use crate::notice::{Notice, Warning};
 use crate::output::Answer;
 use crate::reason::Reason;
@@ -127,8 +127,11 @@ impl<S: Store> Engine<S> {
                 (None, None) => {
                     let id = DeviceId::new(user.clone(), device.name.clone());
                     let code = short_member_code(&*self.provider, &id, &device.key);
-                    let (code, by) = (code.unwrap_or_default(), by(&device.added_by));
-                    notices.push(Notice::NewDevice { device: id, code, by });
+                    let code = code.unwrap_or_default();
+                    notices.push(match old.device(&device.name) {
+                        Some(_) => Notice::NewKey { device: id, code },
+                        None => Notice::NewDevice { device: id, code, by: by(&device.added_by) },
+                    });
                 }
                 (Some(was), Some(end)) if was.ended.is_none() && !end.rotated => {
                     let device = DeviceId::new(user.clone(), device.name.clone());
@@ -176,13 +179,12 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// Whether a device's key is known to count no more.
+    /// Whether a device's key is known to count no more. A device that has another key since comes back by itself.
     fn has_ended(&mut self, group: &GroupId, device: &DeviceId, key: &SignaturePublicKey) -> bool {
         if self.certificate_has_ended(group, device, key) {
             return true;
         }
-        let account = self.book.account(&device.user);
-        account.is_some_and(|a| matches!(a.standing(&device.device, key), Standing::Ended(..)))
+        is_revoked(self.book.accounts(), device, key)
     }
 
     /// Whether no device of this name is active.

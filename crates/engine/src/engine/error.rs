@@ -36,6 +36,12 @@ pub enum EngineError {
         /// Why, for people.
         detail: String,
     },
+    /// Another process has gone on from a copy of this device's state and has given it a new key: this state is of no
+    /// further use.
+    Superseded {
+        /// Which device.
+        device: DeviceId,
+    },
     /// The service serves no client as old as this one: why, for people. Nothing is sent to it any more.
     Outdated(String),
     /// This device's certificate is missing or cannot be used: why, and what to do.
@@ -64,7 +70,8 @@ impl fmt::Display for EngineError {
                 write!(f, "the service does not take {device} ({code}): {detail}")?;
                 match code {
                     ErrorCode::Revoked => f.write_str(
-                        ". If it is yours and was revoked by mistake, move its folder away and link it anew",
+                        ". If it is yours, move its folder away and link it anew, under another name if this one is \
+                         in use elsewhere",
                     ),
                     ErrorCode::AccountForked | ErrorCode::BadProof => f.write_str(
                         ". Nothing more is sent to this service: it shows an account under your name that \
@@ -73,6 +80,10 @@ impl fmt::Display for EngineError {
                     _ => Ok(()),
                 }
             }
+            Self::Superseded { device } => write!(
+                f,
+                "this folder is a copy: another process has gone on as {device}, and has taken a new key for it. Use that                  one, move this folder away, and to have two devices, start anew with another device name and link it"
+            ),
             Self::Outdated(why) => {
                 write!(f, "this messenger is too old: {why}. What is not sent yet is kept")
             }

@@ -263,6 +263,9 @@ impl<S: Store> Engine<S> {
     /// Whether nothing can be done in a group now.
     pub(super) fn group_is_settled(&self, id: &GroupId, live: &Live) -> bool {
         let Some(record) = self.book.record(id) else { return true };
+        if self.comes_back(id) && live.stuck.is_none() {
+            return self.comes_back_at(id).is_some();
+        }
         if live.stuck.is_some() {
             return true;
         }
@@ -298,6 +301,7 @@ impl<S: Store> Engine<S> {
 
     fn next_of_group(&mut self, id: &GroupId) -> Result<Option<(Request, Purpose)>, EngineError> {
         self.resume_giving(id);
+        let comes_back = self.comes_back(id);
         let (Some(live), Some(record)) = (self.groups.get_mut(id), self.book.record(id)) else {
             return Ok(None);
         };
@@ -315,11 +319,18 @@ impl<S: Store> Engine<S> {
             let request = CreateGroup::from_bytes(request).map_err(conclave_mls::Error::from)?;
             return Ok(Some((request.into(), Purpose::Create(id.clone()))));
         }
+        if live.ends_here && comes_back {
+            // It cannot be read any further.
+            return self.next_rejoin(id);
+        }
         if live.sync || live.head > record.cursor {
             live.asked_head = live.head;
             let after = live.restoring.compare.unwrap_or(record.cursor);
             let request = FetchLog { group_id: id.clone(), after, limit: PAGE };
             return Ok(Some((request.into(), Purpose::Log(id.clone()))));
+        }
+        if comes_back {
+            return self.next_rejoin(id);
         }
         let (delivered, held) = (live.delivered, live.restoring.held_until(self.now).is_some());
         if self.is_missing_something(id) {

@@ -166,6 +166,25 @@ impl<S: Store> Engine<S> {
         Ok(own.collect::<Result<_, _>>()?)
     }
 
+    /// Of each suite: how many key packages there are whose secrets are here, but for those of last resort, and how many
+    /// the service does not have.
+    pub(super) fn key_package_stock(&self) -> Vec<(CipherSuite, usize, usize)> {
+        // A state that cannot be read is found elsewhere.
+        let own = self.own_key_packages().unwrap_or_default();
+        let suites = self.book.identity().suites();
+        let signer = &self.book.identity().signer.public;
+        let of = |suite: CipherSuite| {
+            let of_suite = own.iter().filter(move |own| {
+                own.key_package().cipher_suite == suite && own.signer().public == *signer
+            });
+            let held = of_suite.clone().filter(|own| !own.key_package().is_last_resort()).count();
+            let unpublished =
+                of_suite.filter(|own| self.book.unpublished().contains(own.reference()));
+            (suite, held, unpublished.count())
+        };
+        suites.map(of).collect()
+    }
+
     fn new_key_package(
         &mut self,
         cipher_suite: CipherSuite,

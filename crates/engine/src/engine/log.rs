@@ -109,8 +109,21 @@ pub(super) enum Halt {
     OtherLog(Reason),
     /// This device is out.
     Out,
+    /// This device's own leaf has made a commit that this state knows nothing of, or has given up.
+    OwnCommit,
     /// A commit cannot be followed.
     Stuck(Reason),
+}
+
+/// What became of a page.
+#[derive(Default)]
+struct Taken {
+    /// Why the rest of it is not processed.
+    halt: Option<Halt>,
+    /// Whether what was under way in the group is over: the own message has arrived, or an epoch has begun.
+    settled: bool,
+    /// Whether it has a message of this device's leaf that this state has not sent.
+    copy_has_sent: bool,
 }
 
 /// One entry's step: what it leads to, and its transition.
@@ -158,7 +171,7 @@ impl<S: Store> Engine<S> {
         if !out {
             self.groups.insert(id.clone(), live);
         }
-        let (halt, settled) = result?;
+        let Taken { halt, settled, copy_has_sent } = result?;
         if let Some(live) = self.groups.get_mut(id) {
             if settled {
                 live.delivered = false;
@@ -189,6 +202,8 @@ impl<S: Store> Engine<S> {
                 self.stick(id, Reason::LogGap { seq })?;
             }
             Some(Halt::OtherLog(reason)) => self.stick(id, reason)?,
+            Some(Halt::OwnCommit) => self.cannot_follow_own(id)?,
+            _ if copy_has_sent => self.copy_has_sent(id)?,
             _ => {}
         }
         self.note_found(id, page, record.cursor)?;
@@ -199,15 +214,14 @@ impl<S: Store> Engine<S> {
         Ok(())
     }
 
-    /// The same, the group apart from the others. Also says whether what was under way in the
-    /// group is over: the own message has arrived, or an epoch has begun.
+    /// The same, the group apart from the others.
     fn take_entries(
         &mut self,
         id: &GroupId,
         group: &mut Group,
         record: &GroupRecord,
         page: &LogPage,
-    ) -> Result<(Option<Halt>, bool), EngineError> {
+    ) -> Result<Taken, EngineError> {
         let (provider, now) = (self.provider.clone(), self.time());
         let mut own = VecDeque::from(self.sealed_messages(id));
         // What this device has read in a log that the service has lost.
@@ -218,7 +232,7 @@ impl<S: Store> Engine<S> {
         let (mut cursor, mut epoch) = (record.cursor, group.epoch());
         let mut chains = match chained(id, record, page) {
             Ok(chains) => chains,
-            Err(halt) => return Ok((Some(halt), false)),
+            Err(halt) => return Ok(Taken { halt: Some(halt), ..Taken::default() }),
         };
         let room = room_of(group);
         let mut fold = group.fold();
@@ -266,9 +280,9 @@ impl<S: Store> Engine<S> {
             epoch = fold.state().epoch();
         }
         if plan.is_empty() {
-            return Ok((halt, false));
+            return Ok(Taken { halt, ..Taken::default() });
         }
-        let mut settled = false;
+        let (mut settled, mut copy_has_sent) = (false, false);
         let changes = match halt {
             Some(Halt::Out) => self.keep_nothing(id)?,
             _ => keep(&self.book, id, page, (record.cursor, cursor), &chains)?,
@@ -282,14 +296,26 @@ impl<S: Store> Engine<S> {
             for planned in plan {
                 report.tell(book, planned, &mut events);
             }
-            settled = report.settled;
+            (settled, copy_has_sent) = (report.settled, report.copy_has_sent);
             let heard = core::mem::take(&mut report.heard);
             let gossip = watching.hear(&*provider, place, book, (id, heard));
             let mut changes = report.finish();
             changes.extend(gossip.map_err(StoreError::failed)?);
             book.commit(Some(write.batch), changes)
         })?;
-        Ok((halt, settled))
+        Ok(Taken { halt, settled, copy_has_sent })
+    }
+
+    /// A group's log has what this device's leaf has sent, and this state has not: it is a copy. If the leaf has the
+    /// device's key, so has the other copy. Otherwise this device is on its way back into the group.
+    fn copy_has_sent(&mut self, id: &GroupId) -> Result<(), EngineError> {
+        let current = &self.book.identity().signer.public;
+        let Some(live) = self.groups.get(id) else { return Ok(()) };
+        let own = live.group.member(live.group.own_leaf());
+        match own.is_some_and(|own| own.signature_key == *current) {
+            true => self.found_copied(None),
+            false => Ok(()),
+        }
     }
 
     /// The sealed messages at the front of a group's queue.
@@ -377,6 +403,10 @@ fn process(
                 }
                 Err(refused) => refuse(entry, refused),
             }
+        }
+        // Its signature is valid.
+        Ok(Received::Commit(stage)) if stage.sender() == Sender::Member(group.own_leaf()) => {
+            Err(Halt::OwnCommit)
         }
         Ok(Received::Commit(stage)) => {
             let Judged { app_data, joins_by_link } =
@@ -481,6 +511,7 @@ struct Report<'a> {
     /// The queue of the group, as it will be.
     items: VecDeque<(u64, Item)>,
     settled: bool,
+    copy_has_sent: bool,
     /// The roots that members have passed on.
     heard: Vec<(DeviceId, PassedRoot)>,
     /// The room that the group is.
@@ -497,8 +528,8 @@ impl<'a> Report<'a> {
     ) -> Self {
         let items = book.items(id).map(|(key, item)| (key, item.clone())).collect();
         let (me, id) = (book.identity().device.clone(), id.clone());
-        let (settled, heard) = (false, Vec::new());
-        Self { provider, me, id, record, changes, items, settled, heard, room }
+        let (settled, copy_has_sent, heard) = (false, false, Vec::new());
+        Self { provider, me, id, record, changes, items, settled, copy_has_sent, heard, room }
     }
 
     fn finish(mut self) -> Vec<Change> {
@@ -544,6 +575,8 @@ impl<'a> Report<'a> {
             What::Event | What::Out => match events.next() {
                 Some(Event::Application(message)) => {
                     let Some(sender) = device_of(&message.sender.credential) else { return };
+                    // With the leaf's key, and of a generation that this state has not come to.
+                    self.copy_has_sent |= sender == self.me;
                     self.said(book, (seq, time, sender), Payload::from_data(&message.data));
                 }
                 Some(Event::Epoch(change)) => self.epoch(book, seq, change, false),
@@ -599,8 +632,9 @@ impl<'a> Report<'a> {
             Payload::Name(name) => return self.named(book, &name),
             Payload::Unknown(data) => Content::unknown(data),
         };
+        let own = sender == self.me;
         self.news(match content.bytes().len() {
-            0..=MAX_CONTENT => News::Message { seq, time, sender, own: false, content },
+            0..=MAX_CONTENT => News::Message { seq, time, sender, own, content },
             len => {
                 let reason = format!("it has {len} bytes, and at most {MAX_CONTENT} are taken");
                 News::Unreadable { seq, sender, reason }

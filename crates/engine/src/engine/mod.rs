@@ -11,6 +11,8 @@ mod accounts;
 mod app;
 mod certificates;
 mod contacts;
+mod copied;
+mod doctor;
 mod error;
 mod groups;
 mod inbox;
@@ -24,9 +26,11 @@ mod kept;
 mod keys;
 mod linking;
 mod log;
+mod marking;
 mod outgoing;
 mod receipts;
 mod recovery;
+mod rejoining;
 mod remedies;
 mod replies;
 mod reset;
@@ -69,6 +73,7 @@ use core::time::Duration;
 pub use error::{CommandError, EngineError};
 use invitations::Inviting;
 use linking::{Admission, NewWords, OwnChange, Recovering, Waiting};
+use marking::Marking;
 use restoring::Restoring;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -123,6 +128,10 @@ enum Purpose {
     /// The own account log.
     SubmitLog,
     OpenSession,
+    /// The mark of the state, for this session.
+    Mark,
+    /// The entry of the account by which a device whose state was a copy gets a new key.
+    NewKey,
     /// The offer of this device, which waits to be admitted.
     Place,
     /// Whether this device was admitted.
@@ -167,6 +176,10 @@ enum Purpose {
     LinkedGroup(GroupId),
     /// The commit that joins it.
     JoinCommit(GroupId),
+    /// The state of a group that this device comes back into.
+    GroupInfo(GroupId),
+    /// The commit that comes back.
+    Rejoin(GroupId),
 }
 
 /// A group that this device is in.
@@ -196,6 +209,8 @@ struct Live {
     asking: bool,
     /// Why the group cannot be followed any further.
     stuck: Option<Reason>,
+    /// Whether the log goes on with a commit of this device's own that it cannot follow.
+    ends_here: bool,
     /// The epoch in which this device has tried last to renew its leaf.
     renewed_in: Option<u64>,
     /// The service's word on the latest place of the log that it has shown. It is stored with what is read next.
@@ -219,6 +234,7 @@ impl Live {
             demanded: BTreeSet::new(),
             asking: false,
             stuck: None,
+            ends_here: false,
             renewed_in: None,
             receipt: None,
             restoring: Restoring::default(),
@@ -240,6 +256,8 @@ pub struct Engine<S> {
     made: BTreeSet<GroupId>,
     /// The states of groups that are joined by a link as soon as their members' accounts are known.
     linked: BTreeMap<GroupId, GroupState>,
+    /// Those of groups that this device comes back into.
+    shown: BTreeMap<GroupId, GroupState>,
     answers: VecDeque<Answer>,
     /// Milliseconds since 1970.
     now: u64,
@@ -265,6 +283,8 @@ pub struct Engine<S> {
     session_key: Option<SignatureKeyPair>,
     /// Whether there is a session.
     registered: bool,
+    /// What of this process the service knows.
+    marking: Marking,
     /// When another one is opened.
     session_until: u64,
     /// How many sessions in a row the service has refused.
@@ -360,6 +380,7 @@ impl<S: Store> Engine<S> {
             groups: BTreeMap::new(),
             made: BTreeSet::new(),
             linked: BTreeMap::new(),
+            shown: BTreeMap::new(),
             answers: VecDeque::new(),
             now: 0,
             under_way: None,
@@ -374,6 +395,7 @@ impl<S: Store> Engine<S> {
             retold: false,
             session_key: None,
             registered: false,
+            marking: Marking::default(),
             session_until: 0,
             sessions_refused: 0,
             waiting_link: None,
@@ -406,6 +428,7 @@ impl<S: Store> Engine<S> {
         engine.to_submit = engine.authority.certified().is_some()
             || !engine.book.is_confirmed() && engine.own_account().is_some();
         engine.load_groups()?;
+        engine.resume_copied()?;
         engine.resume_link()?;
         engine.remind_of_service();
         Ok(engine)
@@ -577,6 +600,13 @@ impl<S: Store> Engine<S> {
         if !self.registered {
             return self.next_access();
         }
+        // Nothing that uses a key comes before the service has said that this is the device's state.
+        if self.book.copied().is_some() {
+            return self.next_of_copied();
+        }
+        if !self.is_marked() {
+            return self.next_mark();
+        }
         if let Some(next) = self.next_key_packages()? {
             return Ok(Some(next));
         }
@@ -636,14 +666,19 @@ impl<S: Store> Engine<S> {
         if !self.registered {
             return self.look_at();
         }
+        if self.book.copied().is_some() {
+            return self.copied_wake().into_iter().chain([self.session_until]).min();
+        }
         let may = |live: &&Live| live.stuck.is_none() && live.group.pending_commit().is_none();
         let commits = self.groups.values().filter(may).filter_map(|live| live.commit_at);
         let known = [self.count_at, self.session_until];
         let newcomers = self.newcomers_at;
         let given_back = self.groups.iter().filter_map(|(id, live)| self.give_at(id, live));
         let held = self.groups.values().filter_map(|live| live.restoring.held_until(self.now));
+        let back = self.groups.keys().filter_map(|id| self.comes_back_at(id));
         commits
             .chain(known)
+            .chain(back)
             .chain(given_back)
             .chain(held)
             .chain(newcomers)
@@ -656,6 +691,7 @@ impl<S: Store> Engine<S> {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.registered
+            && self.is_marked()
             && self.under_way.is_none()
             && self.count_at > self.now
             && !self.inbox_due
@@ -679,6 +715,7 @@ impl<S: Store> Engine<S> {
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.is_settled()
+            || self.is_stopped_as_copy()
             || (self.admitted_is_late() && self.under_way.is_none())
             || (self.offline && self.under_way.is_none())
             || self.waiting_link.as_ref().is_some_and(|waiting| waiting.placed)

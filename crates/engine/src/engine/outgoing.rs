@@ -24,6 +24,13 @@ use std::collections::BTreeSet;
 
 type Next = Option<(Request, Purpose)>;
 
+#[cfg(test)]
+thread_local! {
+    /// Which key each message of this thread's engines was encrypted with: group, epoch, leaf and generation.
+    pub(super) static KEYS: core::cell::RefCell<std::collections::HashMap<Vec<u8>, (GroupId, u64, u32, u32)>> =
+        core::cell::RefCell::default();
+}
+
 /// How many messages are encrypted in one write, and sent by one call.
 const BURST: usize = 64;
 /// How many bytes they have at most, unless it is one alone: so few that the service takes them without giving them to
@@ -160,7 +167,15 @@ impl<S: Store> Engine<S> {
         let Some(live) = groups.get_mut(id) else { return Ok(Ok(())) };
         let mut fold = live.group.fold();
         let mut sealed = Vec::new();
+        #[cfg(test)]
+        let mut places = Vec::new();
         for (key, payload, data, record) in burst {
+            #[cfg(test)]
+            let place = {
+                let group = fold.state();
+                let generation = group.next_generation().unwrap_or_default();
+                (id.clone(), group.epoch().0, group.own_leaf().0, generation)
+            };
             let step = fold.state().encrypt(&**provider, &mut **rng, &data, &Self::framing());
             match step {
                 Ok(step) => fold.push(step.untyped()).map_err(|e| e.without_write())?,
@@ -168,12 +183,16 @@ impl<S: Store> Engine<S> {
                 Err(_) => break,
             }
             sealed.push((key, payload, record));
+            #[cfg(test)]
+            places.push(place);
         }
 
         fold.commit(|write| {
             let mut changes = Vec::new();
             for ((key, payload, record), event) in sealed.into_iter().zip(write.events) {
                 let Event::Message(message) = event else { continue };
+                #[cfg(test)]
+                KEYS.with_borrow_mut(|keys| keys.insert(message.clone(), places.remove(0)));
                 let work = Work::Send { payload, sealed: Some(message.clone()) };
                 changes.push(Change::Item(key, Some(Item { group: id.clone(), work })));
                 changes.extend(record.map(|record| Change::Record(id.clone(), record)));

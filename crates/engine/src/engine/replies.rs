@@ -20,13 +20,14 @@ impl Purpose {
     /// Whether the call is made before there is a session.
     fn comes_before_a_session(&self) -> bool {
         use Purpose::{
-            Describe, Extension, Look, OpenSession, Place, Recover, RecoverEntry, SubmitLog,
+            Describe, Extension, Look, NewKey, OpenSession, Place, Recover, RecoverEntry, SubmitLog,
         };
         matches!(
             self,
             Describe
                 | SubmitLog
                 | OpenSession
+                | NewKey
                 | Place
                 | Look
                 | Recover
@@ -126,6 +127,13 @@ impl<S: Store> Engine<S> {
                 self.log_submitted()
             }
             (Purpose::OpenSession, Reply::OpenSession(session)) => self.session_opened(&session),
+            (Purpose::Mark, Reply::MarkState(marked)) => self.marked(&marked),
+            (Purpose::NewKey, Reply::SubmitAccount(_)) => self.key_renewed(),
+            (Purpose::GroupInfo(id), Reply::FetchGroupInfo(state)) => {
+                self.group_shown(id, state);
+                Ok(())
+            }
+            (Purpose::Rejoin(id), Reply::SubmitCommit(outcome)) => self.rejoin_judged(&id, outcome),
             (Purpose::Place, Reply::PutRelay(_)) => {
                 self.placed();
                 Ok(())
@@ -431,6 +439,12 @@ impl<S: Store> Engine<S> {
                 self.recovery_failed(&error.to_string());
                 Ok(())
             }
+            Purpose::Mark => {
+                self.mark_refused(error);
+                Ok(())
+            }
+            Purpose::NewKey => self.key_refused(error),
+            Purpose::GroupInfo(id) | Purpose::Rejoin(id) => self.rejoin_refused(&id, error),
             Purpose::OwnChange(_) => self.own_change_refused(error),
             // It is there already: the answer was lost.
             Purpose::Ready if error.code() == Some(ErrorCode::Invalid) => self.ready_told(),

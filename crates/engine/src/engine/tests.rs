@@ -14,6 +14,8 @@ mod words;
 mod behaviour;
 mod bursts;
 mod clocks;
+mod copies;
+mod doctor;
 mod faults;
 mod gossip;
 mod hostile;
@@ -32,6 +34,7 @@ mod simulation;
 mod suites;
 mod transparency;
 
+use super::outgoing::KEYS;
 use super::{Engine, EngineError, Setup};
 use crate::Reason;
 use crate::record::News;
@@ -55,7 +58,7 @@ use conclave_store::{MemoryStore, Secret, Store, StoreError, WriteSet};
 use core::time::Duration;
 use lines::{Command, Input, Render, Shown, parse_line};
 use messenger::Messenger;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -256,6 +259,8 @@ struct World {
     fault: Option<Fault>,
     /// A suite of which the service takes no key packages.
     refused_suite: Option<CipherSuite>,
+    /// The key of each application message that the service has taken.
+    keys: HashMap<(GroupId, u64, u32, u32), Vec<u8>>,
     /// What the service has refused, and to which device.
     refusals: Vec<(usize, ErrorCode)>,
     folder: tempfile::TempDir,
@@ -301,7 +306,7 @@ impl World {
         let rng = TestRng(seed);
         let (devices, now) = (Vec::new(), 1_700_000_000_000);
         let (loss, lie, lied_to, fault, refused_suite) = (0, None, None, None, None);
-        let publish_at = now;
+        let (publish_at, keys) = (now, HashMap::new());
         Self {
             service,
             other: None,
@@ -315,6 +320,7 @@ impl World {
             lied_to,
             fault,
             refused_suite,
+            keys,
             refusals: Vec::new(),
             folder,
         }
@@ -440,19 +446,18 @@ impl World {
     }
 
     /// Who calls, as the service sees it.
-    fn holder<C: Call>(&mut self, i: usize, request: &C) -> Result<Option<Holder>, CallError> {
+    fn caller<C: Call>(&mut self, i: usize, request: &C) -> Result<Caller, CallError> {
         let now = self.time();
         let Some(session) = self.devices[i].session.as_mut().filter(|_| !C::ANONYMOUS) else {
-            return Ok(None);
+            return Ok(Caller::new(None, now));
         };
         let body = request.to_bytes().unwrap();
         let (provider, number) = (provider(), session.next);
         session.next += 1;
         let about = (C::PATH, body.as_slice());
         let proof = Proof::signed(&*provider, &session.key, &session.token, number, about).unwrap();
-        let holder = self.service.authenticate(session.token.expose(), &proof, about, now);
-        let refused = |e: ServiceError| CallError::refused(e.code, e.detail);
-        holder.map(Some).map_err(refused)
+        let caller = self.service.authenticate(session.token.expose(), &proof, about, now);
+        caller.map_err(|e| CallError::refused(e.code, e.detail))
     }
 
     /// Publishes what has changed in accounts, if it is time.
@@ -485,15 +490,19 @@ impl World {
         {
             return Err(CallError::refused(ErrorCode::UnsupportedSuite, "it was made so"));
         }
+        let sent: Vec<Vec<u8>> = match &request {
+            Request::SendMessage(send) => vec![send.message.to_vec()],
+            Request::SendMessages(send) => send.messages.iter().map(|m| m.to_vec()).collect(),
+            _ => Vec::new(),
+        };
         let elsewhere = self.other.as_ref().is_some_and(|other| (other.answers)(i, &request));
         macro_rules! run {
             ($($name:ident)*) => {
                 match request {
                     $(Request::$name(request) => {
-                        let holder = self.holder(i, &request)?;
+                        let caller = self.caller(i, &request)?;
                         let other = self.other.as_ref().filter(|_| elsewhere);
                         let answering = other.map_or(&self.service, |other| &other.service);
-                        let caller = Caller { holder, now: self.time() };
                         let done = request.run(answering, &caller);
                         done.map(|done| (Reply::$name(done.reply), done.notices))
                     })*
@@ -501,8 +510,8 @@ impl World {
             };
         }
         let done = run!(
-            DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchAccount FetchExtension FetchHistory SubmitCertificate FetchCertificates PublishKeyPackages CountKeyPackages ReplaceKeyPackages
-            ClaimKeyPackages CreateGroup ResetGroup RestoreLog SubmitCommit SubmitProposal SendMessage SendMessages FetchLog FetchLinkedGroup FetchInbox
+            DescribeService SubmitAccount OpenSession MarkState PutRelay FetchRelay FetchAccount FetchExtension FetchHistory SubmitCertificate FetchCertificates PublishKeyPackages CountKeyPackages ReplaceKeyPackages
+            ClaimKeyPackages CreateGroup ResetGroup RestoreLog SubmitCommit SubmitProposal SendMessage SendMessages FetchLog FetchLinkedGroup FetchGroupInfo FetchInbox
             AckInbox
         );
         let (mut reply, notices) = done.map_err(|e| {
@@ -515,12 +524,29 @@ impl World {
                 None => CallError::Refused { code, detail, details },
             }
         })?;
+        self.note_keys(sent, &reply);
         self.tell(notices);
         if let Some(lie) = self.lie.as_ref().filter(|_| self.lied_to.is_none_or(|to| to == i)) {
             lie(&mut reply);
             self.sign_lie(&mut reply);
         }
         Ok(reply)
+    }
+
+    /// Takes note of the keys of messages that the service has taken: none is used for two.
+    fn note_keys(&mut self, sent: Vec<Vec<u8>>, reply: &Reply) {
+        let taken = match reply {
+            Reply::SendMessage(Outcome::Accepted { .. }) => 1,
+            Reply::SendMessages(SentMessages { taken, .. }) => *taken as usize,
+            _ => 0,
+        };
+        for message in sent.into_iter().take(taken) {
+            // What a test has encrypted itself is not there.
+            let key = KEYS.with_borrow(|keys| keys.get(&message).cloned());
+            let Some(key) = key else { continue };
+            let first = self.keys.entry(key.clone()).or_insert_with(|| message.clone());
+            assert_eq!(*first, message, "one key, two messages: {key:?}");
+        }
     }
 
     /// The service's word on a place in a group's log, whether or not it has one.
@@ -567,9 +593,10 @@ impl World {
             device.hints.extend(current.into_iter().map(StreamEvent::Event));
         }
         match self.devices[i].engine.reply(self.now, reply) {
-            Err(EngineError::NotRegistered { code: ErrorCode::Revoked, .. }) => {
-                self.devices[i].revoked = true;
-            }
+            Err(
+                EngineError::NotRegistered { code: ErrorCode::Revoked, .. }
+                | EngineError::Superseded { .. },
+            ) => self.devices[i].revoked = true,
             taken => taken.unwrap(),
         }
     }
@@ -592,11 +619,18 @@ impl World {
             device.engine.heard(self.now, hint);
             return true;
         }
-        if let Some(request) = device.engine.next(self.now).unwrap() {
-            self.call_and_answer(i, request);
-            return true;
+        match device.engine.next(self.now) {
+            Ok(Some(request)) => {
+                self.call_and_answer(i, request);
+                true
+            }
+            Ok(None) => false,
+            Err(EngineError::Superseded { .. }) => {
+                device.revoked = true;
+                true
+            }
+            Err(e) => panic!("{e}"),
         }
-        false
     }
 
     /// Lets all devices do what they can until nobody has anything left to do soon; time passes as

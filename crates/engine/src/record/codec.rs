@@ -468,6 +468,21 @@ impl Encode for News {
                 by.encode(w)?;
                 u8::from(*left).encode(w)
             }
+            Self::StateCopied { since, by_itself } => {
+                30u8.encode(w)?;
+                since.encode(w)?;
+                u8::from(*by_itself).encode(w)
+            }
+            Self::KeyRenewed => 31u8.encode(w),
+            Self::Rejoined { seq, missed } => {
+                32u8.encode(w)?;
+                seq.encode(w)?;
+                missed.encode(w)
+            }
+            Self::RejoinLimited { until } => {
+                33u8.encode(w)?;
+                until.encode(w)
+            }
             Self::Unreadable { seq, sender, reason } => {
                 8u8.encode(w)?;
                 seq.encode(w)?;
@@ -579,6 +594,10 @@ impl Decode for News {
             24 => Self::NotDone { reason: Decode::decode(r)? },
             25 => Self::Alarm { warning: Decode::decode(r)? },
             26 => Self::Note { notice: Decode::decode(r)? },
+            30 => Self::StateCopied { since: Decode::decode(r)?, by_itself: flag(r)? },
+            31 => Self::KeyRenewed,
+            32 => Self::Rejoined { seq: Decode::decode(r)?, missed: Decode::decode(r)? },
+            33 => Self::RejoinLimited { until: Decode::decode(r)? },
             40 => Self::Room {
                 seq: Decode::decode(r)?,
                 by: Decode::decode(r)?,

@@ -178,10 +178,10 @@ fn described(request: &Request) -> (&'static str, Place) {
         ($($name:ident)*) => { match request { $(Request::$name(_) => stringify!($name)),* } };
     }
     let what = named!(
-        DescribeService SubmitAccount OpenSession PutRelay FetchRelay FetchAccount FetchExtension FetchHistory
+        DescribeService SubmitAccount OpenSession MarkState PutRelay FetchRelay FetchAccount FetchExtension FetchHistory
         SubmitCertificate FetchCertificates PublishKeyPackages CountKeyPackages ReplaceKeyPackages
         ClaimKeyPackages CreateGroup ResetGroup RestoreLog SubmitCommit SubmitProposal SendMessage SendMessages
-        FetchLog FetchLinkedGroup FetchInbox AckInbox
+        FetchLog FetchLinkedGroup FetchGroupInfo FetchInbox AckInbox
     );
     let place = match request {
         Request::SubmitCommit(commit) => place_of(&commit.commit),

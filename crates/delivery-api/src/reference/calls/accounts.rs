@@ -1,9 +1,9 @@
 use super::super::samples::{INCARNATION, NOW, alice, client, cut, device, directory, hash};
 use super::{Entry, Rules, Who, call};
 use crate::{
-    AccountHead, AccountPage, DescribeService, ErrorCode, FetchAccount, FetchRelay, Mode,
-    OpenSession, OpenedSession, PutRelay, Registration, RelayContent, RelayStored, ServiceInfo,
-    SubmitAccount, Token,
+    AccountHead, AccountPage, DescribeService, ErrorCode, FetchAccount, FetchRelay, MarkState,
+    Mode, OpenSession, OpenedSession, PutRelay, Registration, RelayContent, RelayStored,
+    ServiceInfo, StateMark, StateMarked, SubmitAccount, Token,
 };
 use conclave_account::Author;
 
@@ -101,6 +101,19 @@ pub(super) fn calls() -> Vec<Entry> {
             anybody(of_accounts(Rules::READ)),
             &FetchRelay { slot: slot.into() },
             &RelayContent { content: Some(cut(2)) },
+        ),
+        call(
+            Rules {
+                errors: &[ErrorCode::Invalid, ErrorCode::Revoked],
+                limits: "16 marks before",
+                again: "gives the same answer, until another process has marked the state",
+                ..Rules::ONCE
+            },
+            &MarkState {
+                before: vec![StateMark { number: 4, id: [0x3a; 16] }],
+                mark: StateMark { number: 5, id: [0x3b; 16] },
+            },
+            &StateMarked { latest: StateMark { number: 5, id: [0x3b; 16] }, marked_at: NOW },
         ),
     ]
 }

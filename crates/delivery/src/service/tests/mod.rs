@@ -17,4 +17,5 @@ mod rules;
 mod sending;
 mod sessions;
 mod staged;
+mod state_marks;
 mod tracked;

@@ -328,7 +328,7 @@ fn how_many_messages_a_second() {
         let kind = GroupKind::Opaque { epoch: 0 };
         desk.register(&own);
         desk.reply(&own, CreateGroup { group_id: id.clone(), kind });
-        let caller = Caller { holder: Some(Holder::Device(own.info())), now: NOW };
+        let caller = Caller::new(Some(Holder::Device(own.info())), NOW);
         let begun = std::time::Instant::now();
         std::thread::scope(|scope| {
             for sender in 0..senders {

@@ -216,7 +216,7 @@ fn nothing_of_a_device_is_taken_once_its_revocation_is_answered() {
     let send = |thread: u8, n: u32| {
         let data = [&[thread][..], &n.to_be_bytes()].concat();
         let message = private(&group, 1, ContentType::Application, &data);
-        let caller = Caller { holder: Some(Holder::Device(r.bob.info())), now: NOW };
+        let caller = Caller::new(Some(Holder::Device(r.bob.info())), NOW);
         let request = SendMessage { message };
         if thread < 2 {
             return r.desk.service.run(request, &caller).map(Some);

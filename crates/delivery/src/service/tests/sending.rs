@@ -28,7 +28,7 @@ fn waiting<O: Operation + Send>(
     own: &Own,
     request: O,
 ) -> Result<Option<Done<O::Reply>>, ServiceError> {
-    let caller = Caller { holder: Some(Holder::Device(own.info())), now: r.desk.now };
+    let caller = Caller::new(Some(Holder::Device(own.info())), r.desk.now);
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(r.desk.service.wait(request, &caller))
 }

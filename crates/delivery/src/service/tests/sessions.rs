@@ -1,7 +1,7 @@
 //! Sessions: who may open one, what it takes to use it, and when it ends.
 
 use super::room::{Room, room, room_with};
-use crate::service::{Holder, Limits, ServiceError};
+use crate::service::{Caller, Holder, Limits, ServiceError};
 use crate::testing::*;
 use conclave_account::Author;
 use conclave_delivery_api::*;
@@ -161,7 +161,7 @@ fn with_proof_for(
     token: &Token,
     made_for: (&str, &[u8]),
     number: u64,
-) -> Result<Holder, ServiceError> {
+) -> Result<Caller, ServiceError> {
     let proof = Proof::signed(&PROVIDER, &session.pair, token, 7, made_for).unwrap();
     let proof = Proof { number, ..proof };
     desk.service.authenticate(session.token.expose(), &proof, ("/v1/a", b"body"), desk.now)

@@ -35,6 +35,7 @@ mod log;
 mod place;
 mod removals;
 mod samples;
+mod state_marks;
 mod uploads;
 
 pub use place::Place;
@@ -44,13 +45,14 @@ pub use place::Place;
 /// # Panics
 /// If the storage breaks its contract.
 pub fn check<P: Place>(new: impl Fn() -> P) {
-    let checks: [fn(&dyn Fn() -> P); 10] = [
+    let checks: [fn(&dyn Fn() -> P); 11] = [
         accounts::check,
         certificates::check,
         directory::check,
         key_packages::check,
         groups::check,
         log::check,
+        state_marks::check,
         inbox::check,
         uploads::check,
         removals::check,

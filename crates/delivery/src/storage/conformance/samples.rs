@@ -93,6 +93,7 @@ pub(super) fn entry(group_id: &GroupId, sender: &DeviceId, n: u8) -> Append {
         group_id: group_id.clone(),
         expected_handshake: None,
         by_member: false,
+        state_mark: None,
         in_epoch: false,
         epoch: 0,
         content_type: ContentType::Application,

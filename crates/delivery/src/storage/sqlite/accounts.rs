@@ -5,6 +5,7 @@ use super::inbox;
 use super::read::{bytes, damaged, device_number, known_device, name, page};
 use super::removals;
 use super::result::Sql;
+use super::state_marks;
 use crate::storage::DeviceInfo;
 use conclave_delivery_api::{Bytes, DeviceId, Name};
 use rusqlite::{Connection, OptionalExtension, params};
@@ -143,17 +144,22 @@ pub(super) fn revoke(db: &Connection, device: &DeviceId) -> Sql<()> {
     .execute([number])?;
     removals::revoked(db, number)?;
     db.prepare_cached("DELETE FROM member WHERE device = ?")?.execute([number])?;
+    state_marks::clear(db, number)?;
     inbox::clear(db, number)
 }
 
-/// Stores a device as its account says. Key packages that hold a former key of its are of no use.
+/// Stores a device as its account says. Key packages that hold a former key of its are of no use, and its state begins
+/// anew.
 pub(super) fn set_device(db: &Connection, device: &DeviceInfo) -> Sql<()> {
     let DeviceInfo { device: id, scheme, signature_key, active } = device;
-    db.prepare_cached(
-        "DELETE FROM key_package WHERE device =
-         (SELECT id FROM device WHERE user = ? AND name = ? AND signature_key <> ?)",
-    )?
-    .execute(params![id.user.as_str(), id.device.as_str(), &**signature_key])?;
+    let with_other_key = db
+        .prepare_cached("SELECT id FROM device WHERE user = ? AND name = ? AND signature_key <> ?")?
+        .query_row(params![id.user.as_str(), id.device.as_str(), &**signature_key], |r| r.get(0))
+        .optional()?;
+    if let Some(number) = with_other_key {
+        db.prepare_cached("DELETE FROM key_package WHERE device = ?")?.execute([number])?;
+        state_marks::clear(db, number)?;
+    }
     db.prepare_cached(
         "INSERT INTO device (user, name, scheme, signature_key, active) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT (user, name) DO UPDATE

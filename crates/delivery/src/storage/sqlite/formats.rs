@@ -33,6 +33,7 @@ const STEPS: &[Step] = &[
     |db| db.execute_batch(include_str!("formats/10.sql")),
     |db| db.execute_batch(include_str!("formats/11.sql")),
     |db| db.execute_batch(include_str!("formats/12.sql")),
+    |db| db.execute_batch(include_str!("formats/13.sql")),
 ];
 
 /// The format that this version writes: SQLite's `user_version`.

@@ -1,8 +1,6 @@
 //! Writing groups: what one entry of a log changes, it changes in one step.
 
-use super::super::{
-    Append, Appended, CommitEffects, GroupAdded, GroupRecord, KeyPackagesAdded, NewGroup,
-};
+use super::super::{Append, Appended, CommitEffects, GroupAdded, KeyPackagesAdded, NewGroup};
 use super::key_packages::add_key_packages;
 use super::read::{
     FoundSender, active_device, bytes, find_entry, find_group, find_sender, group_number,
@@ -114,9 +112,13 @@ pub(super) fn commit_effects(
 }
 
 /// Why an entry may not be appended to a group of this state, if it may not.
-fn refused(append: &Append, record: &GroupRecord, is_member: bool) -> Option<Appended> {
-    if append.by_member && !is_member {
+fn refused(append: &Append, found: &FoundSender) -> Option<Appended> {
+    let record = &found.record;
+    if append.by_member && !found.is_member {
         return Some(Appended::NoMember);
+    }
+    if append.state_mark.is_some_and(|mark| mark != found.state_mark) {
+        return Some(Appended::Overtaken);
     }
     if let Some(ending) = &record.ending {
         return Some(Appended::Ended(ending.clone()));
@@ -134,13 +136,13 @@ pub(super) fn append(db: &Connection, append: &Append) -> Sql<Appended> {
             false => Err(rusqlite::Error::QueryReturnedNoRows),
         };
     };
-    let FoundSender { group, record, sender, is_member } = found;
-    if let Some(refused) = refused(append, &record, is_member) {
+    if let Some(refused) = refused(append, &found) {
         // Its sender may ask for its place, whatever has become of the group. Of others', only members hear.
         let known = find_entry(db, &append.group_id, &append.hash)?
             .filter(|known| refused != Appended::NoMember || known.sender == append.sender);
         return Ok(known.map_or(refused, Appended::Known));
     }
+    let FoundSender { group, record, sender, .. } = found;
     // First: nothing is written if they are refused, nor if the commit was here before.
     if let Some(packages) = append.commit.as_ref().and_then(|effects| effects.key_packages.as_ref())
     {

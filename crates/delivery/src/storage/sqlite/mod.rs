@@ -20,6 +20,7 @@ mod quotas;
 mod read;
 mod removals;
 mod result;
+mod state_marks;
 mod uploads;
 mod writer;
 
@@ -29,7 +30,7 @@ mod tests;
 use super::{
     AccountExtension, AccountRecord, Append, Appended, CertificateRecord, Certified,
     DirectoryBatch, Extended, Found, Give, GroupAdded, GroupRecord, GroupsSince, KeyPackagesAdded,
-    Membership, NewGroup, NewKeyPackages, NewUpload, Put, Quota, Storage, StorageError,
+    Membership, NewGroup, NewKeyPackages, NewMark, NewUpload, Put, Quota, Storage, StorageError,
     StoredKeyPackage, UploadBegun, UploadRecord, WriterLoad, append_each,
 };
 use crate::files::private_file;
@@ -37,7 +38,7 @@ use crate::storage::DeviceInfo;
 use accounts::{accounts_around, entries, extend, find_account, mark_published, unpublished};
 use conclave_delivery_api::{
     Bytes, CipherSuite, DeviceId, Ending, GroupId, InboxItem, Incarnation, KeyPackageRef, LogEntry,
-    LogPosition, Name,
+    LogPosition, Name, StateMarked,
 };
 use conclave_mls::crypto::Secret;
 use conclave_mls::storage::{RowKey, Table};
@@ -631,6 +632,14 @@ impl Storage for SqliteStorage {
             )?
             .query_row([known_device(db, device)?], |r| Ok((r.get(0)?, r.get(1)?)))
         })
+    }
+
+    fn mark_state(&self, new: NewMark) -> Result<Option<StateMarked>, StorageError> {
+        self.writer.write(move |db| state_marks::set(db, &new))
+    }
+
+    fn state_mark(&self, device: &DeviceId) -> Result<Option<StateMarked>, StorageError> {
+        self.read(|db| state_marks::find(db, device))
     }
 
     fn ack_inbox(&self, device: &DeviceId, ids: Vec<u64>) -> Result<(), StorageError> {

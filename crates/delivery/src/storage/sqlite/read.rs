@@ -108,13 +108,16 @@ pub(super) struct FoundSender {
     pub(super) record: GroupRecord,
     pub(super) sender: i64,
     pub(super) is_member: bool,
+    /// The number of the mark that the sender's state has; 0 if it has none.
+    pub(super) state_mark: u64,
 }
 
 pub(super) const SENDER: &str =
     "SELECT mls_group.id, tracked, handshake, head, epoch, chain, successor, device.id,
-        member.device NOT NULL AND removed_seq IS NULL
+        member.device NOT NULL AND removed_seq IS NULL, ifnull(number, 0)
      FROM mls_group JOIN device ON user = ? AND name = ?
      LEFT JOIN member ON member.grp = mls_group.id AND member.device = device.id
+     LEFT JOIN state_mark ON state_mark.device = device.id
      WHERE group_id = ?";
 
 /// All that is asked before an entry is appended, in one search.
@@ -126,7 +129,8 @@ pub(super) fn find_sender(
     db.prepare_cached(SENDER)?
         .query_row(params![sender.user.as_str(), sender.device.as_str(), id.as_ref()], |r| {
             let (group, record) = (r.get(0)?, group_record(r)?);
-            Ok(FoundSender { group, record, sender: r.get(7)?, is_member: r.get(8)? })
+            let (sender, is_member, state_mark) = (r.get(7)?, r.get(8)?, r.get(9)?);
+            Ok(FoundSender { group, record, sender, is_member, state_mark })
         })
         .optional()
 }

@@ -52,6 +52,14 @@ CREATE TABLE device (
     UNIQUE (user, name)
 );
 
+-- The mark that each device's state has. It goes with the device's key.
+CREATE TABLE state_mark (
+    device INTEGER PRIMARY KEY,
+    number INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    marked_at INTEGER NOT NULL
+);
+
 -- The certificates of devices, where a CA certifies them.
 CREATE TABLE certificate (
     device INTEGER PRIMARY KEY,

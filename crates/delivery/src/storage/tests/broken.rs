@@ -58,6 +58,14 @@ enum Fault {
     HandshakeIgnored,
     /// Whoever is no member appends.
     StrangerAppends,
+    /// A mark is set whatever was there.
+    CopyMarks,
+    /// A copy of a state appends.
+    CopyAppends,
+    /// A mark of another key is set.
+    OtherKeyMarks,
+    /// A mark outlives its key.
+    MarkKept,
     /// A message of an epoch that is over counts as one of the current epoch.
     EpochIgnored,
     /// An entry is appended again.
@@ -262,7 +270,15 @@ impl Storage for Opened {
             _ => {}
         }
 
+        let kept = match (&self.fault, extension.devices.first()) {
+            (Fault::MarkKept, Some(first)) => self.storage.state_mark(&first.device)?,
+            _ => None,
+        };
         let extended = self.storage.extend_account(extension.clone())?;
+        if let (Some(kept), Some(owner)) = (kept, extension.devices.first().cloned()) {
+            let request = MarkState { before: vec![], mark: kept.latest };
+            self.storage.mark_state(NewMark { owner, request, now: kept.marked_at })?;
+        }
         if self.has(Fault::InvitationLost) && extended != Extended::Stored {
             let user = "nobody".parse().unwrap();
             let lost = AccountExtension { user, skeleton: "nobody".into(), ..extension };
@@ -466,6 +482,7 @@ impl Storage for Opened {
         match self.fault {
             Fault::HandshakeIgnored => append.expected_handshake = None,
             Fault::StrangerAppends => append.by_member = false,
+            Fault::CopyAppends => append.state_mark = None,
             Fault::EpochIgnored => append.in_epoch = false,
             Fault::EntryTwice => getrandom::fill(&mut append.hash).unwrap(),
             Fault::RevokedAdded => {
@@ -582,6 +599,24 @@ impl Storage for Opened {
         }
     }
 
+    fn mark_state(&self, mut new: NewMark) -> Result<Option<StateMarked>, StorageError> {
+        match self.fault {
+            Fault::CopyMarks => {
+                let known = self.storage.state_mark(&new.owner.device)?;
+                new.request.before = known.into_iter().map(|known| known.latest).collect();
+            }
+            Fault::OtherKeyMarks => {
+                new.owner = self.storage.device(&new.owner.device)?.unwrap();
+            }
+            _ => {}
+        }
+        self.storage.mark_state(new)
+    }
+
+    fn state_mark(&self, device: &DeviceId) -> Result<Option<StateMarked>, StorageError> {
+        self.storage.state_mark(device)
+    }
+
     fn ack_inbox(&self, device: &DeviceId, ids: Vec<u64>) -> Result<(), StorageError> {
         if self.has(Fault::AnyoneAcknowledges) {
             self.storage.ack_inbox(&"carol/pc".parse().unwrap(), ids.clone())?;
@@ -676,6 +711,10 @@ fn each_fault_of_a_storage_is_found() {
         Fault::GroupsUnlimited,
         Fault::HandshakeIgnored,
         Fault::StrangerAppends,
+        Fault::CopyMarks,
+        Fault::CopyAppends,
+        Fault::OtherKeyMarks,
+        Fault::MarkKept,
         Fault::EpochIgnored,
         Fault::EntryTwice,
         Fault::FormerForgotten,

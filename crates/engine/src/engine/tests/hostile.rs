@@ -45,7 +45,7 @@ fn create_falsely(service: &Service<SqliteStorage>, user: &str, now: UnixTime) {
         entries: vec![entry.to_bytes().unwrap().into()],
         invitation: None,
     };
-    submit.run(service, &Caller { holder: None, now }).unwrap();
+    submit.run(service, &Caller::new(None, now)).unwrap();
 }
 
 /// Where a log ends with this entry.

@@ -39,7 +39,7 @@ impl World {
     /// Runs an operation as a device that the service takes for it.
     pub(super) fn run_as<O: Operation>(&self, i: usize, op: O) -> O::Reply {
         let holder = Some(Holder::Device(self.devices[i].info()));
-        op.run(&self.service, &Caller { holder, now: self.time() }).unwrap().reply
+        op.run(&self.service, &Caller::new(holder, self.time())).unwrap().reply
     }
 
     fn log(&self, i: usize) -> Vec<LogEntry> {

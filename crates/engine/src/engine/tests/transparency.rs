@@ -78,7 +78,7 @@ impl World {
     pub(super) fn page(&self, user: &str) -> AccountPage {
         let asker = Holder::Device(self.devices[0].info());
         let request = FetchAccount { user: user.parse().unwrap(), after: 0 };
-        let caller = Caller { holder: Some(asker), now: self.time() };
+        let caller = Caller::new(Some(asker), self.time());
         request.run(&self.service, &caller).unwrap().reply
     }
 }

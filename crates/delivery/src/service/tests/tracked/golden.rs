@@ -93,6 +93,11 @@ fn answers(storage: &SqliteStorage) -> String {
             writeln!(text, "  key package {number}, {suite}, last resort {last}, {message}")
                 .unwrap();
         }
+        if let Some(marked) = storage.state_mark(device).unwrap() {
+            let StateMark { number, id } = marked.latest;
+            let id = to_hex(&id[..8]);
+            writeln!(text, "  state mark {number}, {id}, {}", marked.marked_at).unwrap();
+        }
         let (items, total) = storage.inbox(device, 100, usize::MAX).unwrap();
         for InboxItem { id, welcome: w } in items {
             let group = to_hex(&w.group_id);
@@ -233,6 +238,11 @@ fn used() -> World {
     w.desk.publish(&first, &packages.each_ref());
     let hybrid = bob.own.key_package_of(HYBRID, true, lifetime, &mut w.dice);
     w.desk.publish(&bob.own, &[&hybrid]);
+
+    let marks = [3, 7].map(|number| StateMark { number, id: [number as u8; 16] });
+    let [first_mark, mark] = marks;
+    w.desk.reply(&bob.own, MarkState { before: Vec::new(), mark: first_mark });
+    w.desk.reply(&bob.own, MarkState { before: vec![first_mark], mark });
 
     for (id, private_messages) in OPAQUE.map(GroupId::from).iter().zip([4u8, 1]) {
         let kind = GroupKind::Opaque { epoch: 0 };

@@ -1,0 +1,81 @@
+//! `conclave doctor`: what is not as it should be with a device.
+
+use crate::exit_codes::FOUND;
+use crate::failure::Failure;
+use crate::sealing::{SealArgs, open_existing};
+use crate::server_url::{TlsArgs, parse_server};
+use conclave_client::{CertificateFiles, Engine, Finding, Setup, catch_up, os_rng, plain};
+use std::io::{Write, stdout};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// For how long the service is asked.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+const EXIT_CODES: &str =
+    "A line for each finding: the group or '-', its code, what it is, and what to do.
+
+Exit codes:
+  0  all is well
+  1  the state cannot be read; standard error says why
+  2  an option or argument is wrong
+  3  something was found";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub(crate) struct Args {
+    /// The device's folder: USER/DEVICE in the folder of all users' state. No messenger may be running in it.
+    folder: PathBuf,
+    /// Ask this service first, as a messenger would: what waits is sent, and what the service has is fetched. Without
+    /// it, only what is stored is looked at.
+    #[arg(long, value_name = "URL", value_parser = parse_server)]
+    server: Option<String>,
+    #[command(flatten)]
+    tls: TlsArgs,
+    #[command(flatten)]
+    seal: SealArgs,
+    /// Print the findings as JSON: an array of objects with `group`, `code`, `what` and `remedy`.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
+    let store = open_existing(&args.folder, &args.seal)?;
+    let Some(device) = Engine::device_in(&store)? else {
+        return Err(format!("{} holds no device", args.folder.display()).into());
+    };
+    let mut engine = Engine::open(Setup {
+        device,
+        cipher_suite: None,
+        provider: crate::provider::provider(),
+        rng: os_rng(),
+        store,
+        invitation: None,
+        certificates: CertificateFiles::default(),
+        evidence_place: args.folder.display().to_string(),
+    })?;
+    if let Some(url) = &args.server {
+        catch_up(&mut engine, url, args.tls.roots()?.as_ref(), PATIENCE)?;
+    }
+
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let findings = engine.doctor(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+    let mut out = stdout().lock();
+    match args.json {
+        true => writeln!(out, "{}", json(&findings))?,
+        false => findings.iter().try_for_each(|finding| writeln!(out, "{}", line(finding)))?,
+    }
+    Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
+}
+
+fn line(finding: &Finding) -> String {
+    let Finding { group, problem, what, remedy } = finding;
+    let group = group.as_deref().unwrap_or("-");
+    plain(&format!("{group} {}: {what}. To do: {remedy}", problem.code()))
+}
+
+fn json(findings: &[Finding]) -> serde_json::Value {
+    let one = |Finding { group, problem, what, remedy }: &Finding| serde_json::json!({ "group": group, "code": problem.code(), "what": what, "remedy": remedy });
+    findings.iter().map(one).collect()
+}

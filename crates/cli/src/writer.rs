@@ -1,0 +1,37 @@
+//! Which process has a device's folder.
+//!
+//! The lock is the state's own, which the system takes from a process however it ends. The file `writer` beside it says
+//! who took it last, and how often it was taken: so a second process can say whom it waits for, and one that was killed
+//! is in nobody's way.
+
+use crate::failure::Failure;
+use conclave_client::write_private;
+use conclave_store::StoreError;
+use std::path::Path;
+
+const FILE: &str = "writer";
+
+/// Who had the folder last: its process, and the how manieth it was.
+fn last(folder: &Path) -> Option<(u32, u64)> {
+    let text = std::fs::read_to_string(folder.join(FILE)).ok()?;
+    let (process, generation) = text.trim_end().split_once(' ')?;
+    Some((process.parse().ok()?, generation.parse().ok()?))
+}
+
+/// Notes that this process has the folder. It has to hold the state.
+pub(crate) fn note(folder: &Path) -> Result<(), Failure> {
+    let generation = last(folder).map_or(1, |(_, generation)| generation.saturating_add(1));
+    let text = format!("{} {generation}\n", std::process::id());
+    let file = folder.join(FILE);
+    write_private(&file, text.as_bytes())
+        .map_err(|e| format!("{} cannot be written: {e}", file.display()).into())
+}
+
+/// Why a state cannot be opened: if another process has it, which.
+pub(crate) fn named(folder: &Path, why: Failure) -> Failure {
+    let Some(StoreError::InUse(state)) = why.downcast_ref() else { return why };
+    match last(folder) {
+        Some((process, _)) => format!("{} is in use by process {process}", state.display()).into(),
+        None => why,
+    }
+}
