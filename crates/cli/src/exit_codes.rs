@@ -3,10 +3,12 @@
 
 use std::fmt::Write;
 
-/// `chat`: something in the input was refused.
+/// `chat`, `send`: something was refused.
 pub(crate) const REFUSED: u8 = 3;
-/// `chat`: something is not done yet.
+/// `chat`, `send`: something is not done yet.
 pub(crate) const PENDING: u8 = 4;
+/// `listen`: there were fewer events than were asked for.
+pub(crate) const TOO_FEW: u8 = 3;
 /// `audit`: the service has lied.
 pub(crate) const LIED: u8 = 3;
 /// `audit`: the service withholds something.
@@ -31,12 +33,15 @@ const fn ending(command: &'static str, code: u8, means: &'static str) -> Ending 
 }
 
 /// Those of all commands, then those that commands have beside them.
-const ENDINGS: [Ending; 10] = [
+const ENDINGS: [Ending; 13] = [
     ending("", 0, "done"),
     ending("", 1, "failed; standard error says why"),
     ending("", 2, "an option or argument is wrong"),
     ending("chat", REFUSED, "something in the input was refused"),
     ending("chat", PENDING, "something is not done yet, and kept for the next time"),
+    ending("send", REFUSED, "there is no such room, or nothing can be said there"),
+    ending("send", PENDING, "the service does not have the message yet; it is kept"),
+    ending("listen", TOO_FEW, "there were fewer events than were asked for"),
     ending("doctor", FOUND, "something is not as it should be"),
     ending("audit", LIED, "the service has lied; the evidence is in a file"),
     ending("audit", WITHHELD, "the service withholds a root or a proof"),

@@ -3,10 +3,13 @@
 mod admin;
 mod audit;
 mod backup;
+mod bot;
 mod ca;
+mod caller;
 mod certificate;
 mod chat;
 mod demo;
+mod device;
 mod doctor;
 mod exit_codes;
 mod failure;
@@ -14,16 +17,23 @@ mod folders;
 mod health;
 mod input;
 mod inspect;
+mod listen;
 #[cfg(test)]
 mod pages;
+#[cfg(unix)]
+mod private_socket;
 mod provider;
 mod restore;
+mod rooms;
+mod rpc;
 mod seal;
 mod sealing;
+mod send;
 mod serve;
 mod server_url;
 mod shell;
 mod validate;
+mod webhook;
 mod writer;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -44,6 +54,14 @@ enum Command {
     Serve(serve::Args),
     /// Chat as a user: at a prompt, or with lines from standard input.
     Chat(chat::Args),
+    /// Say something in a room, from a script.
+    Send(send::Args),
+    /// Show what happens in rooms, one line an event, for a script.
+    Listen(listen::Args),
+    /// List the rooms of a device.
+    Rooms(rooms::Args),
+    /// Run devices for programs, which ask by JSON-RPC.
+    Bot(bot::Args),
     /// Certify devices: be the CA of an organisation whose service trusts it instead of accounts.
     Ca(ca::Args),
     /// Ask a CA to certify a device.
@@ -78,6 +96,10 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Serve(args) => serve::run(args),
         Command::Chat(args) => chat::run(args),
+        Command::Send(args) => send::run(args),
+        Command::Listen(args) => listen::run(args),
+        Command::Rooms(args) => rooms::run(args),
+        Command::Bot(args) => bot::run(args),
         Command::Ca(args) => ca::run(args).map(|()| ExitCode::SUCCESS),
         Command::Certificate(args) => certificate::run(args).map(|()| ExitCode::SUCCESS),
         Command::Seal(args) => seal::run(args).map(|()| ExitCode::SUCCESS),

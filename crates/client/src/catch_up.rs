@@ -1,6 +1,6 @@
 //! Lets an engine do what is due, without a user: for whoever wants to know how it stands.
 
-use crate::shell::{Http, now};
+use crate::service::{Http, now};
 use conclave_delivery::http_client::{Client, Session, TlsRoots};
 use conclave_engine::{Engine, EngineError, Reply};
 use conclave_store::Store;

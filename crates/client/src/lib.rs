@@ -1,6 +1,7 @@
 //! A messenger for one device, at a terminal or in a script: the engine ([`conclave_engine`]) and what moves it.
 //!
-//! * [`run`]: the shell around the engine: a thread that calls the service, a thread that listens to it;
+//! * [`run`]: the shell around the engine, with a thread that calls the service and a thread that listens to it;
+//! * [`Headless`]: the same threads for a program that has no user, as a bot;
 //! * [`Messenger`]: which group lines go to, and names instead of identifiers;
 //! * [`parse_line`]: what a user can type;
 //! * [`Render`]: what a user is told, as a line for scripts or for people.
@@ -12,26 +13,33 @@
 
 mod catch_up;
 mod chat;
+mod error;
 mod files;
+mod headless;
 #[cfg(test)]
 mod hostile;
 mod lines;
 mod messenger;
+mod service;
 mod shell;
 mod telling;
 mod words;
 
 pub use catch_up::catch_up;
 pub use conclave_engine::{
-    Answer, CLASSIC, CertificateFiles, Content, DeviceId, Engine, EngineError, Evidence, Finding,
-    HYBRID, Name, NameError, News, Problem, Reply, Request, SUITES, Setup, Who,
-    certificate_request, epoch_code, is_post_quantum, member_code, pair_code, suite_name,
-    suite_number,
+    Answer, AppRows, CLASSIC, CertificateFiles, Command as EngineCommand, CommandError, Content,
+    DeviceId, Engine, EngineError, Evidence, Finding, GroupId, GroupView, HYBRID, MAX_CONTENT,
+    Member, Name, NameError, News, Output, Phase, Problem, Reason, Reply, Request, RoomChange,
+    Roster, SUITES, Setup, Who, certificate_request, epoch_code, is_post_quantum, member_code,
+    pair_code, suite_name, suite_number,
 };
+pub use error::RunError;
 pub use files::write_private;
+pub use headless::Headless;
 pub use lines::{
     ChatCommand, Command, Did, Input, LineError, MAX_LINE, Render, Said, Shown, SuiteError,
     escaped, find_suite, help_line, help_text, parse_line, plain, suite_list, timestamp, unescaped,
 };
 pub use messenger::Messenger;
-pub use shell::{Ended, Message, Options, RunError, Screen, os_rng, run};
+pub use service::{Arrived, os_rng};
+pub use shell::{Ended, Message, Options, Screen, run};

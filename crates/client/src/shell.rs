@@ -1,25 +1,18 @@
-//! The threads around the engine: one calls the service, one listens to it, and this one decides.
+//! The messenger's thread: it takes the user's lines and what comes from the service, and shows what the engine says.
 
-use crate::chat::{Chat, ChatError, Failure, Told};
-use crate::files::write_private;
+use crate::chat::{Chat, Failure, Told};
+use crate::error::RunError;
 use crate::lines::{ChatCommand, Command, Input, LineError, Shown, parse_line};
 use crate::messenger::Messenger;
-use conclave_delivery::http_client::{Client, Events, Session, Stop, TlsRoots};
-use conclave_delivery_api::Call;
-use conclave_engine::{
-    CallError, Content, Engine, EngineError, Evidence, Output, Reply, Request, StreamEvent,
-    Transport,
-};
-use conclave_history::HistoryError;
-use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair};
+use crate::service::{Arrived, Service, now, os_rng, write_evidence};
+use conclave_delivery::http_client::TlsRoots;
+use conclave_engine::{CallError, Content, Engine, Output, Reply, StreamEvent};
 use conclave_store::Store;
-use core::fmt;
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
 
 /// How many lines of text are sent together.
 const MAX_LINES_TOGETHER: usize = 256;
@@ -40,6 +33,15 @@ pub enum Message {
     Reply(Result<Reply, CallError>),
     /// What the service pushes.
     Heard(StreamEvent),
+}
+
+impl From<Arrived> for Message {
+    fn from(arrived: Arrived) -> Self {
+        match arrived {
+            Arrived::Reply(reply) => Self::Reply(reply),
+            Arrived::Heard(heard) => Self::Heard(heard),
+        }
+    }
 }
 
 /// Where output goes.
@@ -90,119 +92,6 @@ pub struct Ended {
     pub waiting: usize,
 }
 
-/// Why a messenger ended.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum RunError {
-    /// The state cannot be written, or is damaged.
-    Engine(EngineError),
-    /// Output cannot be shown.
-    Screen(io::Error),
-    /// Evidence against the service cannot be written to this file.
-    Evidence(PathBuf, io::Error),
-    /// What was said cannot be kept or read.
-    History(HistoryError),
-    /// The threads cannot be started.
-    Threads(io::Error),
-}
-
-impl fmt::Display for RunError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Engine(e) => fmt::Display::fmt(e, f),
-            Self::Screen(e) => write!(f, "the output cannot be written: {e}"),
-            Self::History(e) => fmt::Display::fmt(e, f),
-            Self::Evidence(file, e) => write!(f, "{} cannot be written: {e}", file.display()),
-            Self::Threads(e) => write!(f, "a thread cannot be started: {e}"),
-        }
-    }
-}
-
-impl core::error::Error for RunError {}
-
-impl From<EngineError> for RunError {
-    fn from(e: EngineError) -> Self {
-        Self::Engine(e)
-    }
-}
-
-impl From<ChatError> for RunError {
-    fn from(e: ChatError) -> Self {
-        match e {
-            ChatError::History(e) => Self::History(e),
-            ChatError::Engine(e) => Self::Engine(e),
-        }
-    }
-}
-
-/// The operating system's randomness.
-#[must_use]
-pub fn os_rng() -> Box<dyn CryptoRng + Send> {
-    // Without randomness there is nothing that could be done safely.
-    Box::new(rand_core::UnwrapErr(getrandom::SysRng))
-}
-
-/// Milliseconds since 1970.
-pub(crate) fn now() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The service over HTTP.
-pub(crate) struct Http<'a>(pub(crate) &'a Client);
-
-impl Transport for Http<'_> {
-    type Error = CallError;
-
-    fn call<C: Call>(&mut self, request: &C) -> Result<C::Reply, CallError> {
-        self.0.call(request)
-    }
-}
-
-/// A call to be made.
-struct Asked {
-    request: Request,
-    provider: Arc<dyn CryptoProvider>,
-    /// The key of the session that is to be opened.
-    session_key: Option<SignatureKeyPair>,
-}
-
-/// Makes calls, one after another, and hands on the answers; the first of them open a session, which
-/// is what the listener needs.
-fn caller(client: Client, requests: &Receiver<Asked>, to: &Sender<Message>) {
-    let mut client = client;
-    let mut listening: Option<Stop> = None;
-    for Asked { request, provider, session_key } in requests {
-        let reply = request.call(&mut Http(&client));
-        if let (Ok(Reply::OpenSession(opened)), Some(key)) = (&reply, session_key) {
-            // A listener lives on for a while after it was stopped: a new one only for a new session.
-            if client.session().map(Session::token) != Some(&opened.token) {
-                client = client.with_session(Session::new(provider, key, opened.token.clone()));
-                if let Some(stop) = listening.take() {
-                    stop.stop();
-                }
-                let (events, to) = (client.events(), to.clone());
-                listening = Some(events.stop_handle());
-                // Without it the messenger works, but hears of news only when it asks.
-                let _ = std::thread::Builder::new()
-                    .name("conclave-listener".into())
-                    .spawn(move || listener(events, &to));
-            }
-        }
-        if to.send(Message::Reply(reply)).is_err() {
-            return;
-        }
-    }
-}
-
-fn listener(events: Events, to: &Sender<Message>) {
-    for heard in events {
-        if to.send(Message::Heard(heard)).is_err() {
-            return;
-        }
-    }
-}
-
 /// Runs a messenger until there is no more input and nothing left to do, or the user ends it.
 ///
 /// `inbox` is what the messenger listens to: whoever reads the user's input sends it
@@ -218,15 +107,7 @@ pub fn run<S: Store>(
     screen: &mut dyn Screen,
 ) -> Result<Ended, RunError> {
     let (to, inbox) = inbox;
-    let (requests, asked) = channel();
-    let client = match &options.roots {
-        Some(roots) => Client::with_roots(&options.url, roots),
-        None => Client::new(&options.url),
-    };
-    std::thread::Builder::new()
-        .name("conclave-caller".into())
-        .spawn(move || caller(client, &asked, &to))
-        .map_err(RunError::Threads)?;
+    let service = Service::start(&options.url, options.roots.as_ref(), to)?;
     let held = VecDeque::new();
     let (ended, settled, quit, refused) = (None, None, false, 0);
     let mut engine = engine;
@@ -238,7 +119,7 @@ pub fn run<S: Store>(
         chat,
         options,
         inbox,
-        requests,
+        service,
         held,
         ended,
         settled,
@@ -259,7 +140,7 @@ struct Shell<'a, S> {
     chat: Chat,
     options: &'a Options,
     inbox: Receiver<Message>,
-    requests: Sender<Asked>,
+    service: Service,
     /// Input that waits for its turn.
     held: VecDeque<Message>,
     /// Since when there is no more input.
@@ -276,12 +157,9 @@ impl<S: Store> Shell<'_, S> {
         loop {
             screen.current_group(self.messenger.current_name(&self.engine).as_deref());
             if let Some(request) = self.engine.next(now())? {
-                // The thread lives as long as this end of the channel.
-                let session_key = self.engine.session_key().cloned();
-                let provider = self.engine.provider();
-                let _ = self.requests.send(Asked { request, provider, session_key });
+                self.service.ask(&self.engine, request);
             }
-            self.write_evidence()?;
+            write_evidence(&mut self.engine, &self.options.folder)?;
             // Deciding what is next may lead to news, too.
             self.show(Vec::new(), screen)?;
             let ready = !self.options.in_turn || self.engine.is_ready();
@@ -308,17 +186,6 @@ impl<S: Store> Shell<'_, S> {
         self.engine.abandon();
         let refused = ended.refused + self.show(Vec::new(), screen)?;
         Ok(Ended { refused, ..ended })
-    }
-
-    /// Writes evidence against the service to files, before the user is told of them.
-    fn write_evidence(&mut self) -> Result<(), RunError> {
-        while let Some(Evidence { file_name, bytes }) = self.engine.next_evidence()? {
-            let file = self.options.folder.join(file_name);
-            if std::fs::read(&file).ok().as_ref() != Some(&bytes) {
-                write_private(&file, &bytes).map_err(|e| RunError::Evidence(file, e))?;
-            }
-        }
-        Ok(())
     }
 
     /// Until when to wait; or the end.
@@ -477,95 +344,5 @@ impl<S: Store> Shell<'_, S> {
     fn end(&mut self, quit: bool) {
         self.ended.get_or_insert(Instant::now());
         self.quit |= quit;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use conclave_account::Author;
-    use conclave_delivery_api::{
-        Bytes, Decode, Encode, ErrorCode, Incarnation, MAX_BODY, OpenSession, OpenedSession,
-        SendMessage, Token,
-    };
-    use conclave_mls::crypto::SignatureScheme;
-    use conclave_provider_rustcrypto::RustCrypto;
-    use std::io::{BufRead, BufReader, Read, Write};
-    use std::net::{TcpListener, TcpStream};
-
-    /// Answers one request: a session with a token that is its time, anything else with an event
-    /// stream.
-    fn answer(stream: &mut TcpStream) {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line).unwrap();
-            match line.trim_end().to_lowercase().split_once(": ") {
-                Some(("content-length", n)) => length = n.parse().unwrap(),
-                None if line.trim_end().is_empty() => break,
-                _ => {}
-            }
-        }
-        let mut body = Vec::new();
-        reader.take(length).read_to_end(&mut body).unwrap();
-        let (mut head, mut reply) = ("HTTP/1.1 200 OK\r\n".to_string(), Vec::new());
-        if let Ok(open) = OpenSession::from_bytes(&body) {
-            let token = Token::new(open.issued_at.to_string());
-            let incarnation = Incarnation { id: [1; 16], number: 1 };
-            reply = OpenedSession { token, lifetime: 3600, incarnation }.to_bytes().unwrap();
-            head += &format!("connection: close\r\ncontent-length: {}\r\n", reply.len());
-        }
-        stream.write_all(&[head.as_bytes(), b"\r\n", &reply].concat()).unwrap();
-    }
-
-    #[test]
-    fn there_is_one_listener_for_each_session() {
-        let server = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", server.local_addr().unwrap());
-        std::thread::spawn(move || {
-            let mut open = Vec::new();
-            for mut stream in server.incoming().flatten() {
-                answer(&mut stream);
-                open.push(stream);
-            }
-        });
-        let ((requests, asked), (to, inbox)) = (channel(), channel());
-        std::thread::spawn(move || caller(Client::new(&url), &asked, &to));
-        let provider: Arc<dyn CryptoProvider> = Arc::new(RustCrypto::new());
-        let session_key =
-            provider.signature_key_pair(SignatureScheme::Ed25519, &mut *os_rng()).unwrap();
-        for (issued_at, connected) in [(1, true), (1, false), (1, false), (2, true), (2, false)] {
-            let open = OpenSession {
-                user: "a".parse().unwrap(),
-                author: Author::Recovery,
-                key: vec![1].into(),
-                session_key: session_key.public.clone(),
-                issued_at,
-                signature: Bytes::default(),
-            };
-            let (request, provider) = (open.into(), provider.clone());
-            let session_key = Some(session_key.clone());
-            requests.send(Asked { request, provider, session_key }).unwrap();
-            let next = |ms| inbox.recv_timeout(Duration::from_millis(ms));
-            let expected = 0..=usize::from(connected);
-            let mut heard: Vec<Message> = expected.map(|_| next(10_000).unwrap()).collect();
-            heard.extend(core::iter::from_fn(|| next(200).ok()));
-            let is_connected = |m: &&Message| matches!(m, Message::Heard(StreamEvent::Connected));
-            let count = heard.iter().filter(is_connected).count();
-            assert_eq!(count, usize::from(connected), "{heard:?}");
-        }
-    }
-
-    /// Sent, it would be cut off on the way, which looks as if nobody answered.
-    #[test]
-    fn what_no_service_takes_is_refused_before_it_is_sent() {
-        let nobody = Client::new("http://127.0.0.1:1");
-        let send = |len| {
-            let message = vec![0; len].into();
-            Request::from(SendMessage { message }).call(&mut Http(&nobody)).unwrap_err()
-        };
-        assert_eq!(send(MAX_BODY).code(), Some(ErrorCode::TooLarge));
-        assert!(send(1).is_temporary());
     }
 }

@@ -5,11 +5,11 @@
 use super::act::{from_text, to_text};
 use super::report::Shape;
 use crate::failure::Failure;
+use crate::private_socket;
 use conclave_delivery::http::Administer;
 use conclave_delivery::service::Act;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -36,16 +36,7 @@ impl AdminSocket {
             format!("the socket of `conclave admin`, {}, cannot be opened: {e}", path.display())
                 .into()
         };
-        // Nobody else gets at it before it has its permissions.
-        let private = data.join(".admin");
-        let _ = std::fs::remove_dir_all(&private);
-        std::fs::DirBuilder::new().mode(0o700).create(&private).map_err(failed)?;
-        let begun = private.join("s");
-        let listener = UnixListener::bind(&begun).map_err(failed)?;
-        std::fs::set_permissions(&begun, PermissionsExt::from_mode(0o600)).map_err(failed)?;
-        std::fs::rename(&begun, &path).map_err(failed)?;
-        let _ = std::fs::remove_dir(&private);
-
+        let listener = private_socket::bind(&path).map_err(failed)?;
         std::thread::Builder::new()
             .name("conclave-admin".into())
             .spawn(move || {

@@ -1,6 +1,7 @@
 //! A blocking client of the service.
 
 mod events;
+mod post;
 mod tls;
 mod transfers;
 
@@ -12,6 +13,7 @@ use conclave_delivery_api::{
 use conclave_mls::crypto::{CryptoProvider, SignatureKeyPair};
 use core::fmt;
 pub use events::{Events, Stop};
+pub use post::Poster;
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,11 +1,26 @@
 //! The application's own rows.
 
-use super::{Engine, EngineError};
+use super::{CommandError, Engine, EngineError};
 use crate::book::Change;
-use crate::output::Output;
+use crate::content::Content;
+use crate::output::{Answer, Output};
 use crate::rows::{AppRows, namespace};
 use conclave_mls::GroupId;
 use conclave_store::{Secret, Store};
+use core::ops::Bound;
+
+/// That the host has taken these, and its rows.
+fn taken(outputs: &[Output], rows: AppRows) -> Vec<Change> {
+    let taken = outputs.iter().filter_map(|output| match output {
+        Output::News { key, .. } => Some(Change::Acknowledged(*key)),
+        Output::Answer(_) => None,
+    });
+    let mut changes: Vec<Change> = taken.collect();
+    if !rows.is_empty() {
+        changes.push(Change::App(rows));
+    }
+    changes
+}
 
 impl<S: Store> Engine<S> {
     /// Takes note that the host has taken these: shown or stored them. Their events are not given again.
@@ -43,20 +58,53 @@ impl<S: Store> Engine<S> {
         rows: AppRows,
         adopted: &[(GroupId, u64)],
     ) -> Result<(), EngineError> {
-        let taken = outputs.iter().filter_map(|output| match output {
-            Output::News { key, .. } => Some(Change::Acknowledged(*key)),
-            Output::Answer(_) => None,
-        });
-        let mut changes: Vec<Change> = taken.collect();
-        if !rows.is_empty() {
-            changes.push(Change::App(rows));
-        }
+        let mut changes = taken(outputs, rows);
         let adopted = adopted.iter().map(|(group, seq)| Change::Adopted(group.clone(), *seq));
         changes.extend(adopted);
         if changes.is_empty() {
             return Ok(());
         }
         Ok(self.book.commit(None, changes)?)
+    }
+
+    /// Says something in a group, as [`Self::send`], and takes note of events and writes rows of the application's, as
+    /// [`Self::acknowledge_with`]: all in one atomic write.
+    ///
+    /// So a host that answers events answers each exactly once: whenever the process ends, either the event is given
+    /// again and nothing was said, or neither.
+    ///
+    /// # Errors
+    /// As of [`Self::command`].
+    pub fn send_with(
+        &mut self,
+        now: u64,
+        group: &GroupId,
+        content: Content,
+        outputs: &[Output],
+        rows: AppRows,
+    ) -> Result<(), CommandError> {
+        self.send_and(now, group, vec![content], taken(outputs, rows))
+    }
+
+    /// The events after one of this number, in order and `limit` of them at most, up to the first that waits for the
+    /// name of its group: for a host that remembers how far it is and does not take all that [`Self::outputs`] gives.
+    #[must_use]
+    pub fn events_after(&self, number: u64, limit: usize) -> Vec<Output> {
+        let after = (Bound::Excluded(number), Bound::Unbounded);
+        let lines = self.book.lines().range(after).take(limit);
+        let visible = lines.take_while(|(_, line)| self.hidden_until(line).is_none());
+        visible
+            .map(|(key, line)| Output::News {
+                key: *key,
+                group: line.group.clone(),
+                news: line.news.clone(),
+            })
+            .collect()
+    }
+
+    /// The answers that [`Self::outputs`] would give: once.
+    pub fn answers(&mut self) -> Vec<Answer> {
+        self.answers.drain(..).collect()
     }
 
     /// Writes rows of the application's, in one atomic write of their own.

@@ -690,6 +690,12 @@ impl<S: Store> Engine<S> {
     /// Whether all that can be done now is done: nothing is to be sent, fetched or shown.
     #[must_use]
     pub fn is_settled(&self) -> bool {
+        self.is_caught_up() && self.book.lines().is_empty() && self.answers.is_empty()
+    }
+
+    /// The same, whatever is still to be shown: what a host looks at is what the service has.
+    #[must_use]
+    pub fn is_caught_up(&self) -> bool {
         self.registered
             && self.is_marked()
             && self.under_way.is_none()
@@ -705,8 +711,6 @@ impl<S: Store> Engine<S> {
             && self.watch_is_settled()
             && self.to_replace.is_empty()
             && self.book.unpublished().is_empty()
-            && self.book.lines().is_empty()
-            && self.answers.is_empty()
             && self.groups.iter().all(|(id, live)| self.group_is_settled(id, live))
     }
 
@@ -714,8 +718,13 @@ impl<S: Store> Engine<S> {
     /// done now is done, or nothing can, as the service or a device that was admitted does not answer.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.is_settled()
-            || self.is_stopped_as_copy()
+        self.is_settled() || self.is_held_up()
+    }
+
+    /// Whether nothing can be done now, as the service or a device that was admitted does not answer.
+    #[must_use]
+    pub fn is_held_up(&self) -> bool {
+        self.is_stopped_as_copy()
             || (self.admitted_is_late() && self.under_way.is_none())
             || (self.offline && self.under_way.is_none())
             || self.waiting_link.as_ref().is_some_and(|waiting| waiting.placed)
@@ -876,6 +885,17 @@ impl<S: Store> Engine<S> {
         group: &GroupId,
         contents: Vec<Content>,
     ) -> Result<(), CommandError> {
+        self.send_and(now, group, contents, Vec::new())
+    }
+
+    /// The same, with other changes in the same write.
+    fn send_and(
+        &mut self,
+        now: u64,
+        group: &GroupId,
+        contents: Vec<Content>,
+        also: Vec<Change>,
+    ) -> Result<(), CommandError> {
         self.now = now;
         if self.awaits_admission() {
             return Err(Reason::AwaitsAdmission.into());
@@ -885,7 +905,7 @@ impl<S: Store> Engine<S> {
             return Err(Reason::TooLong { len: len as u64 }.into());
         }
         let work = |content| Work::Send { payload: Payload::Content(content), sealed: None };
-        self.queue(group, contents.into_iter().map(work).collect(), Vec::new())
+        self.queue(group, contents.into_iter().map(work).collect(), also)
     }
 
     /// Adds something to be done in a group, and makes other changes with it.

@@ -1,7 +1,7 @@
 //! What an application keeps beside the engine, and the messenger's part of it.
 
 use super::*;
-use crate::{AppRows, Output};
+use crate::{AppRows, Content, Output};
 
 const COUNT: (&str, &[u8]) = ("counts", b"messages");
 
@@ -50,6 +50,50 @@ fn what_an_event_leads_to_is_stored_once_whenever_the_process_dies() {
     while world.step_without_outputs(b) {}
     count_messages(&mut world, b, false);
     assert_eq!(count(&world.devices[b].engine), 40);
+    assert!(world.devices[b].life > 10, "it has died often");
+}
+
+/// Answers the messages of others that the engine gives out, each in one write with its acknowledgement; or dies after
+/// so many writes.
+fn answer_messages(world: &mut World, i: usize, writes: u64) {
+    let now = world.now;
+    let engine = &mut world.devices[i].engine;
+    let events = engine.events_after(0, usize::MAX);
+    for event in events.iter().take(usize::try_from(writes).unwrap()) {
+        let Output::News { group: Some(group), news, .. } = event else { continue };
+        match news {
+            News::Message { own: false, content, .. } => {
+                let answer = Content::from_text(format!("re {}", content.text().unwrap()));
+                let event = core::slice::from_ref(event);
+                engine.send_with(now, group, answer, event, AppRows::new()).unwrap();
+            }
+            _ => engine.acknowledge(core::slice::from_ref(event)).unwrap(),
+        }
+    }
+    if events.len() as u64 > writes {
+        world.kill(i);
+    }
+}
+
+#[test]
+fn a_message_is_answered_once_whenever_the_process_dies() {
+    let mut world = World::new(904);
+    let [a, b] = ["a/pc", "b/pc"].map(|id| world.add(id));
+    world.group("g", &[a, b]);
+    for n in 0..40 {
+        world.say(a, &format!("text {n}"));
+        while world.step(a) {}
+        while world.step_without_outputs(b) {}
+        let writes = world.rng.below(4);
+        answer_messages(&mut world, b, writes);
+    }
+    while world.step_without_outputs(b) {}
+    answer_messages(&mut world, b, u64::MAX);
+    world.settle();
+    let mut answers: Vec<String> = world.devices[a].messages().into_iter().map(|m| m.3).collect();
+    answers.retain(|text| text.starts_with("re "));
+    let expected: Vec<String> = (0..40).map(|n| format!("re text {n}")).collect();
+    assert_eq!(answers, expected);
     assert!(world.devices[b].life > 10, "it has died often");
 }
 

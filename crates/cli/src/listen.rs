@@ -1,0 +1,127 @@
+//! `conclave listen`.
+
+use crate::caller::{CallFailed, Caller, in_seconds};
+use crate::device::DeviceArgs;
+use crate::exit_codes::TOO_FEW;
+use crate::failure::{Failure, complain};
+use conclave_client::{escaped, timestamp};
+use serde_json::{Value, json};
+use std::io::{Write, stdout};
+use std::process::ExitCode;
+
+/// How long the device may take to answer, in seconds.
+const PATIENCE: u64 = 60;
+
+const LINES: &str = "\
+A line is CURSOR KIND ROOM NUMBER USER/DEVICE TIME TEXT, with '-' where there is
+none: `text` is a message, and the other kinds are those of docs/bots.md. In TEXT,
+\\n is a line end, \\t a tab, \\\\ a backslash, and \\u{HEX} a character that would
+disturb the text around it.
+
+An event is acknowledged when it was written: then it is not shown again. A program
+that reads from a pipe and must lose nothing keeps the cursor, and gives it with
+--since; or it acknowledges with what it answers, `conclave send --acknowledge`.
+
+While it runs, `conclave send` and `conclave rooms` for the same device ask it.
+
+Exit codes:
+  0  as many events as were asked for, or the time is up
+  1  failed; standard error says why
+  2  an option or argument is wrong
+  3  the time is up, and there were fewer events than were asked for";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = LINES)]
+pub(crate) struct Args {
+    /// The rooms; all, if there are none. Events of other rooms wait.
+    rooms: Vec<String>,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// Print one JSON object a line.
+    #[arg(long)]
+    json: bool,
+    /// You have the events up to this one, and say so: they are acknowledged, and those that are shown are not.
+    #[arg(long, value_name = "CURSOR")]
+    since: Option<u64>,
+    /// End after so many events.
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+    /// End after so many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
+}
+
+fn line_of(event: &Value) -> String {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or("-").to_string();
+    let number = |name: &str| {
+        let number = event.get(name).and_then(Value::as_u64);
+        number.map_or_else(|| "-".to_string(), |number| number.to_string())
+    };
+    let room = text(event.get("room").and_then(|room| room.get("name")));
+    let who = |name: &str| {
+        let of = event.get(name)?;
+        Some(format!("{}/{}", of.get("user")?.as_str()?, of.get("device")?.as_str()?))
+    };
+    // Who came or went is what is said of it.
+    let said = event.get("text").and_then(Value::as_str).map(str::to_string);
+    let said = said.or_else(|| who("who")).unwrap_or_else(|| "-".into());
+    let time = event.get("time").and_then(Value::as_u64).map_or_else(|| "-".into(), timestamp);
+    format!(
+        "{} {} {} {} {} {time} {}",
+        number("cursor"),
+        text(event.get("kind")),
+        escaped(&room),
+        number("seq"),
+        who("sender").unwrap_or_else(|| "-".into()),
+        escaped(&said),
+    )
+}
+
+pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
+    let deadline = args.timeout.and_then(in_seconds);
+    let mut caller = Caller::reach(&args.device, true, deadline)?;
+    if let Some(cursor) = args.since {
+        let params = json!({ "cursor": cursor, "rooms": args.rooms });
+        caller.call("acknowledge", &params, in_seconds(PATIENCE)).map_err(why)?;
+    }
+    caller.call("subscribe", &json!({ "rooms": args.rooms }), in_seconds(PATIENCE)).map_err(why)?;
+
+    let mut shown = 0;
+    while args.count.is_none_or(|count| shown < count) {
+        let event = match caller.event(deadline) {
+            Ok(event) => event,
+            Err(CallFailed::Late) => break,
+            Err(failed) => return Err(why(failed).into()),
+        };
+        let line = if args.json { event.to_string() } else { line_of(&event) };
+        let mut output = stdout().lock();
+        let written = output.write_all((line + "\n").as_bytes()).and_then(|()| output.flush());
+        if let Err(e) = written {
+            // Whoever has read enough closes the pipe.
+            return match e.kind() {
+                std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+                _ => Err(format!("the output cannot be written: {e}").into()),
+            };
+        }
+        shown += 1;
+        if args.since.is_none() {
+            let params = json!({ "only": [event.get("cursor")] });
+            caller.tell("acknowledge", &params).map_err(why)?;
+        }
+    }
+    // The last one has to be acknowledged before this process ends.
+    caller.call("acknowledge", &json!({ "only": [] }), in_seconds(PATIENCE)).map_err(why)?;
+    if args.count.is_some_and(|count| shown < count) {
+        complain("the time is up");
+        return Ok(ExitCode::from(TOO_FEW));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn why(failed: CallFailed) -> String {
+    match failed {
+        CallFailed::Refused(_, why) => why,
+        CallFailed::Late => "the device does not answer".into(),
+        CallFailed::Gone => "the process that has this device has ended".into(),
+    }
+}

@@ -1,0 +1,238 @@
+//! Events as JSON.
+
+use conclave_client::{Content, DeviceId, GroupId, GroupView, News, Phase, RoomChange};
+use conclave_content::{
+    Arrival, Chosen, Limits, MIMI_CONTENT, Meaning, MessageId, MimiContent, Part, interpret,
+    text_rank,
+};
+use conclave_delivery_api::to_hex;
+use conclave_room::{LOCAL_AUTHORITY, room_uri, user_uri};
+use serde_json::{Map, Value, json};
+
+/// A room, as events name it.
+pub(super) fn room(id: &GroupId, name: &str) -> Value {
+    json!({ "id": to_hex(id), "name": name })
+}
+
+fn device(id: &DeviceId) -> Value {
+    json!({ "user": id.user.as_str(), "device": id.device.as_str() })
+}
+
+/// What happened, with what all events have.
+pub(super) fn event(cursor: Option<u64>, of: Option<(&GroupId, &str)>, news: &News) -> Value {
+    let mut event = match fields(of.map(|(id, _)| id), news) {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    };
+    event.insert("cursor".into(), cursor.into());
+    event.insert("room".into(), of.map(|(id, name)| room(id, name)).unwrap_or_default());
+    for name in ["seq", "time", "sender", "text", "message_id"] {
+        event.entry(name).or_insert(Value::Null);
+    }
+    event.entry("own").or_insert(Value::Bool(false));
+    Value::Object(event)
+}
+
+/// What is particular to a kind of event.
+fn fields(group: Option<&GroupId>, news: &News) -> Value {
+    match news {
+        News::Message { seq, time, sender, own, content } => {
+            let mut said = said(group, sender, *time, content);
+            said.insert("seq".into(), (*seq).into());
+            said.insert("time".into(), (*time).into());
+            said.insert("sender".into(), device(sender));
+            said.insert("own".into(), (*own).into());
+            Value::Object(said)
+        }
+        News::Created { .. } => json!({ "kind": "created", "own": true }),
+        News::Joined { seq, by, .. } => {
+            json!({ "kind": "joined", "seq": seq, "sender": device(by) })
+        }
+        News::JoinedByLink { seq, maker, .. } => {
+            json!({ "kind": "joined", "seq": seq, "link_of": device(maker) })
+        }
+        News::Added { seq, who, by, code } => json!({
+            "kind": "added", "seq": seq, "who": device(who), "sender": device(by), "code": code,
+        }),
+        News::AddedByLink { seq, who, maker, code } => json!({
+            "kind": "added", "seq": seq, "who": device(who), "link_of": device(maker), "code": code,
+        }),
+        News::LinkMade { text, max_uses, expires_at } => json!({
+            "kind": "link", "link": text, "max_uses": max_uses, "expires_at": expires_at,
+            "own": true,
+        }),
+        News::Invited { seq, by, code } => {
+            json!({ "kind": "invited", "seq": seq, "sender": device(by), "code": code })
+        }
+        News::Removed { seq, who, by } => {
+            json!({ "kind": "removed", "seq": seq, "who": device(who), "sender": device(by) })
+        }
+        News::Leaving { seq, who } => {
+            json!({ "kind": "leaving", "seq": seq, "who": device(who), "sender": device(who) })
+        }
+        News::Out { seq, by, left } => {
+            json!({ "kind": "out", "seq": seq, "sender": device(by), "left": left })
+        }
+        News::Ended { successor } => {
+            let successor = successor.as_ref().map(|id| to_hex(id));
+            json!({ "kind": "ended", "successor": successor })
+        }
+        News::Replaces { old } => json!({ "kind": "replaces", "old": to_hex(old) }),
+        News::Unreadable { seq, sender, reason } => json!({
+            "kind": "unreadable", "seq": seq, "sender": device(sender), "text": reason,
+        }),
+        News::Room { seq, by, change } => {
+            let (what, text, user) = match change {
+                RoomChange::Name(name) => ("name", name, None),
+                RoomChange::Topic(topic) => ("topic", topic, None),
+                RoomChange::Picture(uri) => ("picture", uri, None),
+                RoomChange::Role { user, role } => ("role", role, Some(user.as_str())),
+            };
+            json!({
+                "kind": "room", "seq": seq, "sender": device(by), "change": what, "text": text,
+                "user": user,
+            })
+        }
+        News::StateCopied { since, .. } => json!({ "kind": "state-copied", "since": since }),
+        News::KeyRenewed => json!({ "kind": "key-renewed" }),
+        News::Rejoined { seq, missed } => {
+            json!({ "kind": "rejoined", "seq": seq, "missed": missed })
+        }
+        News::RejoinLimited { until } => json!({ "kind": "rejoin-limited", "until": until }),
+        News::Waits { reason } => about("waits", reason.code(), reason),
+        News::Failed { reason } => about("failed", reason.code(), reason),
+        News::NotDone { reason } => about("not-done", reason.code(), reason),
+        News::Alarm { warning } => about("alarm", warning.code(), warning),
+        News::Note { notice } => about("note", notice.code(), notice),
+    }
+}
+
+/// What the engine says, with its word for it.
+fn about(kind: &str, code: &str, what: &dyn core::fmt::Display) -> Value {
+    json!({ "kind": kind, "reason": code, "text": what.to_string() })
+}
+
+/// What a message says.
+fn said(
+    group: Option<&GroupId>,
+    sender: &DeviceId,
+    time: u64,
+    content: &Content,
+) -> Map<String, Value> {
+    let mut said = Map::new();
+    if let Some(text) = content.text() {
+        said.insert("kind".into(), "text".into());
+        said.insert("text".into(), text.into());
+        return said;
+    }
+    said.insert("kind".into(), "unknown".into());
+    said.insert("media_type".into(), content.media_type().into());
+    said.insert("bytes".into(), content.bytes().len().into());
+    if content.media_type() == MIMI_CONTENT
+        && let Some(group) = group
+        && let Some(read) = mimi(group, sender, time, content.bytes())
+    {
+        said.extend(read);
+    }
+    said
+}
+
+/// What a message in MIMI's format says. None if it cannot be read.
+fn mimi(group: &GroupId, sender: &DeviceId, time: u64, bytes: &[u8]) -> Option<Map<String, Value>> {
+    let content = MimiContent::decode(bytes, &Limits::default()).ok()?;
+    let sender = user_uri(LOCAL_AUTHORITY, sender.user.as_str());
+    // A message may name a room that this one has replaced; by which its identifier is made then.
+    let here = room_uri(LOCAL_AUTHORITY, group);
+    let id = MessageId::derive(&sender, &here, bytes, &content.salt).ok()?;
+    let arrival = Arrival { id, sender: &sender, room: &here, accepted_at: time };
+
+    let mut said = Map::new();
+    said.insert("message_id".into(), to_hex(&id.0).into());
+    let of = |said: &mut Map<String, Value>, id: &MessageId| {
+        said.insert("of".into(), to_hex(&id.0).into());
+    };
+    let (kind, body) = match interpret(&content, &arrival, &(), &text_rank) {
+        Meaning::Text(body) => ("text", Some(body)),
+        Meaning::Reply { to, body } => {
+            of(&mut said, &to.id);
+            ("reply", Some(body))
+        }
+        Meaning::Reaction { to, with } => {
+            to.iter().for_each(|to| of(&mut said, &to.id));
+            ("reaction", Some(with))
+        }
+        Meaning::Edit { of: edited, body } => {
+            of(&mut said, &edited.id);
+            ("edit", Some(body))
+        }
+        Meaning::Delete { of: deleted } => {
+            of(&mut said, &deleted.id);
+            ("deletion", None)
+        }
+        Meaning::Attachment(body) => ("attachment", Some(body)),
+        Meaning::Session(body) => ("session", Some(body)),
+        Meaning::Status(_) => ("status", None),
+        Meaning::Empty => ("empty", None),
+        Meaning::Ignored(_) => ("ignored", None),
+        Meaning::Unknown(_) => return Some(said),
+    };
+    said.insert("kind".into(), kind.into());
+    if let Some(body) = body {
+        said.insert("text".into(), text_of(&body).into());
+        let attachments: Vec<Value> = attachments(&body);
+        if !attachments.is_empty() {
+            said.insert("attachments".into(), attachments.into());
+        }
+    }
+    Some(said)
+}
+
+/// The texts of a body, a line between each two.
+fn text_of(body: &Chosen<'_>) -> String {
+    let texts: Vec<&str> = body.leaves.iter().filter_map(|leaf| leaf.text()).collect();
+    texts.join("\n")
+}
+
+fn attachments(body: &Chosen<'_>) -> Vec<Value> {
+    let external = body.leaves.iter().filter_map(|leaf| match &leaf.part.part {
+        Part::External(part) => Some(json!({
+            "file_name": part.filename, "media_type": part.content_type, "size": part.size,
+        })),
+        _ => None,
+    });
+    external.collect()
+}
+
+/// A room, as `rooms` lists it.
+pub(super) fn listed(group: &GroupView) -> Value {
+    let (state, by, why) = match &group.phase {
+        Phase::Creating => ("creating", None, None),
+        Phase::Member => ("member", None, None),
+        Phase::Invited { by } => ("invited", Some(device(by)), None),
+        Phase::Leaving => ("leaving", None, None),
+        Phase::Stuck { reason } => ("stuck", None, Some(reason.code())),
+        Phase::Ended => ("ended", None, None),
+        Phase::Removed => ("removed", None, None),
+        Phase::Left => ("left", None, None),
+    };
+    json!({
+        "id": to_hex(&group.id),
+        "name": group.name,
+        "state": state,
+        "invited_by": by,
+        "reason": why,
+        "epoch": group.epoch,
+        "members": group.members,
+        "to_do": group.to_do,
+    })
+}
+
+/// A member of a room.
+pub(super) fn member(member: &conclave_client::Member) -> Value {
+    json!({
+        "user": member.device.user.as_str(),
+        "device": member.device.device.as_str(),
+        "own": member.own,
+        "code": member.code,
+    })
+}

@@ -1,0 +1,481 @@
+//! One device of the daemon, on its thread: it does what clients ask for, and gives them the events.
+
+use super::event;
+use super::fault::{Fault, response};
+use super::outbox::Outbox;
+use super::request::{Acknowledge, Method, RoomRef, Send};
+use super::sent::{Fate, Outgoing, Sent, digest};
+use conclave_client::{
+    Answer, AppRows, Arrived, CommandError, Content, EngineCommand, EngineError, GroupId, Headless,
+    News, Output, Reason, RunError, plain,
+};
+use conclave_store::Store;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+/// How many events are read at once.
+const BATCH: usize = 64;
+/// How long a request that is to see what is new waits for the service.
+const FRESH_PATIENCE: Duration = Duration::from_secs(15);
+
+/// What comes to a device's thread.
+pub(super) enum Input {
+    Arrived(Arrived),
+    Ask(Ask),
+    /// A client takes events again.
+    Drained,
+}
+
+impl From<Arrived> for Input {
+    fn from(arrived: Arrived) -> Self {
+        Self::Arrived(arrived)
+    }
+}
+
+/// A request of a client's.
+pub(super) struct Ask {
+    pub(super) from: Arc<Outbox>,
+    pub(super) id: Option<Value>,
+    pub(super) fresh: bool,
+    pub(super) method: Method,
+}
+
+impl Ask {
+    pub(super) fn answer(&self, outcome: &Result<Value, Fault>) {
+        self.from.reply(self.id.as_ref().map(|id| response(id, outcome)));
+    }
+}
+
+/// A client that is given the events.
+struct Subscriber {
+    to: Arc<Outbox>,
+    /// The number of the last event that it was given.
+    cursor: u64,
+    /// The names of the rooms whose events it is given; all, if there are none.
+    rooms: Vec<String>,
+}
+
+/// What comes of a request: an answer now, or when a message has arrived.
+enum Outcome {
+    Now(Value),
+    When(u64),
+}
+
+/// A request is refused, or the device cannot go on.
+enum Failed {
+    Fault(Fault),
+    Device(RunError),
+}
+
+impl From<Fault> for Failed {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<CommandError> for Failed {
+    fn from(e: CommandError) -> Self {
+        match e {
+            CommandError::Refused(reason) => Self::Fault(Fault::because(&reason)),
+            CommandError::Engine(e) => Self::Device(e.into()),
+        }
+    }
+}
+
+impl From<EngineError> for Failed {
+    fn from(e: EngineError) -> Self {
+        Self::Device(e.into())
+    }
+}
+
+pub(super) struct Host<S> {
+    device: Headless<S>,
+    inbox: Receiver<Input>,
+    name: String,
+    outgoing: Outgoing,
+    /// The number of the last event that was looked at.
+    seen: u64,
+    subscribers: Vec<Subscriber>,
+    /// Requests that wait until the device has caught up, or until then.
+    held: Vec<(Ask, Instant)>,
+    /// Requests that wait until a message has arrived, by its number.
+    waiting: Vec<(u64, Ask)>,
+}
+
+impl<S: Store> Host<S> {
+    pub(super) fn new(
+        mut device: Headless<S>,
+        inbox: Receiver<Input>,
+    ) -> Result<Self, EngineError> {
+        let engine = device.engine();
+        let (name, outgoing) = (engine.device().to_string(), Outgoing::load(engine)?);
+        let (subscribers, held, waiting) = (Vec::new(), Vec::new(), Vec::new());
+        Ok(Self { device, inbox, name, outgoing, seen: 0, subscribers, held, waiting })
+    }
+
+    /// Runs until nobody can ask for anything any more.
+    pub(super) fn run(&mut self) -> Result<(), RunError> {
+        loop {
+            self.device.advance()?;
+            self.say_answers();
+            self.observe()?;
+            if self.do_held()? {
+                // It may have led to calls.
+                continue;
+            }
+            self.give_events();
+
+            let first = match self.wait() {
+                Some(timeout) => self.inbox.recv_timeout(timeout).ok(),
+                None => match self.inbox.recv() {
+                    Ok(input) => Some(input),
+                    Err(_) => return Ok(()),
+                },
+            };
+            let mut next = first;
+            // What has come together is done together, but for a bound.
+            for _ in 0..BATCH {
+                let Some(input) = next else { break };
+                self.take(input)?;
+                next = self.inbox.try_recv().ok();
+            }
+            if let Some(input) = next {
+                self.take(input)?;
+            }
+        }
+    }
+
+    /// How long there is nothing to do unless something comes.
+    fn wait(&self) -> Option<Duration> {
+        let held =
+            self.held.iter().map(|(_, until)| until.saturating_duration_since(Instant::now()));
+        held.map(|wait| wait.max(Duration::from_millis(1))).chain(self.device.wake_in()).min()
+    }
+
+    fn take(&mut self, input: Input) -> Result<(), RunError> {
+        match input {
+            Input::Arrived(arrived) => self.device.take(arrived),
+            Input::Ask(ask) if ask.fresh => {
+                self.held.push((ask, Instant::now() + FRESH_PATIENCE));
+                Ok(())
+            }
+            Input::Ask(ask) => self.act(ask),
+            Input::Drained => Ok(()),
+        }
+    }
+
+    /// What the engine says of the connection, and of what nobody waits for, is for whoever looks after the daemon.
+    fn say_answers(&mut self) {
+        for answer in self.device.engine().answers() {
+            say(&self.name, answer);
+        }
+    }
+
+    /// Finds out from the events what became of messages that clients have sent.
+    fn observe(&mut self) -> Result<(), RunError> {
+        let mut after = self.seen.max(self.outgoing.observed());
+        loop {
+            let events = self.device.engine().events_after(after, BATCH);
+            let Some(Output::News { key, .. }) = events.last() else { return Ok(()) };
+            after = *key;
+            self.seen = after;
+            for output in &events {
+                self.observe_one(output)?;
+            }
+        }
+    }
+
+    fn observe_one(&mut self, output: &Output) -> Result<(), RunError> {
+        let Output::News { key, group: Some(group), news } = output else { return Ok(()) };
+        let settled = match news {
+            News::Message { own: true, content, seq, time, .. } => {
+                let arrived = self.outgoing.arrived(group, content);
+                arrived.map(|sent| (sent, Fate::Arrived { seq: *seq, time: *time }))
+            }
+            News::Failed { reason } if is_not_sent(reason) => {
+                self.outgoing.failed(group).map(|sent| (sent, Fate::Failed(reason.to_string())))
+            }
+            _ => return Ok(()),
+        };
+        let quiet = settled.as_ref().and_then(|(sent, _)| self.outgoing.get(*sent));
+        let taken = match quiet.is_some_and(|sent| sent.quiet) {
+            true => core::slice::from_ref(output),
+            false => &[],
+        };
+        let rows = self.outgoing.settle(*key, settled.clone());
+        self.device.engine().acknowledge_with(taken, rows)?;
+
+        if let Some((sent, fate)) = settled {
+            let (done, waiting) = core::mem::take(&mut self.waiting)
+                .into_iter()
+                .partition::<Vec<_>, _>(|(key, _)| *key == sent);
+            self.waiting = waiting;
+            done.iter().for_each(|(_, ask)| ask.answer(&told(&fate)));
+        }
+        Ok(())
+    }
+
+    /// Does what waited until the device has caught up. Returns whether there was something.
+    fn do_held(&mut self) -> Result<bool, RunError> {
+        if self.held.is_empty() {
+            return Ok(false);
+        }
+        let engine = self.device.engine();
+        let is_ready = engine.is_caught_up() || engine.is_held_up();
+        let now = Instant::now();
+        let (due, held) = core::mem::take(&mut self.held)
+            .into_iter()
+            .partition::<Vec<_>, _>(|(_, until)| is_ready || *until <= now);
+        self.held = held;
+        let is_any = !due.is_empty();
+        due.into_iter().try_for_each(|(ask, _)| self.act(ask))?;
+        Ok(is_any)
+    }
+
+    fn act(&mut self, ask: Ask) -> Result<(), RunError> {
+        let done = match &ask.method {
+            Method::Subscribe { cursor, rooms } => {
+                // The answer comes before the first event.
+                ask.answer(&Ok(json!({ "cursor": cursor })));
+                self.subscribers.retain(|one| !Arc::ptr_eq(&one.to, &ask.from));
+                let (to, rooms) = (ask.from, rooms.clone());
+                self.subscribers.push(Subscriber { to, cursor: *cursor, rooms });
+                return Ok(());
+            }
+            method => self.perform(method),
+        };
+        match done {
+            Ok(Outcome::Now(value)) => ask.answer(&Ok(value)),
+            Ok(Outcome::When(sent)) => self.waiting.push((sent, ask)),
+            Err(Failed::Fault(fault)) => ask.answer(&Err(fault)),
+            Err(Failed::Device(e)) => return Err(e),
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, method: &Method) -> Result<Outcome, Failed> {
+        let value = match method {
+            // They are the daemon's own.
+            Method::Devices | Method::Subscribe { .. } => Value::Null,
+            Method::Rooms => {
+                let rooms = self.device.engine().groups();
+                json!({ "rooms": rooms.iter().map(event::listed).collect::<Vec<_>>() })
+            }
+            Method::Members(room) => self.members(room)?,
+            Method::Send(send) => return self.send(send),
+            Method::Invite(room, who) => {
+                let group = self.room(room)?;
+                self.command(EngineCommand::Invite { group, who: who.clone() })?
+            }
+            Method::Remove(room, who) => {
+                let group = self.room(room)?;
+                self.command(EngineCommand::Remove { group, who: who.clone() })?
+            }
+            Method::Create(name) => {
+                self.command(EngineCommand::New { name: name.clone(), suite: None })?
+            }
+            Method::Leave(room) => {
+                let group = self.room(room)?;
+                self.command(EngineCommand::Leave(group))?
+            }
+            Method::Accept(room) => {
+                let group = self.room(room)?;
+                self.command(EngineCommand::Accept(group))?
+            }
+            Method::Decline(room) => {
+                let group = self.room(room)?;
+                self.command(EngineCommand::Decline(group))?
+            }
+            Method::History(room, limit) => {
+                let group = self.room(room)?;
+                let engine = self.device.engine();
+                let name = engine.group_name(&group);
+                let events = engine.history(&group, *limit)?;
+                let events =
+                    events.iter().map(|news| event::event(None, Some((&group, &name)), news));
+                json!({ "events": events.collect::<Vec<_>>() })
+            }
+            Method::Acknowledge(which) => {
+                let taken = self.acknowledged(which);
+                self.device.engine().acknowledge(&taken)?;
+                json!({ "acknowledged": taken.len() })
+            }
+        };
+        Ok(Outcome::Now(value))
+    }
+
+    fn room(&mut self, room: &RoomRef) -> Result<GroupId, Fault> {
+        let groups = self.device.engine().groups().into_iter();
+        let mut found = groups.filter(|group| match room {
+            RoomRef::Id(id) => group.id == *id,
+            RoomRef::Name(name) => group.name == *name,
+        });
+        let found = found.next().map(|group| group.id);
+        found.ok_or_else(|| Fault::refused("unknown-room", "this device knows no such room"))
+    }
+
+    fn members(&mut self, room: &RoomRef) -> Result<Value, Failed> {
+        let group = self.room(room)?;
+        let roster = self.device.engine().roster(&group)?;
+        let roster = roster.ok_or_else(|| {
+            Fault::refused("not-a-member", "this device is not a member of the room")
+        })?;
+        Ok(json!({
+            "epoch": roster.epoch,
+            "code": roster.code,
+            "members": roster.members.iter().map(event::member).collect::<Vec<_>>(),
+        }))
+    }
+
+    /// Has the engine do something. It is kept; if it fails later, an event says so.
+    fn command(&mut self, command: EngineCommand) -> Result<Value, Failed> {
+        let made = self.device.engine().command(Headless::<S>::now(), command)?;
+        Ok(match made {
+            Some(id) => json!({ "room": event::room(&id, &self.device.engine().group_name(&id)) }),
+            None => json!({}),
+        })
+    }
+
+    fn send(&mut self, send: &Send) -> Result<Outcome, Failed> {
+        let room = self.room(&send.room)?;
+        let content = Content::from_text(send.text.as_str());
+        let digest = digest(&content);
+        let taken = match send.acknowledge {
+            Some(cursor) => self.acknowledged(&Acknowledge::UpTo { cursor, rooms: Vec::new() }),
+            None => Vec::new(),
+        };
+
+        let known = send.id.as_deref().and_then(|id| self.outgoing.find(id));
+        if let Some((key, sent)) = known {
+            if sent.digest != digest || sent.room != room {
+                let why = "another message was sent under this id";
+                return Err(Fault::refused("id-in-use", why).into());
+            }
+            let fate = sent.fate.clone();
+            self.device.engine().acknowledge(&taken)?;
+            return outcome(key, &fate, send.wait);
+        }
+
+        let (id, quiet) = (send.id.clone(), send.quiet);
+        let sent = Sent { id, room: room.clone(), digest, quiet, fate: Fate::Queued };
+        let (key, rows): (u64, AppRows) = self.outgoing.plan(&sent);
+        self.device.send_with(&room, content, &taken, rows)?;
+        self.outgoing.add(key, sent);
+        outcome(key, &Fate::Queued, send.wait)
+    }
+
+    /// The events that a client says it has.
+    fn acknowledged(&mut self, which: &Acknowledge) -> Vec<Output> {
+        let engine = self.device.engine();
+        let (cursor, rooms) = match which {
+            Acknowledge::Only(only) => {
+                let one = |key: &u64| engine.events_after(key.checked_sub(1)?, 1).pop();
+                let found = only.iter().filter_map(|key| one(key).filter(|o| number(o) == *key));
+                return found.collect();
+            }
+            Acknowledge::UpTo { cursor, rooms } => (*cursor, rooms),
+        };
+
+        let mut taken = Vec::new();
+        let mut after = 0;
+        loop {
+            let events = engine.events_after(after, BATCH);
+            let Some(last) = events.last().map(number) else { return taken };
+            after = last;
+            let known = events.into_iter().filter(|output| number(output) <= cursor);
+            taken.extend(known.filter(|output| {
+                let Output::News { group, .. } = output else { return false };
+                let name = || group.as_ref().map(|id| engine.group_name(id));
+                rooms.is_empty() || name().is_some_and(|name| rooms.contains(&name))
+            }));
+            if last >= cursor {
+                return taken;
+            }
+        }
+    }
+
+    /// Gives the events to whoever has not got them, as far as they take them.
+    fn give_events(&mut self) {
+        self.subscribers.retain(|one| !one.to.is_closed());
+        self.waiting.retain(|(_, ask)| !ask.from.is_closed());
+        let engine = self.device.engine();
+        for one in &mut self.subscribers {
+            'client: loop {
+                let events = engine.events_after(one.cursor, BATCH);
+                if events.is_empty() {
+                    break;
+                }
+                for output in events {
+                    let Output::News { key, group, news } = output else { continue };
+                    let name = group.as_ref().map(|id| engine.group_name(id)).unwrap_or_default();
+                    if one.rooms.is_empty() || group.is_some() && one.rooms.contains(&name) {
+                        let of = group.as_ref().map(|id| (id, name.as_str()));
+                        if !one
+                            .to
+                            .offer(notification(&self.name, event::event(Some(key), of, &news)))
+                        {
+                            break 'client;
+                        }
+                    }
+                    one.cursor = key;
+                }
+            }
+        }
+    }
+}
+
+/// Says on standard error what nobody has asked for.
+fn say(device: &str, answer: Answer) {
+    let what = match answer {
+        Answer::Offline { reason } => format!("offline: {reason}"),
+        Answer::Online => "online".into(),
+        Answer::Link { device, code } => {
+            format!("{device} waits to be admitted: say '/link {code}' on another device")
+        }
+        Answer::Note { notice, .. } => notice.to_string(),
+        Answer::Failed { reason, .. } | Answer::Stuck { reason, .. } => reason.to_string(),
+        Answer::CertificateExpires { .. } => "the certificate expires soon".into(),
+        Answer::Ready { .. } | Answer::RecoveryWords { .. } | Answer::Admitting { .. } => return,
+    };
+    // If standard error is gone, there is nowhere left to say it.
+    let _ = writeln!(std::io::stderr(), "conclave: {device}: {}", plain(&what));
+}
+
+/// The number of an event.
+fn number(output: &Output) -> u64 {
+    match output {
+        Output::News { key, .. } => *key,
+        Output::Answer(_) => 0,
+    }
+}
+
+fn notification(device: &str, mut event: Value) -> String {
+    if let Some(fields) = event.as_object_mut() {
+        fields.insert("device".into(), device.into());
+    }
+    json!({ "jsonrpc": "2.0", "method": "event", "params": event }).to_string()
+}
+
+/// What a client is told of a message.
+fn told(fate: &Fate) -> Result<Value, Fault> {
+    match fate {
+        Fate::Queued => Ok(json!({ "state": "queued", "seq": null, "time": null })),
+        Fate::Arrived { seq, time } => Ok(json!({ "state": "sent", "seq": seq, "time": time })),
+        Fate::Failed(why) => Err(Fault::not_sent(why.clone())),
+    }
+}
+
+fn outcome(key: u64, fate: &Fate, wait: bool) -> Result<Outcome, Failed> {
+    match fate {
+        Fate::Queued if wait => Ok(Outcome::When(key)),
+        fate => Ok(Outcome::Now(told(fate)?)),
+    }
+}
+
+/// Whether a failure is that of a message.
+fn is_not_sent(reason: &Reason) -> bool {
+    matches!(reason, Reason::NotSent { .. } | Reason::MessageRefused { .. })
+}

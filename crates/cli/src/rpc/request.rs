@@ -1,0 +1,257 @@
+//! What a client can ask for.
+
+use super::fault::Fault;
+use super::params::{Params, needed};
+use conclave_client::{DeviceId, GroupId, MAX_CONTENT, Name, Who};
+use conclave_delivery_api::parse_hex;
+use serde_json::Value;
+
+/// The longest request, in bytes: a message of the largest size with room for its escapes.
+pub(super) const MAX_REQUEST: usize = 2 * MAX_CONTENT;
+/// The longest identifier that a client gives to a message, in bytes.
+const MAX_ID: usize = 128;
+/// The most messages of one answer.
+const MAX_HISTORY: u64 = 1000;
+/// The most rooms, users or numbers in one request.
+const MAX_LIST: usize = 1000;
+
+/// A request, before it is known which device it is for.
+#[derive(Debug)]
+pub(super) struct Request {
+    /// What the answer is given; none if the client wants no answer.
+    pub(super) id: Option<Value>,
+    /// The device, if it is named.
+    pub(super) device: Option<String>,
+    /// Whether the device is first to fetch what the service has for it.
+    pub(super) fresh: bool,
+    pub(super) method: Method,
+}
+
+/// A room, as a client names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RoomRef {
+    Id(GroupId),
+    Name(String),
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Method {
+    Devices,
+    Rooms,
+    Members(RoomRef),
+    Send(Send),
+    Invite(RoomRef, Vec<Who>),
+    Remove(RoomRef, Vec<Who>),
+    Create(String),
+    Leave(RoomRef),
+    Accept(RoomRef),
+    Decline(RoomRef),
+    History(RoomRef, usize),
+    Acknowledge(Acknowledge),
+    Subscribe { cursor: u64, rooms: Vec<String> },
+}
+
+/// A message to be sent.
+#[derive(Clone, Debug)]
+pub(super) struct Send {
+    pub(super) room: RoomRef,
+    pub(super) text: String,
+    /// The client's own name for the message: it is sent once, however often it is asked for.
+    pub(super) id: Option<String>,
+    /// Events up to this number are acknowledged in the same write.
+    pub(super) acknowledge: Option<u64>,
+    /// Whether the answer waits until the message is in the room's log.
+    pub(super) wait: bool,
+    /// Whether there is to be no event of the message.
+    pub(super) quiet: bool,
+}
+
+/// Which events a client has.
+#[derive(Clone, Debug)]
+pub(super) enum Acknowledge {
+    /// All up to a number; only those of rooms of these names, if there are any.
+    UpTo { cursor: u64, rooms: Vec<String> },
+    /// These.
+    Only(Vec<u64>),
+}
+
+/// Reads a line. An error comes with what its answer is given.
+pub(super) fn parse(line: &[u8]) -> Result<Request, (Value, Fault)> {
+    let value: Value = serde_json::from_slice(line)
+        .map_err(|e| (Value::Null, Fault::no_json(format!("the line is no JSON: {e}"))))?;
+    let Value::Object(mut request) = value else {
+        return Err((Value::Null, Fault::request("a request is an object, alone on its line")));
+    };
+    let id = request.remove("id");
+    let answer_to = id.clone().unwrap_or_default();
+    if !matches!(answer_to, Value::Null | Value::String(_) | Value::Number(_)) {
+        return Err((Value::Null, Fault::request("id is a string or a number")));
+    }
+
+    let parsed = (|| {
+        if request.remove("jsonrpc") != Some(Value::from("2.0")) {
+            return Err(Fault::request("jsonrpc is \"2.0\""));
+        }
+        let Some(Value::String(name)) = request.remove("method") else {
+            return Err(Fault::request("method is a string"));
+        };
+        let mut params = Params::new(request.remove("params"))?;
+        if let Some(name) = request.keys().next() {
+            return Err(Fault::request(format!("a request has no {name:?}")));
+        }
+        let (device, fresh) = (params.text("device")?, params.flag("fresh")?);
+        let method = method(&name, &mut params)?;
+        params.end()?;
+        Ok(Request { id, device, fresh, method })
+    })();
+    parsed.map_err(|fault| (answer_to, fault))
+}
+
+fn method(name: &str, params: &mut Params) -> Result<Method, Fault> {
+    Ok(match name {
+        "devices" => Method::Devices,
+        "rooms" => Method::Rooms,
+        "members" => Method::Members(room(params)?),
+        "send" => Method::Send(send(params)?),
+        "invite" => Method::Invite(room(params)?, who(params)?),
+        "remove" => Method::Remove(room(params)?, who(params)?),
+        "create" => Method::Create(needed("name", params.text("name")?)?),
+        "leave" => Method::Leave(room(params)?),
+        "accept" => Method::Accept(room(params)?),
+        "decline" => Method::Decline(room(params)?),
+        "history" => {
+            let limit = params.number("limit")?.unwrap_or(50);
+            if limit > MAX_HISTORY {
+                return Err(Fault::params(format!("limit is at most {MAX_HISTORY}")));
+            }
+            Method::History(room(params)?, usize::try_from(limit).unwrap_or_default())
+        }
+        "acknowledge" => Method::Acknowledge(acknowledge(params)?),
+        "subscribe" => {
+            let cursor = params.number("cursor")?.unwrap_or_default();
+            Method::Subscribe { cursor, rooms: rooms(params)? }
+        }
+        other => return Err(Fault::method(other)),
+    })
+}
+
+fn room(params: &mut Params) -> Result<RoomRef, Fault> {
+    match (params.text("room")?, params.text("room_name")?) {
+        (Some(id), None) => {
+            let id =
+                parse_hex(&id).ok_or_else(|| Fault::params("room is an id, in hexadecimal"))?;
+            Ok(RoomRef::Id(GroupId::from(id.as_slice())))
+        }
+        (None, Some(name)) => Ok(RoomRef::Name(name)),
+        _ => Err(Fault::params("either room, an id, or room_name is given")),
+    }
+}
+
+fn bounded<T>(name: &str, list: Vec<T>) -> Result<Vec<T>, Fault> {
+    match list.len() > MAX_LIST {
+        true => Err(Fault::params(format!("{name} has at most {MAX_LIST} entries"))),
+        false => Ok(list),
+    }
+}
+
+fn rooms(params: &mut Params) -> Result<Vec<String>, Fault> {
+    bounded("rooms", params.texts("rooms")?.unwrap_or_default())
+}
+
+fn who(params: &mut Params) -> Result<Vec<Who>, Fault> {
+    let words = bounded("who", needed("who", params.texts("who")?)?)?;
+    if words.is_empty() {
+        return Err(Fault::params("who names nobody"));
+    }
+    words.iter().map(|word| parse_who(word)).collect()
+}
+
+fn parse_who(word: &str) -> Result<Who, Fault> {
+    let wrong = |e| Fault::params(format!("{word:.64?}: {e}"));
+    match word.contains('/') {
+        true => Ok(word.parse::<DeviceId>().map_err(wrong)?.into()),
+        false => Ok(Who { user: word.parse::<Name>().map_err(wrong)?, device: None }),
+    }
+}
+
+fn send(params: &mut Params) -> Result<Send, Fault> {
+    let id = params.text("id")?;
+    if id.as_ref().is_some_and(|id| id.is_empty() || id.len() > MAX_ID) {
+        return Err(Fault::params(format!("id has 1 to {MAX_ID} bytes")));
+    }
+    let text = needed("text", params.text("text")?)?;
+    if text.is_empty() || text.len() > MAX_CONTENT {
+        return Err(Fault::params(format!("text has 1 to {MAX_CONTENT} bytes")));
+    }
+    Ok(Send {
+        room: room(params)?,
+        text,
+        id,
+        acknowledge: params.number("acknowledge")?,
+        wait: params.flag("wait")?,
+        quiet: params.flag("quiet")?,
+    })
+}
+
+fn acknowledge(params: &mut Params) -> Result<Acknowledge, Fault> {
+    let rooms = rooms(params)?;
+    match (params.number("cursor")?, params.numbers("only")?) {
+        (Some(cursor), None) => Ok(Acknowledge::UpTo { cursor, rooms }),
+        (None, Some(only)) if rooms.is_empty() => Ok(Acknowledge::Only(bounded("only", only)?)),
+        _ => Err(Fault::params("either cursor, perhaps with rooms, or only is given")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(line: &str) -> (Value, i64) {
+        let (id, fault) = parse(line.as_bytes()).map(|_| ()).unwrap_err();
+        (id, fault.number)
+    }
+
+    #[test]
+    fn what_is_no_request_is_refused_with_jsonrpcs_numbers() {
+        assert_eq!(fault("{"), (Value::Null, -32700));
+        assert_eq!(fault(&"[".repeat(100_000)), (Value::Null, -32700));
+        for line in ["[]", "1", "{}", r#"{"jsonrpc":"1.0","method":"rooms"}"#] {
+            assert_eq!(fault(line), (Value::Null, -32600), "{line}");
+        }
+        let call = |rest: &str| format!(r#"{{"jsonrpc":"2.0","id":7,{rest}}}"#);
+        assert_eq!(fault(&call(r#""method":1"#)), (7.into(), -32600));
+        assert_eq!(fault(&call(r#""method":"rooms","more":1"#)), (7.into(), -32600));
+        assert_eq!(fault(&call(r#""method":"say""#)), (7.into(), -32601));
+        for (method, params) in [
+            ("rooms", r#"[]"#),
+            ("rooms", r#"{"name":"lunch"}"#),
+            ("members", "{}"),
+            ("members", r#"{"room":"xy"}"#),
+            ("members", r#"{"room":"00","room_name":"lunch"}"#),
+            ("send", r#"{"room":"00"}"#),
+            ("send", r#"{"room":"00","text":""}"#),
+            ("send", r#"{"room":"00","text":"hi","id":""}"#),
+            ("send", r#"{"room":"00","text":"hi","acknowledge":-1}"#),
+            ("invite", r#"{"room":"00","who":[]}"#),
+            ("invite", r#"{"room":"00","who":["Bob"]}"#),
+            ("history", r#"{"room":"00","limit":1001}"#),
+            ("acknowledge", r#"{"only":[1],"rooms":["a"]}"#),
+        ] {
+            let line = call(&format!(r#""method":"{method}","params":{params}"#));
+            assert_eq!(fault(&line), (7.into(), -32602), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_request_is_read_as_it_is_meant() {
+        let line = br#"{"jsonrpc":"2.0","id":"a","method":"send","params":
+            {"device":"bot/main","room":"0aff","text":"hi","id":"x","acknowledge":3,"wait":true}}"#;
+        let request = parse(line).unwrap();
+        assert_eq!(request.id, Some("a".into()));
+        assert_eq!(request.device.as_deref(), Some("bot/main"));
+        let Method::Send(send) = request.method else { panic!() };
+        assert_eq!(send.room, RoomRef::Id(GroupId::from([0x0a, 0xff].as_slice())));
+        assert_eq!((send.id.as_deref(), send.acknowledge), (Some("x"), Some(3)));
+        assert!(send.wait && !send.quiet && !request.fresh);
+    }
+}

@@ -1,0 +1,116 @@
+//! `conclave send`.
+
+use crate::caller::{CallFailed, Caller, in_seconds};
+use crate::device::DeviceArgs;
+use crate::exit_codes::{PENDING, REFUSED};
+use crate::failure::{Failure, complain};
+use crate::rpc::{NOT_SENT, REFUSED as FAULT};
+use conclave_client::{MAX_CONTENT, os_rng};
+use conclave_delivery_api::to_hex;
+use serde_json::{Value, json};
+use std::io::{Read, Write, stdin, stdout};
+use std::process::ExitCode;
+
+/// How long the device may take until it has kept the message, in seconds.
+const KEEP_PATIENCE: u64 = 60;
+
+const CODES: &str = "\
+It prints the message's number in the room.
+
+If another process has the device, as `conclave listen` or `conclave bot` may,
+that one sends the message.
+
+Exit codes:
+  0  the service has the message
+  1  failed; standard error says why
+  2  an option or argument is wrong
+  3  refused: there is no such room, or this device can say nothing there
+  4  the service does not have it yet. It is kept, and sent when this device is
+     next in use";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = CODES)]
+pub(crate) struct Args {
+    /// The room, as `conclave rooms` lists it.
+    room: String,
+    /// What to say; `-`, or nothing, is all of standard input but the line end at its end.
+    text: Option<String>,
+    #[command(flatten)]
+    device: DeviceArgs,
+    /// A name of your own for the message: however often you send under it, the message is sent once.
+    #[arg(long, value_name = "ID")]
+    id: Option<String>,
+    /// Acknowledge the events up to this one in the same step: either both are done, or neither.
+    #[arg(long, value_name = "CURSOR")]
+    acknowledge: Option<u64>,
+    /// Wait for so many seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    timeout: u64,
+    /// Print a JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+fn text_of(given: Option<String>) -> Result<String, Failure> {
+    if let Some(text) = given.filter(|text| text != "-") {
+        return Ok(text);
+    }
+    let mut bytes = Vec::new();
+    stdin().take(MAX_CONTENT as u64 + 3).read_to_end(&mut bytes)?;
+    let mut text = String::from_utf8(bytes).map_err(|_| "standard input is not UTF-8")?;
+    if text.ends_with('\n') {
+        text.pop();
+    }
+    if text.ends_with('\r') {
+        text.pop();
+    }
+    Ok(text)
+}
+
+pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
+    let text = text_of(args.text)?;
+    let deadline = in_seconds(args.timeout);
+    let mut caller = Caller::reach(&args.device, false, deadline)?;
+    let id = args.id.unwrap_or_else(new_id);
+    let params = |wait: bool| {
+        json!({
+            "room_name": args.room, "text": text, "id": id, "acknowledge": args.acknowledge,
+            "wait": wait, "quiet": true, "fresh": !wait,
+        })
+    };
+    // First it is kept, however little time there is; then the same message is waited for.
+    let kept = caller.call("send", &params(false), in_seconds(KEEP_PATIENCE));
+    let sent = match kept {
+        Ok(sent) if sent.get("seq").is_some_and(Value::is_u64) => Ok(sent),
+        Ok(_) => caller.call("send", &params(true), deadline),
+        Err(CallFailed::Late) => return Err("the device does not answer".into()),
+        Err(failed) => Err(failed),
+    };
+    match sent {
+        Ok(sent) => {
+            let seq = sent.get("seq").and_then(Value::as_u64);
+            match args.json {
+                true => writeln!(stdout(), "{sent}")?,
+                false => writeln!(stdout(), "{}", seq.unwrap_or_default())?,
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(CallFailed::Refused(FAULT | NOT_SENT, why)) => {
+            complain(&why);
+            Ok(ExitCode::from(REFUSED))
+        }
+        Err(CallFailed::Refused(_, why)) => Err(why.into()),
+        Err(CallFailed::Late) => {
+            complain("the service does not have it yet: it is kept, and sent later");
+            Ok(ExitCode::from(PENDING))
+        }
+        Err(CallFailed::Gone) => Err("the process that has this device has ended".into()),
+    }
+}
+
+/// A name for a message that the caller has not named.
+fn new_id() -> String {
+    let mut bytes = [0; 16];
+    os_rng().fill_bytes(&mut bytes);
+    format!("send {}", to_hex(&bytes))
+}

@@ -1,0 +1,53 @@
+//! What ends a messenger.
+
+use crate::chat::ChatError;
+use conclave_engine::EngineError;
+use conclave_history::HistoryError;
+use core::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a messenger ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The state cannot be written, or is damaged.
+    Engine(EngineError),
+    /// Output cannot be shown.
+    Screen(io::Error),
+    /// Evidence against the service cannot be written to this file.
+    Evidence(PathBuf, io::Error),
+    /// What was said cannot be kept or read.
+    History(HistoryError),
+    /// The threads cannot be started.
+    Threads(io::Error),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Engine(e) => fmt::Display::fmt(e, f),
+            Self::Screen(e) => write!(f, "the output cannot be written: {e}"),
+            Self::History(e) => fmt::Display::fmt(e, f),
+            Self::Evidence(file, e) => write!(f, "{} cannot be written: {e}", file.display()),
+            Self::Threads(e) => write!(f, "a thread cannot be started: {e}"),
+        }
+    }
+}
+
+impl core::error::Error for RunError {}
+
+impl From<EngineError> for RunError {
+    fn from(e: EngineError) -> Self {
+        Self::Engine(e)
+    }
+}
+
+impl From<ChatError> for RunError {
+    fn from(e: ChatError) -> Self {
+        match e {
+            ChatError::History(e) => Self::History(e),
+            ChatError::Engine(e) => Self::Engine(e),
+        }
+    }
+}

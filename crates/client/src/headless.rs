@@ -1,0 +1,146 @@
+//! One device without a screen: for bots, and for whatever else has its own idea of input and output.
+
+use crate::error::RunError;
+use crate::service::{Arrived, Service, now, os_rng, write_evidence};
+use conclave_delivery::http_client::TlsRoots;
+use conclave_engine::{
+    AppRows, CertificateFiles, CommandError, Content, DeviceId, Engine, GroupId, Output, Setup,
+};
+use conclave_mls::crypto::CryptoProvider;
+use conclave_store::Store;
+use core::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::Duration;
+
+/// An engine with the threads that reach its service.
+///
+/// The loop: [advance](Self::advance) it, look at what its engine says, wait for an [`Arrived`] or until
+/// [`Self::wake_in`] is over, [take](Self::take) what came.
+pub struct Headless<S> {
+    engine: Engine<S>,
+    service: Service,
+    folder: PathBuf,
+}
+
+impl<S> fmt::Debug for Headless<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Headless").field("engine", &self.engine).finish_non_exhaustive()
+    }
+}
+
+impl<S: Store> Headless<S> {
+    /// Connects an engine to the service at an address, whose certificate is from these roots or, if there are none, the
+    /// system's. What comes from there goes to `to`; evidence against the service goes into files of `folder`.
+    ///
+    /// # Errors
+    /// [`RunError::Threads`].
+    pub fn start<M: From<Arrived> + Send + 'static>(
+        engine: Engine<S>,
+        url: &str,
+        roots: Option<&TlsRoots>,
+        folder: PathBuf,
+        to: Sender<M>,
+    ) -> Result<Self, RunError> {
+        Ok(Self { engine, service: Service::start(url, roots, to)?, folder })
+    }
+
+    /// Opens a device from its store, or makes it, and connects it to the service at an address, which has a
+    /// certificate from one of the system's roots.
+    ///
+    /// # Errors
+    /// As of [`Engine::open`] and [`Self::start`].
+    pub fn open<M: From<Arrived> + Send + 'static>(
+        device: DeviceId,
+        provider: Arc<dyn CryptoProvider>,
+        store: S,
+        url: &str,
+        folder: PathBuf,
+        to: Sender<M>,
+    ) -> Result<Self, RunError> {
+        let engine = Engine::open(Setup {
+            device,
+            cipher_suite: None,
+            provider,
+            rng: os_rng(),
+            store,
+            invitation: None,
+            certificates: CertificateFiles::default(),
+            evidence_place: folder.display().to_string(),
+        })?;
+        Self::start(engine, url, None, folder, to)
+    }
+
+    /// The engine.
+    pub fn engine(&mut self) -> &mut Engine<S> {
+        &mut self.engine
+    }
+
+    /// The time as the engine wants it, in milliseconds since 1970.
+    #[must_use]
+    pub fn now() -> u64 {
+        now()
+    }
+
+    /// What the engine has to say: events come until they are acknowledged.
+    pub fn outputs(&mut self) -> Vec<Output> {
+        self.engine.outputs(now())
+    }
+
+    /// Says something in a group and acknowledges events in the same step: [`Engine::send_with`].
+    ///
+    /// # Errors
+    /// As of [`Engine::send_with`].
+    pub fn send_with(
+        &mut self,
+        group: &GroupId,
+        content: Content,
+        outputs: &[Output],
+        rows: AppRows,
+    ) -> Result<(), CommandError> {
+        self.engine.send_with(now(), group, content, outputs, rows)
+    }
+
+    /// Takes what came from the service.
+    ///
+    /// # Errors
+    /// [`RunError::Engine`].
+    pub fn take(&mut self, arrived: Arrived) -> Result<(), RunError> {
+        match arrived {
+            Arrived::Reply(reply) => self.engine.reply(now(), reply)?,
+            Arrived::Heard(heard) => self.engine.heard(now(), heard),
+        }
+        Ok(())
+    }
+
+    /// Waits until something comes from the service, and takes it, or until there may be something to do.
+    ///
+    /// # Errors
+    /// [`RunError::Engine`].
+    pub fn wait(&mut self, inbox: &Receiver<Arrived>) -> Result<(), RunError> {
+        let arrived = match self.wake_in() {
+            Some(timeout) => inbox.recv_timeout(timeout).ok(),
+            None => inbox.recv().ok(),
+        };
+        arrived.map_or(Ok(()), |arrived| self.take(arrived))
+    }
+
+    /// Makes the call that is next, if there is one, and writes evidence down.
+    ///
+    /// # Errors
+    /// If the state cannot be read or written, or the evidence.
+    pub fn advance(&mut self) -> Result<(), RunError> {
+        if let Some(request) = self.engine.next(now())? {
+            self.service.ask(&self.engine, request);
+        }
+        write_evidence(&mut self.engine, &self.folder)
+    }
+
+    /// After how long [`Self::advance`] may have something to do even if nothing comes: a millisecond at least.
+    #[must_use]
+    pub fn wake_in(&self) -> Option<Duration> {
+        let wait = |at: u64| Duration::from_millis(at.saturating_sub(now()).max(1));
+        self.engine.wake_at().map(wait)
+    }
+}
