@@ -9,7 +9,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [device, server, folder] = args.as_slice() else { return Err("see above".into()) };
     let provider = Arc::new(AwsLc::new().with_suites(SUITES));
-    let store = SqliteStore::open(&Path::new(folder).join("state.sqlite"))?;
+    let store = SqliteStore::open(Path::new(folder).join("state.sqlite"))?;
     let (to, inbox) = channel::<Arrived>();
     let mut bot = Headless::open(device.parse()?, provider, store, server, folder.into(), to)?;
     loop {

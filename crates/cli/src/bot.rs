@@ -78,8 +78,10 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         webhook.start(&devices)?;
     }
     rpc::serve(stdin(), stdout(), &devices)?;
-    while stays {
-        std::thread::park();
+    if stays {
+        loop {
+            std::thread::park();
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -400,8 +400,11 @@ fn the_bots_of_the_documentation_answer() {
     }
 }
 
+/// The headers and the body of a post.
+type Post = (BTreeMap<String, String>, Vec<u8>);
+
 /// A server that takes webhooks: it refuses the first.
-fn webhook_server() -> (String, std::sync::mpsc::Receiver<(BTreeMap<String, String>, Vec<u8>)>) {
+fn webhook_server() -> (String, std::sync::mpsc::Receiver<Post>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/hook", listener.local_addr().unwrap());
     let (to, posts) = std::sync::mpsc::channel();

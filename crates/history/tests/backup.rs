@@ -1,5 +1,6 @@
 //! A history as a file under a passphrase.
 #![cfg(feature = "backup")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
 mod room;
 

@@ -1,4 +1,5 @@
 //! A room as a file.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
 mod room;
 

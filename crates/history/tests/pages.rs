@@ -1,4 +1,5 @@
 //! Pages and searches, across the segments of the index.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
 mod room;
 

@@ -1,4 +1,5 @@
 //! What comes in, and what a room shows then.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
 mod room;
 

@@ -50,9 +50,7 @@ pub(crate) fn serve(
             Ok(request) => {
                 let (id, fresh, method) = (request.id, request.fresh, request.method);
                 let ask = Ask { from: outbox.clone(), id, fresh, method };
-                if let Err((ask, fault)) = devices.ask(request.device.as_deref(), ask) {
-                    ask.answer(&Err(fault));
-                }
+                devices.ask(request.device.as_deref(), ask);
             }
         }
     }

@@ -78,8 +78,8 @@ impl Devices {
         json!({ "devices": self.names() })
     }
 
-    /// Hands a request to the device of this name, or to the only one.
-    pub(super) fn ask(&self, device: Option<&str>, ask: Ask) -> Result<(), (Ask, Fault)> {
+    /// Hands a request to the device of this name, or to the only one. If there is none, it answers the request.
+    pub(super) fn ask(&self, device: Option<&str>, ask: Ask) {
         let found = match device {
             Some(name) => self.0.get(name),
             None if self.0.len() == 1 => self.0.values().next(),
@@ -90,10 +90,9 @@ impl Devices {
                 Some(_) => "the daemon has no such device",
                 None => "the daemon has several devices: device says which",
             };
-            return Err((ask, Fault::refused("unknown-device", why)));
+            return ask.answer(&Err(Fault::refused("unknown-device", why)));
         };
         // Its thread ends with the process.
         let _ = to.send(Input::Ask(ask));
-        Ok(())
     }
 }

@@ -24,10 +24,14 @@ use std::collections::BTreeSet;
 
 type Next = Option<(Request, Purpose)>;
 
+/// A key of a message: its group, epoch, leaf and generation.
+#[cfg(test)]
+type MessageKey = (GroupId, u64, u32, u32);
+
 #[cfg(test)]
 thread_local! {
-    /// Which key each message of this thread's engines was encrypted with: group, epoch, leaf and generation.
-    pub(super) static KEYS: core::cell::RefCell<std::collections::HashMap<Vec<u8>, (GroupId, u64, u32, u32)>> =
+    /// Which key each message of this thread's engines was encrypted with, for the tests of copied states.
+    pub(super) static KEYS: core::cell::RefCell<std::collections::HashMap<Vec<u8>, MessageKey>> =
         core::cell::RefCell::default();
 }
 

@@ -234,7 +234,8 @@ impl<S: Store> Engine<S> {
             true => received_removes(group, &room),
             false => Vec::new(),
         };
-        if !(removed.is_empty() && gone.is_empty()) && !room.base.fixed_membership {
+        let anybody_goes = !removed.is_empty() || !gone.is_empty();
+        if anybody_goes && !room.base.fixed_membership {
             let clients = policy().clients(group.view(), &room);
             let own = room.uri_of(me.as_str());
             let all_ours = removed.iter().filter(|(user, count)| {
