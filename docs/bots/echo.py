@@ -16,4 +16,4 @@ for line in bot.stdout:
     if event["kind"] == "text" and not event["own"]:
         ask("send", room=room, text="You said: " + event["text"], id=f"answer {cursor}", acknowledge=cursor)
     else:
-        ask("acknowledge", cursor=cursor)
+        ask("acknowledge", only=[cursor])

@@ -3,8 +3,8 @@
 use crate::device::{DeviceArgs, open};
 use crate::failure::Failure;
 use crate::rpc::{self, Devices, Opened};
+use crate::writer::InUse;
 use conclave_client::DeviceId;
-use conclave_store::StoreError;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, PipeWriter, Read, Write, pipe};
 use std::path::Path;
@@ -68,9 +68,7 @@ impl Caller {
                 }
                 Err(failure) => failure,
             };
-            let is_in_use =
-                matches!(failure.downcast_ref::<StoreError>(), Some(StoreError::InUse(_)));
-            if !is_in_use {
+            if !failure.is::<InUse>() {
                 return Err(failure);
             }
             if let Some(caller) = Self::at_socket(&device, &folder) {

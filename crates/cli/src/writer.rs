@@ -7,7 +7,8 @@
 use crate::failure::Failure;
 use conclave_client::write_private;
 use conclave_store::StoreError;
-use std::path::Path;
+use core::fmt;
+use std::path::{Path, PathBuf};
 
 const FILE: &str = "writer";
 
@@ -27,11 +28,29 @@ pub(crate) fn note(folder: &Path) -> Result<(), Failure> {
         .map_err(|e| format!("{} cannot be written: {e}", file.display()).into())
 }
 
-/// Why a state cannot be opened: if another process has it, which.
+/// Why a state cannot be opened: if another process has it, that is an [`InUse`].
 pub(crate) fn named(folder: &Path, why: Failure) -> Failure {
     let Some(StoreError::InUse(state)) = why.downcast_ref() else { return why };
-    match last(folder) {
-        Some((process, _)) => format!("{} is in use by process {process}", state.display()).into(),
-        None => why,
+    let process = last(folder).map(|(process, _)| process);
+    InUse { state: state.clone(), process }.into()
+}
+
+/// Another process has the state.
+#[derive(Debug)]
+pub(crate) struct InUse {
+    state: PathBuf,
+    /// Which, if that is known.
+    process: Option<u32>,
+}
+
+impl fmt::Display for InUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state.display();
+        match self.process {
+            Some(process) => write!(f, "{state} is in use by process {process}"),
+            None => write!(f, "{state} is in use by another process"),
+        }
     }
 }
+
+impl core::error::Error for InUse {}

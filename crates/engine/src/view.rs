@@ -144,7 +144,7 @@ pub struct PairCode {
 pub struct RoomView {
     /// Its URI, which identifiers of messages derive from.
     pub uri: String,
-    /// Its name, as it says: here it may be called differently, see
+    /// Its name, as it says; empty until somebody renames it. Here it may be called differently, see
     /// [`Engine::group_name`](crate::Engine::group_name).
     pub name: String,
     /// Its topic; empty for none.

@@ -62,7 +62,7 @@ impl<S: Store> Engine<S> {
         self.rng.fill_bytes(&mut id);
         let id = GroupId::from(id);
         let own = self.bring_in_own(&id, core::slice::from_ref(self.device()));
-        let room = self.new_room(&id, &name, None);
+        let room = self.new_room(&id, None);
         let changes = own.into_iter().collect();
         self.create_group((id.clone(), name), cipher_suite, Some(&room), changes)?;
         Ok(id)
@@ -95,7 +95,7 @@ impl<S: Store> Engine<S> {
         let unblocked = self.unblocked(core::slice::from_ref(&who));
         let work = Work::Invite { who, committing: false, by_itself: false };
         let invite = Change::NewItem(Item { group: id.clone(), work });
-        let room = self.new_room(&id, "", Some(&user));
+        let room = self.new_room(&id, Some(&user));
         let changes = unblocked.into_iter().chain(own).chain([invite]).collect();
         self.create_group((id.clone(), name), cipher_suite, Some(&room), changes)?;
         Ok(id)

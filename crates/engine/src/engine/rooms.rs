@@ -160,11 +160,14 @@ impl<S: Store> Engine<S> {
     }
 
     /// A new room, with this device's user as its owner, or a direct chat with another user.
-    pub(super) fn new_room(&self, id: &GroupId, name: &str, with: Option<&Name>) -> RoomState {
+    ///
+    /// Its components do not name it: the service reads them. Members learn the name by an encrypted message
+    /// ([`Payload::Name`](crate::record::Payload::Name)), until somebody renames the room for all to see.
+    pub(super) fn new_room(&self, id: &GroupId, with: Option<&Name>) -> RoomState {
         let uri = room_uri(LOCAL_AUTHORITY, id);
         let me = user_uri(LOCAL_AUTHORITY, self.device().user.as_str());
         let room = match with {
-            None => RoomState::new(&uri, name, &me),
+            None => RoomState::new(&uri, "", &me),
             Some(other) => {
                 RoomState::direct(&uri, [&me, &user_uri(LOCAL_AUTHORITY, other.as_str())])
             }
