@@ -61,6 +61,25 @@ impl World {
         stays
     }
 
+    /// Whether a device was the last in a group when it left, which nobody could commit, and the next thing in the
+    /// group's log is that somebody came by a link.
+    fn was_revived(&self, i: usize, group: &GroupId) -> bool {
+        let left = |(of, news): &(Option<GroupId>, News)| match news {
+            News::Out { seq, by, left: true } if of.as_ref() == Some(group) => {
+                (*by == self.devices[i].id).then_some(*seq)
+            }
+            _ => None,
+        };
+        let Some(last) = self.devices[i].shown.values().filter_map(left).next_back() else {
+            return false;
+        };
+        let joined = |(of, news): &(Option<GroupId>, News)| {
+            let came = matches!(news, News::JoinedByLink { seq, .. } if *seq == last + 1);
+            came && of.as_ref() == Some(group)
+        };
+        self.devices.iter().any(|device| device.shown.values().any(joined))
+    }
+
     /// Checks all invariants that hold at the end.
     pub(super) fn check(&mut self) {
         if self.knobs.is_past_mending() {
@@ -144,7 +163,9 @@ impl World {
             for member in &expected.members {
                 let device = self.devices.iter().position(|device| device.id == *member);
                 let explained = device.is_some_and(|device| {
-                    !self.devices[device].is_trusted || self.explains(device, group)
+                    !self.devices[device].is_trusted
+                        || self.explains(device, group)
+                        || self.was_revived(device, group)
                 });
                 if !inside.contains(member) && !explained {
                     broken.push(format!("{member} is a member of {} and not in it", short(group)));

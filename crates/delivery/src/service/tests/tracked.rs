@@ -319,11 +319,14 @@ fn what_messengers_cannot_follow_is_refused() {
     let extension = Extension::new(ExtensionType::EXTERNAL_SENDERS, &vec![sender]).unwrap();
     let secret = (PskType::External { psk_id: [7].into() }, Secret::zero(32));
     let proposals = [
-        NewProposal::GroupContextExtensions(vec![extension]),
-        NewProposal::ExternalPsk { psk_id: [7].into() },
-        NewProposal::ResumptionPsk { group_id: ID.into(), epoch: Epoch(0) },
+        (NewProposal::GroupContextExtensions(vec![extension]), ErrorCode::Invalid),
+        (NewProposal::ExternalPsk { psk_id: [7].into() }, ErrorCode::NotAllowed),
+        (
+            NewProposal::ResumptionPsk { group_id: ID.into(), epoch: Epoch(0) },
+            ErrorCode::NotAllowed,
+        ),
     ];
-    for proposal in proposals {
+    for (proposal, code) in proposals {
         let options = CommitOptions {
             proposals: vec![proposal.clone()],
             psks: vec![secret.clone()],
@@ -334,13 +337,13 @@ fn what_messengers_cannot_follow_is_refused() {
             alice.group.propose(&PROVIDER, &mut w.dice, NOW, proposal.clone(), &framing).unwrap();
         let proposed = stored(&mut alice.group, step);
         let submit = SubmitProposal { proposal: proposed.message.into() };
-        assert_eq!(w.desk.refused(&alice.own, submit), ErrorCode::Invalid, "{proposal:?}");
+        assert_eq!(w.desk.refused(&alice.own, submit), code, "{proposal:?}");
         let step = alice.group.discard_proposals().unwrap();
         stored(&mut alice.group, step);
         let step = alice.group.commit(&PROVIDER, &mut w.dice, NOW, options).unwrap();
         let messages = stored(&mut alice.group, step);
         let refused = w.desk.refused(&alice.own, SubmitCommit::new(messages.commit.into()));
-        assert_eq!(refused, ErrorCode::Invalid, "{proposal:?}");
+        assert_eq!(refused, code, "{proposal:?}");
         let step = alice.group.commit_rejected(&messages.id).unwrap();
         stored(&mut alice.group, step);
     }
