@@ -197,7 +197,7 @@ fn fill(data: &Path, groups: usize, users: usize) -> Result<(), Failure> {
                             let kind = GroupKind::Opaque { epoch: 0 };
                             let request = CreateGroup { group_id: id.into(), kind };
                             let holder = Some(Holder::Device(device.clone()));
-                            request.run(service, &Caller { holder, now })?;
+                            request.run(service, &Caller::new(holder, now))?;
                         }
                     }
                 };
@@ -229,7 +229,7 @@ fn register(
     let entry = Account::draft_creation(&*provider, &user, proved, &keys, now)?;
     let entries = vec![entry.to_bytes()?.into()];
     SubmitAccount { user: user.clone(), entries, invitation: None }
-        .run(service, &Caller { holder: None, now })?;
+        .run(service, &Caller::new(None, now))?;
     let device = DeviceId::new(user, device);
     Ok(DeviceInfo { device, scheme: people::SCHEME, signature_key: keys.public, active: true })
 }

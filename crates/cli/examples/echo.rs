@@ -1,6 +1,6 @@
 //! Answers every message once, whatever dies meanwhile: `cargo run --example echo -- USER/DEVICE SERVER FOLDER`
 
-use conclave_client::{AppRows, Arrived, Content, Headless, News, Output, SUITES};
+use conclave_client::{AppRows, Arrived, Content, Headless, News, Output, SUITES, text_of};
 use conclave_provider_aws_lc::AwsLc;
 use conclave_store::SqliteStore;
 use std::{path::Path, slice::from_ref, sync::Arc, sync::mpsc::channel};
@@ -16,11 +16,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         bot.advance()?;
         for event in bot.outputs() {
             let Output::News { group: Some(room), news, .. } = &event else { continue };
-            let News::Message { own: false, content, .. } = news else {
+            let said = text_of(room, news);
+            let (News::Message { own: false, .. }, Some(said)) = (news, said) else {
                 bot.engine().acknowledge(&[event])?;
                 continue;
             };
-            let answer = format!("You said: {}", content.text().unwrap_or("something else"));
+            let answer = format!("You said: {said}");
             // The answer is kept and the event acknowledged in one write.
             bot.send_with(room, Content::from_text(answer), from_ref(&event), AppRows::new())?;
         }

@@ -344,7 +344,9 @@ fn open_with(
     let provider = crate::provider::provider();
     let now = UnixTime::try_from(SystemTime::now())?;
     let rows = SqliteStore::open(backup)?.load(group)?;
-    let mut state = Group::load(&*provider, GroupConfig::default(), rows)?;
+    // What a room allows is no question here.
+    let config = GroupConfig { adopt_policy: true, ..GroupConfig::default() };
+    let mut state = Group::load(&*provider, config, rows)?;
     let step = match state.process(&*provider, now, message) {
         Ok(Received::Application(step)) => step,
         Ok(_) => return Ok(Err("it is no message".into())),

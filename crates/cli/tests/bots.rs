@@ -382,7 +382,10 @@ fn the_bots_of_the_documentation_answer() {
     }
 
     let example = Path::new(CONCLAVE).parent().unwrap().join("examples/echo");
-    assert!(example.exists(), "--test bots alone does not build it: add --example echo");
+    assert!(
+        example.exists(),
+        "--test bots alone does not build it: cargo build -p conclave-cli --example echo"
+    );
     let mut rust = Command::new(example);
     rust.args(["bot/main", &url, folder]);
     let bot = Bot::start("echo.rs", rust);

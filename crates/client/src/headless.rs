@@ -2,11 +2,14 @@
 
 use crate::error::RunError;
 use crate::service::{Arrived, Service, now, os_rng, write_evidence};
+use conclave_content::{Arrival, Limits, Meaning, MessageId, MimiContent, interpret, text_rank};
 use conclave_delivery::http_client::TlsRoots;
 use conclave_engine::{
-    AppRows, CertificateFiles, CommandError, Content, DeviceId, Engine, GroupId, Output, Setup,
+    AppRows, CertificateFiles, CommandError, Content, DeviceId, Engine, GroupId, News, Output,
+    Setup,
 };
 use conclave_mls::crypto::CryptoProvider;
+use conclave_room::{LOCAL_AUTHORITY, room_uri, user_uri};
 use conclave_store::Store;
 use core::fmt;
 use std::path::PathBuf;
@@ -114,11 +117,14 @@ impl<S: Store> Headless<S> {
         Ok(())
     }
 
-    /// Waits until something comes from the service, and takes it, or until there may be something to do.
+    /// Makes the call that is next, as [`Self::advance`], then waits until something comes from the service, and takes
+    /// it, or until there may be something to do.
     ///
     /// # Errors
-    /// [`RunError::Engine`].
+    /// As of [`Self::advance`].
     pub fn wait(&mut self, inbox: &Receiver<Arrived>) -> Result<(), RunError> {
+        // What was said since the last call is sent now.
+        self.advance()?;
         let arrived = match self.wake_in() {
             Some(timeout) => inbox.recv_timeout(timeout).ok(),
             None => inbox.recv().ok(),
@@ -142,5 +148,27 @@ impl<S: Store> Headless<S> {
     pub fn wake_in(&self) -> Option<Duration> {
         let wait = |at: u64| Duration::from_millis(at.saturating_sub(now()).max(1));
         self.engine.wake_at().map(wait)
+    }
+}
+
+/// The text that somebody says in a room by a message or a reply, plain or as MIMI content; none for all else.
+#[must_use]
+pub fn text_of(room: &GroupId, news: &News) -> Option<String> {
+    let News::Message { sender, time, content, .. } = news else { return None };
+    if let Some(text) = content.text() {
+        return Some(text.into());
+    }
+
+    let bytes = content.bytes();
+    let content = MimiContent::decode(bytes, &Limits::default()).ok()?;
+    let sender = user_uri(LOCAL_AUTHORITY, sender.user.as_str());
+    let room = room_uri(LOCAL_AUTHORITY, room);
+    let id = MessageId::derive(&sender, &room, bytes, &content.salt).ok()?;
+    let arrival = Arrival { id, sender: &sender, room: &room, accepted_at: *time };
+    match interpret(&content, &arrival, &(), &text_rank) {
+        Meaning::Text(body) | Meaning::Reply { body, .. } => {
+            body.leaves.first()?.text().map(str::to_owned)
+        }
+        _ => None,
     }
 }

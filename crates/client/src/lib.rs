@@ -35,7 +35,7 @@ pub use conclave_engine::{
 };
 pub use error::RunError;
 pub use files::write_private;
-pub use headless::Headless;
+pub use headless::{Headless, text_of};
 pub use lines::{
     ChatCommand, Command, Did, Input, LineError, MAX_LINE, Render, Said, Shown, SuiteError,
     escaped, find_suite, help_line, help_text, parse_line, plain, suite_list, timestamp, unescaped,
