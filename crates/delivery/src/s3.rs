@@ -20,8 +20,6 @@ pub use signing::Credentials;
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Read};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-use ureq::Agent;
 use ureq::http::StatusCode;
 
 /// The longest attachment that one request takes, in bytes: S3's limit.
@@ -68,14 +66,7 @@ impl S3Store {
         provider: Arc<dyn CryptoProvider>,
         uploads: FolderStore,
     ) -> Self {
-        let agent: Agent = Agent::config_builder()
-            .tls_config(TlsRoots::of_system().config())
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .proxy(None)
-            .timeout_connect(Some(Duration::from_secs(10)))
-            .build()
-            .into();
+        let agent = TlsRoots::of_system().agent(None);
         Self {
             bucket: Bucket::new(place, credentials, provider, agent),
             uploads,

@@ -100,24 +100,13 @@ impl Client {
     /// sent again, for up to half a minute.
     #[must_use]
     pub fn new(url: &str) -> Self {
-        match url.starts_with("https:") {
-            true => Self::with_roots(url, &TlsRoots::of_system()),
-            false => Self::with_roots(url, &TlsRoots::none()),
-        }
+        Self::with_roots(url, &TlsRoots::of_system_for(url))
     }
 
     /// The same, for a service whose certificate is from one of these roots.
     #[must_use]
     pub fn with_roots(url: &str, roots: &TlsRoots) -> Self {
-        let agent = Agent::config_builder()
-            .tls_config(roots.config())
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .proxy(None)
-            .timeout_connect(Some(Duration::from_secs(10)))
-            .timeout_global(Some(Duration::from_secs(60)))
-            .build()
-            .into();
+        let agent = roots.agent(Some(Duration::from_secs(60)));
         let version = concat!("conclave/", env!("CARGO_PKG_VERSION")).to_string();
         Self { agent, url: url.trim_end_matches('/').to_string(), version, session: None }
     }

@@ -1,11 +1,11 @@
-//! Posts to others than the service.
+//! Posts to servers other than the delivery service.
 
 use super::tls::TlsRoots;
 use core::fmt;
 use std::time::Duration;
 use ureq::Agent;
 
-/// The longest answer that is read, in bytes, so that the connection can be used again.
+/// The longest answer that is read, in bytes.
 const MAX_ANSWER: u64 = 64 << 10;
 
 /// Posts to a server that is no delivery service.
@@ -19,24 +19,12 @@ impl fmt::Debug for Poster {
 }
 
 impl Poster {
-    /// For a server at `https://` or `http://`. The certificate of the first is from one of these roots; of the
-    /// system's, if none are given.
+    /// Prepares to post to a server at `https://` or `http://`. A server at `https://` has to have a certificate from one
+    /// of these roots, by default the system's.
     #[must_use]
     pub fn new(url: &str, roots: Option<&TlsRoots>) -> Self {
-        let roots = match roots {
-            Some(roots) => roots.clone(),
-            None if url.starts_with("https:") => TlsRoots::of_system(),
-            None => TlsRoots::none(),
-        };
-        let agent = Agent::config_builder()
-            .tls_config(roots.config())
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .proxy(None)
-            .timeout_connect(Some(Duration::from_secs(10)))
-            .timeout_global(Some(Duration::from_secs(30)))
-            .build();
-        Self(agent.into())
+        let roots = roots.cloned().unwrap_or_else(|| TlsRoots::of_system_for(url));
+        Self(roots.agent(Some(Duration::from_secs(30))))
     }
 
     /// Posts a body, and returns the status of the answer. Redirections are not followed.
@@ -49,7 +37,7 @@ impl Poster {
             request = request.header(*name, *value);
         }
         let mut answer = request.send(body).map_err(|e| e.to_string())?;
-        // What it says is not asked for.
+        // Nobody needs the answer's body; a connection whose body was read can be used again.
         let _ = answer.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
         Ok(answer.status().as_u16())
     }

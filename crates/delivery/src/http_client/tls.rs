@@ -2,6 +2,8 @@
 
 use rustls::crypto::aws_lc_rs;
 use std::sync::Arc;
+use std::time::Duration;
+use ureq::Agent;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 
 /// The roots that a service's certificate for TLS has to come from.
@@ -16,9 +18,9 @@ impl TlsRoots {
         Self(Arc::new(found.iter().map(|root| Certificate::from_der(root).to_owned()).collect()))
     }
 
-    /// None: for a service at `http://`.
-    pub(super) fn none() -> Self {
-        Self(Arc::default())
+    /// The system's for an address at `https://`, none for one at `http://`.
+    pub(super) fn of_system_for(url: &str) -> Self {
+        if url.starts_with("https:") { Self::of_system() } else { Self(Arc::default()) }
     }
 
     /// These and no others.
@@ -37,6 +39,20 @@ impl TlsRoots {
             true => Err("it has no certificate in PEM".into()),
             false => Ok(Self(Arc::new(roots))),
         }
+    }
+
+    /// An agent for servers with a certificate from one of these roots. It follows no redirections, uses no proxy, waits
+    /// ten seconds for a connection, and `timeout` for a whole call.
+    pub(crate) fn agent(&self, timeout: Option<Duration>) -> Agent {
+        Agent::config_builder()
+            .tls_config(self.config())
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None)
+            .timeout_connect(Some(Duration::from_secs(10)))
+            .timeout_global(timeout)
+            .build()
+            .into()
     }
 
     pub(crate) fn config(&self) -> TlsConfig {
