@@ -316,7 +316,7 @@ pub struct Append {
     /// before it adds nothing, whatever the caller has read.
     pub by_member: bool,
     /// The number of the mark that the sender's state has to have in the very step that appends, 0 if it was never
-    /// marked; none if the state of the device that submits it does not matter. So of two copies of a state one sends.
+    /// marked; none if the state of the device that submits it does not matter. So only one of two copies of a state sends.
     pub state_mark: Option<u64>,
     /// Whether the group has to be in the epoch that the message was made in.
     pub in_epoch: bool,
@@ -582,9 +582,9 @@ pub trait Storage: Send + Sync + 'static {
     /// Creates a group, `cap` of one creator at most, and ends its predecessor, if it has one. Of its members, those that were revoked are passed over.
     fn create_group(&self, group: NewGroup, cap: u32) -> Result<GroupAdded, StorageError>;
 
-    /// Marks a device's state, if the mark [follows](MarkState::follows) on the one that the device has. The answer is
-    /// the one that it has then; none if the device has been revoked, or has another key. Marks of a former key count
-    /// no more, nor do those of a device that was revoked.
+    /// Marks a device's state, if the mark [follows](MarkState::follows) on the one that the device has. Returns the mark
+    /// that it has afterwards; none if the device has been revoked, or has another key. A mark is deleted with the key of
+    /// its device, or when the device is revoked.
     fn mark_state(&self, new: NewMark) -> Result<Option<StateMarked>, StorageError>;
 
     /// The mark that a device's state has; none if it was never marked.

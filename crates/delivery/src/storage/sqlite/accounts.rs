@@ -148,8 +148,8 @@ pub(super) fn revoke(db: &Connection, device: &DeviceId) -> Sql<()> {
     inbox::clear(db, number)
 }
 
-/// Stores a device as its account says. Key packages that hold a former key of its are of no use, and its state begins
-/// anew.
+/// Stores a device as its account says. With another key, it loses its key packages, which hold the former one, and
+/// its state's mark.
 pub(super) fn set_device(db: &Connection, device: &DeviceInfo) -> Sql<()> {
     let DeviceInfo { device: id, scheme, signature_key, active } = device;
     let with_other_key = db

@@ -17,7 +17,7 @@ pub(super) fn find(db: &Connection, device: &DeviceId) -> Sql<Option<StateMarked
         .optional()
 }
 
-/// Sets a mark that follows on the one before, and returns the one that there is then.
+/// Sets a mark that follows on the one before, and returns the one that the device has afterwards.
 pub(super) fn set(db: &Connection, new: &NewMark) -> Sql<Option<StateMarked>> {
     let NewMark { owner, request, now } = new;
     if find_device(db, &owner.device)?.as_ref() != Some(owner) {
@@ -28,12 +28,13 @@ pub(super) fn set(db: &Connection, new: &NewMark) -> Sql<Option<StateMarked>> {
     {
         return Ok(Some(known));
     }
+
     let device = known_device(db, &owner.device)?;
     db.prepare_cached(
         "INSERT OR REPLACE INTO state_mark (device, number, id, marked_at) VALUES (?, ?, ?, ?)",
     )?
     .execute(params![device, request.mark.number, request.mark.id, now])?;
-    find(db, &owner.device)
+    Ok(Some(StateMarked { latest: request.mark, marked_at: *now }))
 }
 
 /// Forgets the mark of a device that has another key from now on, or was revoked.
