@@ -77,8 +77,8 @@ codes! {
     /// Nobody can join by the link: it was revoked, has expired or is used up, whoever made it has left, or the group
     /// has no such link. The service knows only the links of tracked groups.
     BadLink = "bad-link", 403;
-    /// The sender's role in the room does not allow what the message does, or the room's policy allows it to nobody: the
-    /// text says what. Members would refuse it, too.
+    /// The sender's role in the room does not allow what the message does, or the room's policy or the service's rules for
+    /// tracked groups allow it to nobody: the text says what.
     NotAllowed = "not-allowed", 403;
     /// An administrator of the service has blocked the user.
     Blocked = "blocked", 403;

@@ -1,9 +1,9 @@
-//! Which process goes on from a device's state: the state carries a mark, which the service keeps beside.
+//! Which process goes on from a device's state: the state carries a mark, of which the service has a copy.
 //!
-//! Whoever copies a state, or puts an old one back, has two of them, and both would encrypt with the same keys. So
-//! each process of a device marks its state anew before it uses a key. It says which marks its state may have had
-//! last, and the service takes the new one only if it knows no other since. A state of which another process has gone
-//! on is told so, and uses its keys no more.
+//! Two processes that run from copies of one state, or from an old one that was put back, would encrypt with the same
+//! keys. So each process of a device marks its state anew before it uses a key. It lists the marks that its state may
+//! have had last, and the service takes the new one only if it has seen no other since. Otherwise the process learns
+//! that another one has gone on from its state, and uses the keys no more.
 
 use super::{Decode, DecodeError, Encode, EncodeError, Reader, Writer, to_hex};
 use core::fmt;
@@ -17,7 +17,7 @@ const MAX_NUMBER: u64 = i64::MAX as u64;
 /// A mark of a device's state.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StateMark {
-    /// How many there were of this device's key, with this one: 1 for the first.
+    /// The position among the marks of this device's key: 1 for the first.
     pub number: u64,
     /// Drawn at random, so that two copies of a state have two marks of the same number.
     pub id: [u8; 16],
@@ -47,7 +47,7 @@ structs! {
     /// Marks the state of the calling device.
     ///
     /// If the service takes the mark, it ends the device's other sessions, and from then on takes messages of the
-    /// device in this session alone. A device that opens another session in the same process shows the same mark again.
+    /// device in this session alone. A device draws a new mark for each session, unless no answer came to the last one.
     pub struct MarkState {
         /// The marks that the state may have had last, ascending by number: the one that the service confirmed last, and
         /// those of which no answer came. None for a state that was never marked.
@@ -67,7 +67,7 @@ structs! {
 }
 
 impl MarkState {
-    /// Whether the marks make sense, whatever the service knows.
+    /// Whether the marks are few enough and ascend, which the service checks before it compares them with its own.
     #[must_use]
     pub fn is_ascending(&self) -> bool {
         let numbers: Vec<u64> = self.before.iter().map(|mark| mark.number).collect();
@@ -111,7 +111,7 @@ mod tests {
         for others in [mark(4, 9), mark(5, 9), mark(6, 9), mark(7, 1)] {
             assert!(!next.follows(Some(others)), "{others:?}");
         }
-        // Of a service that was restored from a backup.
+        // The service was restored from a backup.
         assert!(next.follows(Some(mark(3, 9))));
     }
 

@@ -146,7 +146,8 @@ pub(super) fn provider_error(e: CryptoError) -> ServiceError {
     ServiceError::new(ErrorCode::Unavailable, e.to_string())
 }
 
-/// Why a message is not taken: the rules of rooms, or others.
+/// The refusal of a message that MLS or a policy rejects: `not-allowed` if it is a policy, that of the room or of the
+/// service.
 pub(super) fn refused_by_rules(e: conclave_mls::Error) -> ServiceError {
     match e {
         conclave_mls::Error::Rejected(conclave_mls::error::Rejection::RefusedByPolicy {

@@ -62,7 +62,7 @@ pub use invitations::{INVITATION, invitation};
 use long_proofs::LongProofs;
 use places::Relay;
 use sessions::Sessions;
-pub use sessions::{Holder, SessionOf};
+pub use sessions::{CallerSession, Holder};
 use std::sync::Arc;
 pub use verify::{VerifyError, verify};
 use view::Views;
@@ -206,13 +206,13 @@ pub struct Caller {
     /// Whose session the request belongs to.
     pub holder: Option<Holder>,
     /// Which session; none if the request is made within the service's process.
-    pub session: Option<SessionOf>,
+    pub session: Option<CallerSession>,
     /// The time.
     pub now: UnixTime,
 }
 
 impl Caller {
-    /// Somebody who is known without a session.
+    /// A caller that is known without a session.
     #[must_use]
     pub fn new(holder: Option<Holder>, now: UnixTime) -> Self {
         Self { holder, session: None, now }

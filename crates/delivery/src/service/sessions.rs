@@ -39,7 +39,7 @@ impl Holder {
 
 /// The session that a request belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SessionOf {
+pub struct CallerSession {
     /// Its number in this process of the service.
     number: u64,
     /// The number of the mark that the device has shown in it; 0 for none.
@@ -49,7 +49,7 @@ pub struct SessionOf {
 #[derive(Debug)]
 struct Session {
     holder: Holder,
-    of: SessionOf,
+    of: CallerSession,
     key: SignaturePublicKey,
     expires: UnixTime,
     /// The highest number of a request so far.
@@ -191,7 +191,7 @@ impl Sessions {
         let token = random_token()?;
         let expires = now.saturating_add(lifetime);
         open.opened += 1;
-        let of = SessionOf { number: open.opened, state_mark: 0 };
+        let of = CallerSession { number: open.opened, state_mark: 0 };
         open.insert(token.clone(), Session { holder, of, key, expires, highest: 0, used: 1 });
         Ok((Token::new(token), lifetime.as_secs()))
     }
@@ -223,7 +223,7 @@ impl Sessions {
         proof: &Proof,
         request: (&str, &[u8]),
         now: UnixTime,
-    ) -> Result<(Holder, SessionOf), ServiceError> {
+    ) -> Result<(Holder, CallerSession), ServiceError> {
         self.check_token(token, now)?;
         let gone = || unauthorized("there is no such session: open one");
 
@@ -245,7 +245,7 @@ impl Sessions {
     }
 
     /// Notes that a session has shown its device's latest mark, and ends the device's other sessions.
-    pub(super) fn marked(&self, shown: SessionOf, device: &DeviceInfo, number: u64) {
+    pub(super) fn marked(&self, shown: CallerSession, device: &DeviceInfo, number: u64) {
         let mut open = self.locked();
         let is_device =
             |session: &Session| matches!(&session.holder, Holder::Device(info) if info == device);
@@ -299,7 +299,7 @@ mod tests {
     fn each_number_counts_once_in_whatever_order() {
         let holder = Holder::Recovery("alice".parse().unwrap());
         let key = Vec::new().into();
-        let of = SessionOf { number: 1, state_mark: 0 };
+        let of = CallerSession { number: 1, state_mark: 0 };
         let mut session = Session { holder, of, key, expires: UnixTime::MAX, highest: 0, used: 1 };
         assert!(!session.take(0), "numbers begin with 1");
         assert!(session.take(3) && session.take(1) && session.take(2));

@@ -50,16 +50,15 @@ fn of_two_processes_of_one_state_one_sends() {
     let r = room();
     let kind = GroupKind::Opaque { epoch: 0 };
     r.desk.reply(&r.alice, CreateGroup { group_id: ID.into(), kind });
-    let [mut old, mut new] = [(); 2].map(|()| Process::start(&r, &r.alice));
+    let [mut old, mut ended] = [(); 2].map(|()| Process::start(&r, &r.alice));
     assert_eq!(old.mark(&r, &[], 1, 1).number, 1);
     assert!(old.call(&r, message(1)).is_ok());
 
-    // The second one ends the session of the first, whose requests that are under way count no more either.
+    assert_eq!(ended.call(&r, message(2)), Err(ErrorCode::Unauthorized), "the mark ended it");
+
+    // The second process ends the session of the first, and the requests that it has under way fail, too.
     let under_way = old.caller(&r).unwrap();
-    let mut new = {
-        assert_eq!(new.call(&r, message(2)), Err(ErrorCode::Unauthorized), "ended by the first");
-        Process::start(&r, &r.alice)
-    };
+    let mut new = Process::start(&r, &r.alice);
     assert_eq!(new.call(&r, message(2)), Err(ErrorCode::Unauthorized), "it has shown no mark");
     assert_eq!(new.mark(&r, &[1], 2, 1).number, 2);
     let late = r.desk.service.run(message(3), &under_way).map(|_| ()).map_err(|e| e.code);
@@ -71,7 +70,7 @@ fn of_two_processes_of_one_state_one_sends() {
     let mut old = Process::start(&r, &r.alice);
     assert_eq!(old.mark(&r, &[1], 2, 9), StateMark { number: 2, id: [1; 16] });
     assert_eq!(old.call(&r, message(5)), Err(ErrorCode::Unauthorized));
-    assert!(new.call(&r, message(6)).is_ok(), "which ends nobody's session");
+    assert!(new.call(&r, message(6)).is_ok(), "the copy ended no session");
 }
 
 #[test]
