@@ -1,4 +1,4 @@
-//! The engine as the simulator uses it: all that depends on the engine's commands and outputs.
+//! The engine as the simulator uses it: what users ask for, what devices say, and what is seen of groups.
 
 use crate::disk::Disk;
 use crate::sealing::Provider;
@@ -148,19 +148,6 @@ fn try_ask(engine: &mut Engine<Disk>, now: u64, ask: Ask) -> Result<Asked, Comma
     Ok(Asked { made, ..Asked::default() })
 }
 
-/// What the engine has to say.
-pub(crate) fn outputs(engine: &mut Engine<Disk>, now: u64) -> Vec<Output> {
-    engine.outputs(now)
-}
-
-/// Takes note that the host has taken this.
-pub(crate) fn acknowledge(
-    engine: &mut Engine<Disk>,
-    outputs: &[Output],
-) -> Result<(), EngineError> {
-    engine.acknowledge(outputs)
-}
-
 /// What an output says.
 pub(crate) fn told(output: Output) -> Told {
     match output {
@@ -174,7 +161,7 @@ pub(crate) fn told(output: Output) -> Told {
 }
 
 /// All groups that a device is in, as it sees them.
-pub(crate) fn views(engine: &mut Engine<Disk>, _: u64) -> Result<Vec<View>, EngineError> {
+pub(crate) fn views(engine: &Engine<Disk>) -> Result<Vec<View>, EngineError> {
     let mut views = Vec::new();
     for group in engine.groups() {
         let stuck = match group.phase {

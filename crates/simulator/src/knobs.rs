@@ -79,7 +79,7 @@ impl Default for Network {
 pub struct Processes {
     /// How often a process dies at a write.
     pub crashes: u32,
-    /// How many of the events that a host was given it forgets in a crash, before it has acknowledged them.
+    /// How often a host does not acknowledge the events that it has taken, as if it had died in between.
     pub forgotten: u32,
     /// How far clocks are off, at most, either way.
     pub clocks_off: u64,
@@ -159,10 +159,8 @@ impl Knobs {
         let span = chance.between((10_000, 5 * MINUTE));
         Self { users, devices: devices.max(users), commands, span, ..Self::default() }
     }
-}
 
-impl Knobs {
-    /// Whether what goes wrong is more than clients can mend: then they have to survive it, and to show nothing twice.
+    /// Whether what goes wrong is more than clients can mend: then what holds at the end is not checked.
     pub(crate) fn is_past_mending(&self) -> bool {
         let Self { processes, service, hostile, .. } = self;
         processes.old_states + processes.copies > 0
@@ -171,7 +169,7 @@ impl Knobs {
     }
 }
 
-/// In `permille` of a thousand worlds at most `most`, at least one.
+/// A number from 1 to `most` in `permille` of a thousand worlds, 0 in the others.
 fn some(chance: &mut Chance, permille: u32, most: u64) -> u32 {
     if chance.happens(permille) { chance.between((1, most)) as u32 } else { 0 }
 }

@@ -7,7 +7,7 @@ use conclave_simulator::{COLUMNS, Knobs, Report, run, scale};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// Runs random worlds until one breaks an invariant, and says how to see it again.
@@ -31,7 +31,7 @@ struct Args {
     /// How many worlds to run.
     #[arg(long, default_value_t = 1_000)]
     worlds: u64,
-    /// Run worlds for so many hours, however many they are.
+    /// Run worlds for so many hours, instead of a number of them.
     #[arg(long, conflicts_with = "worlds")]
     hours: Option<f64>,
     /// How many worlds run at once; as many as there are cores, if it is not given.
@@ -116,13 +116,15 @@ fn many(args: &Args) -> ExitCode {
     let last = if end.is_some() { u64::MAX } else { args.from.saturating_add(args.worlds) };
     let next = AtomicU64::new(args.from);
     let sum = Mutex::new(Sum::default());
-    let stop = AtomicU64::new(0);
+    let stop = AtomicBool::new(false);
+
     let work = || loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         let over = end.is_some_and(|end| Instant::now() > end);
-        if seed >= last || over || (stop.load(Ordering::Relaxed) > 0 && !args.go_on) {
+        if seed >= last || over || (stop.load(Ordering::Relaxed) && !args.go_on) {
             return;
         }
+
         let report = run(seed, args.knobs(seed), false);
         let Ok(mut sum) = sum.lock() else { return };
         sum.worlds += 1;
@@ -131,7 +133,7 @@ fn many(args: &Args) -> ExitCode {
         }
         if tell_broken(args, seed, &report) == ExitCode::FAILURE {
             sum.broken += 1;
-            stop.store(1, Ordering::Relaxed);
+            stop.store(true, Ordering::Relaxed);
         }
         if sum.worlds % 500 == 0 {
             let rate = sum.worlds as f64 / begun.elapsed().as_secs_f64();

@@ -1,14 +1,16 @@
 //! What is done to a world: when its users ask for something, and when what goes wrong.
 
-use super::{ABSENCE, Event, World};
+use super::{Event, World};
 use crate::act::Act;
 use crate::disk::Death;
-use crate::knobs::{MINUTE, YEAR};
+use crate::knobs::{DAY, HOUR, MINUTE, YEAR};
 use crate::server::Server;
 use crate::trace::Place;
 
 /// How long some devices cannot reach the service, in milliseconds.
 const PARTITION: (u64, u64) = (1_000, 2 * MINUTE);
+/// How long a device is away.
+const ABSENCE: (u64, u64) = (HOUR, 3 * DAY);
 /// At which of its next writes a process dies, at most.
 const NEXT_WRITES: (u64, u64) = (1, 12);
 
@@ -35,12 +37,14 @@ impl World {
                 self.at(at, Event::Act(act));
             }
         }
+
         (0..set_back).for_each(|_| self.draw_pair(Act::BackUp, Act::SetBack));
         (0..rolled_back).for_each(|_| self.draw_pair(Act::BackUp, Act::RollBack));
         for _ in 0..old_states {
             let i = self.chance.index(self.devices.len());
             self.draw_pair(Act::KeepState(i), Act::OldState(i));
         }
+
         let off = self.knobs.processes.clocks_off;
         for i in 0..self.devices.len() {
             if off > 0 {
@@ -131,7 +135,7 @@ impl World {
         }
     }
 
-    /// The service's process ends, and another begins with whatever state.
+    /// The service's process ends, and another begins, perhaps with another state.
     fn change_service(&mut self, what: &str, change: impl FnOnce(&mut Server, u64)) {
         let now = self.now;
         self.trace.add(now, "service", what, &Place::default(), "");

@@ -1,9 +1,8 @@
 //! Calls of the service, over a network that loses, delays and repeats them.
 
 use super::{Call, Event, Session, World};
-use crate::server::Signer;
 use crate::trace::{Place, short};
-use conclave_delivery_api::{CallError, ErrorCode, Outcome};
+use conclave_delivery_api::{self as api, CallError, ErrorCode, Outcome};
 use conclave_engine::{Reply, Request};
 use conclave_mls::wire::codec::Decode;
 use conclave_mls::wire::{MlsMessage, MlsMessageBody};
@@ -25,11 +24,7 @@ impl World {
         let now = self.now;
         let device = &mut self.devices[i];
         device.call = Some(id);
-        let signer = device.session.as_mut().map(|session| {
-            let number = session.next;
-            session.next += 1;
-            Signer { token: session.token.clone(), key: session.key.clone(), number }
-        });
+        let signer = device.session.as_mut().map(Session::signer);
         let (life, cut_off) = (device.life, device.cut_off > now);
         self.overhear(&request);
         if self.trace.is_kept() {
@@ -71,6 +66,7 @@ impl World {
         self.publish();
         let signed = call.signer.is_some();
         let answered = self.server.answer(call.request.clone(), call.signer.as_ref(), self.now);
+
         let cost = &mut self.devices[call.device].cost;
         cost.calls += 1;
         cost.sent += answered.sent;
@@ -79,14 +75,17 @@ impl World {
         for id in answered.ended {
             self.cut_streams(&id);
         }
+
         let reply = answered.reply;
         if self.trace.is_kept() {
             let (place, detail) = outcome_told(&call.request, &reply);
             let what = if call.repeated { "repeated" } else { "service" };
             self.note(call.device, what, &place, &detail);
         }
+
         if call.repeated {
-            let at_most_once = signed && !is_anonymous(&call.request);
+            let (_, is_anonymous) = operation(&call.request);
+            let at_most_once = signed && !is_anonymous;
             // (If it overtook the first one, that one is refused instead.)
             if at_most_once && reply.is_ok() && !self.is_first(&call) {
                 self.break_with("the service took a signed request twice".into());
@@ -96,6 +95,7 @@ impl World {
         if call.abandoned {
             return;
         }
+
         if self.strikes(self.knobs.network.lost_answers) {
             self.give_up(&call);
             return;
@@ -124,6 +124,7 @@ impl World {
             return;
         }
         device.call = None;
+
         // The network brought it twice, and the second one came first: the device tries again.
         if matches!(&reply, Err(error) if error.code() == Some(ErrorCode::Replayed)) {
             reply = Err(unreachable());
@@ -144,16 +145,20 @@ impl World {
     }
 }
 
-fn is_anonymous(request: &Request) -> bool {
-    matches!(
-        request,
-        Request::DescribeService(_)
-            | Request::SubmitAccount(_)
-            | Request::SubmitCertificate(_)
-            | Request::OpenSession(_)
-            | Request::PutRelay(_)
-            | Request::FetchRelay(_)
-            | Request::FetchExtension(_)
+/// The name of a request's operation, and whether that takes no session.
+fn operation(request: &Request) -> (&'static str, bool) {
+    macro_rules! operations {
+        ($($name:ident)*) => {
+            match request {
+                $(Request::$name(_) => (stringify!($name), <api::$name as api::Call>::ANONYMOUS)),*
+            }
+        };
+    }
+    operations!(
+        DescribeService SubmitAccount OpenSession MarkState PutRelay FetchRelay FetchAccount FetchExtension FetchHistory
+        SubmitCertificate FetchCertificates PublishKeyPackages CountKeyPackages ReplaceKeyPackages
+        ClaimKeyPackages CreateGroup ResetGroup RestoreLog SubmitCommit SubmitProposal SendMessage SendMessages
+        FetchLog FetchLinkedGroup FetchGroupInfo FetchInbox AckInbox
     )
 }
 
@@ -174,15 +179,7 @@ fn place_of(message: &[u8]) -> Place {
 
 /// What a request is, and where.
 fn described(request: &Request) -> (&'static str, Place) {
-    macro_rules! named {
-        ($($name:ident)*) => { match request { $(Request::$name(_) => stringify!($name)),* } };
-    }
-    let what = named!(
-        DescribeService SubmitAccount OpenSession MarkState PutRelay FetchRelay FetchAccount FetchExtension FetchHistory
-        SubmitCertificate FetchCertificates PublishKeyPackages CountKeyPackages ReplaceKeyPackages
-        ClaimKeyPackages CreateGroup ResetGroup RestoreLog SubmitCommit SubmitProposal SendMessage SendMessages
-        FetchLog FetchLinkedGroup FetchGroupInfo FetchInbox AckInbox
-    );
+    let (what, _) = operation(request);
     let place = match request {
         Request::SubmitCommit(commit) => place_of(&commit.commit),
         Request::SubmitProposal(proposal) => place_of(&proposal.proposal),

@@ -124,14 +124,14 @@ impl World {
             if !self.devices[i].is_trusted {
                 continue;
             }
-            if let Some(views) = self.with(i, client::views) {
+            if let Some(views) = self.with(i, |engine, _| client::views(engine)) {
                 all.insert(i, views);
             }
         }
         all
     }
 
-    /// All members of a group are in the same epoch, with the same members, who are they.
+    /// All members of a group are in the same epoch and see the same members, and all whom they see are members.
     fn check_agreement(&self, views: &BTreeMap<usize, Vec<View>>) -> Vec<String> {
         let mut of_group: BTreeMap<&GroupId, Vec<(usize, &View)>> = BTreeMap::new();
         for (i, views) in views {
@@ -139,6 +139,7 @@ impl World {
                 of_group.entry(&view.group).or_default().push((*i, view));
             }
         }
+
         let mut broken = Vec::new();
         for (group, seen) in of_group {
             let healthy =
@@ -158,6 +159,7 @@ impl World {
                     ));
                 }
             }
+
             let inside: BTreeSet<&DeviceId> =
                 seen.iter().map(|(i, _)| &self.devices[*i].id).collect();
             for member in &expected.members {
@@ -203,12 +205,14 @@ impl World {
     fn check_delivery(&self, messages: &Messages) -> Vec<String> {
         let mut broken = Vec::new();
         let groups: BTreeSet<&GroupId> = messages.keys().map(|(group, _)| group).collect();
+
         for (i, device) in self.devices.iter().enumerate() {
             if !device.is_left() || !device.is_trusted {
                 continue;
             }
             let shown: BTreeSet<(&GroupId, u64)> =
                 self.messages(i).map(|(group, seq, ..)| (group, seq)).collect();
+
             for group in &groups {
                 let stays = self.stays(i, group);
                 let here = messages.iter().filter(|((of, _), _)| of == *group);
@@ -237,6 +241,7 @@ impl World {
         for (_, text) in messages.values() {
             *times.entry(text).or_default() += 1;
         }
+
         let mut broken = Vec::new();
         for Said { device: i, group, text } in &self.said {
             let device = &self.devices[*i];
@@ -244,6 +249,7 @@ impl World {
                 News::Failed { reason: Reason::NotSent { content } } => content == text,
                 _ => false,
             });
+
             let count = times.get(text.as_str()).copied().unwrap_or_default();
             let excused = !device.is_left() || !device.is_trusted || self.explains(*i, group);
             let lost = count == 0 && !told && !excused;

@@ -23,6 +23,13 @@ impl World {
         self.chance.pick(&all)
     }
 
+    /// The groups to which a device stands in this way.
+    fn groups_of(&self, i: usize, standing: Standing) -> Vec<GroupId> {
+        let here =
+            |(group, known): (&GroupId, &Standing)| (*known == standing).then(|| group.clone());
+        self.devices[i].groups.iter().filter_map(here).collect()
+    }
+
     pub(super) fn users(&self) -> Vec<Name> {
         let mut users: Vec<Name> =
             self.devices.iter().map(|device| device.id.user.clone()).collect();
@@ -69,10 +76,7 @@ impl World {
     /// Somebody asks for something.
     pub(super) fn command(&mut self) {
         let Some(i) = self.somebody() else { return };
-        let member = |(name, standing): (&GroupId, &Standing)| {
-            (*standing == Standing::Member).then(|| name.clone())
-        };
-        let groups: Vec<GroupId> = self.devices[i].groups.iter().filter_map(member).collect();
+        let groups = self.groups_of(i, Standing::Member);
         let Some(group) = self.chance.pick(&groups) else {
             self.come_in(i);
             return;
@@ -185,33 +189,28 @@ impl World {
     /// A user is asked whether to accept a group, and does so at once, later, or at the end.
     pub(super) fn invited(&mut self, i: usize, group: GroupId) {
         if self.calm || self.chance.coin() {
-            self.ask(i, Ask::Accept { group: group.clone() });
-            self.devices[i].groups.insert(group, Standing::Member);
+            self.accept(i, group);
         }
+    }
+
+    fn accept(&mut self, i: usize, group: GroupId) {
+        self.ask(i, Ask::Accept { group: group.clone() });
+        self.devices[i].groups.insert(group, Standing::Member);
     }
 
     /// All who are asked accept.
     pub(super) fn accept_all(&mut self) {
         for i in 0..self.devices.len() {
-            let asked = |(name, standing): (&GroupId, &Standing)| {
-                (*standing == Standing::Invited).then(|| name.clone())
-            };
-            let asked: Vec<GroupId> = self.devices[i].groups.iter().filter_map(asked).collect();
-            for group in asked {
-                self.ask(i, Ask::Accept { group: group.clone() });
-                self.devices[i].groups.insert(group, Standing::Member);
+            for group in self.groups_of(i, Standing::Invited) {
+                self.accept(i, group);
             }
         }
     }
 
-    /// Whoever is in a group says something there, which shows that it can.
+    /// Each device says something in each of its groups, which shows that it can.
     pub(super) fn last_words(&mut self) {
         for i in 0..self.devices.len() {
-            let member = |(name, standing): (&GroupId, &Standing)| {
-                (*standing == Standing::Member).then(|| name.clone())
-            };
-            let groups: Vec<GroupId> = self.devices[i].groups.iter().filter_map(member).collect();
-            for group in groups {
+            for group in self.groups_of(i, Standing::Member) {
                 let texts = self.texts(1);
                 self.ask(i, Ask::Say { group, texts });
             }

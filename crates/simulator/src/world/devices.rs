@@ -11,6 +11,9 @@ use conclave_delivery_api::{DeviceId, ErrorCode};
 use conclave_engine::{Engine, EngineError, GroupId, News};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// How long a user takes to set a clock that is wrong, in milliseconds.
+const UNTIL_CLOCK_IS_SET: (u64, u64) = (1_000, 60_000);
+
 impl Device {
     /// What its clock shows.
     fn local(&self, now: u64) -> u64 {
@@ -116,6 +119,7 @@ impl World {
             self.at(at, Event::Start { device: i });
             return;
         }
+
         let text = error.to_string();
         self.note(i, "end", &Place::default(), &text);
         let code = match error {
@@ -123,11 +127,10 @@ impl World {
             _ => None,
         };
         if code == Some(ErrorCode::Clock) {
-            // The user is told to set the clock, and does so.
-            let at = self.now + self.chance.between((1_000, 60_000));
-            self.at(at, Event::Act(Act::MendClock(i)));
+            self.mend_clock_later(i);
             return;
         }
+
         // A service that was set up anew takes whoever comes first for the user.
         let lost = code == Some(ErrorCode::AccountForked) && self.knobs.service.anew > 0;
         if code != Some(ErrorCode::Revoked) && !lost && self.devices[i].is_trusted {
@@ -135,6 +138,12 @@ impl World {
             self.break_with(format!("{id} ended: {text}"));
         }
         self.devices[i].gone = Some(text);
+    }
+
+    /// The user is told that the clock is wrong, and sets it after a while.
+    fn mend_clock_later(&mut self, i: usize) {
+        let at = self.now + self.chance.between(UNTIL_CLOCK_IS_SET);
+        self.at(at, Event::Act(Act::MendClock(i)));
     }
 
     pub(super) fn note(&mut self, i: usize, what: &str, place: &Place, detail: &str) {
@@ -145,7 +154,8 @@ impl World {
     }
 
     fn key_used_twice(&mut self, i: usize, again: usize) {
-        // (That a state was copied or set back is not found out in time yet.)
+        // (A device whose state was copied or set back may seal with a key again before it knows. The service's log has
+        // one of the two messages.)
         if again > 0 && self.devices[i].is_trusted {
             let id = self.devices[i].id.clone();
             self.break_with(format!("{id} seals something with a key that was used before"));
@@ -183,7 +193,7 @@ impl World {
         self.ask_for(i, ask);
     }
 
-    /// The same; the group that it makes.
+    /// The same; returns the group that is made.
     pub(super) fn ask_for(&mut self, i: usize, ask: Ask) -> Option<GroupId> {
         if !self.devices[i].is_running() {
             return None;
@@ -191,6 +201,7 @@ impl World {
         let (what, group, detail) = ask.told();
         self.note(i, what, &group.map(Place::group).unwrap_or_default(), &detail);
         self.count(what);
+
         let texts = match &ask {
             Ask::Say { group, texts } => Some((group.clone(), texts.clone())),
             _ => None,
@@ -199,6 +210,7 @@ impl World {
         if let Some(why) = &asked.refused {
             self.note(i, "refused", &Place::default(), why);
         }
+
         if let Some((group, texts)) = texts
             && asked.taken == texts.len()
         {
@@ -240,11 +252,11 @@ impl World {
 
     /// Takes what an engine says, as a host does: it keeps all of it, and acknowledges it then.
     fn take_outputs(&mut self, i: usize) {
-        let outputs = self.with(i, |engine, now| Ok(client::outputs(engine, now)));
+        let outputs = self.with(i, |engine, now| Ok(engine.outputs(now)));
         let Some(outputs) = outputs.filter(|outputs| !outputs.is_empty()) else { return };
         let told: Vec<Told> = outputs.iter().cloned().map(client::told).collect();
         if !self.strikes(self.knobs.processes.forgotten) {
-            self.with(i, |engine, _| client::acknowledge(engine, &outputs));
+            self.with(i, |engine, _| engine.acknowledge(&outputs));
         }
         told.into_iter().for_each(|told| self.take_told(i, told));
     }
@@ -261,9 +273,7 @@ impl World {
             Told::Error(what) => {
                 self.note(i, "error", &Place::default(), &what);
                 if what.contains("(clock)") {
-                    // The user is told to set the clock, and does so.
-                    let at = self.now + self.chance.between((1_000, 60_000));
-                    self.at(at, Event::Act(Act::MendClock(i)));
+                    self.mend_clock_later(i);
                 }
             }
             Told::Stuck(group, why) => {
@@ -283,12 +293,14 @@ impl World {
             }
             return;
         }
+
         if self.trace.is_kept() {
             let (what, seq, detail) = client::news_told(&news);
             let place = group.as_ref().map(Place::group).unwrap_or_default();
             self.note(i, what, &Place { seq, ..place }, &detail);
         }
         self.count("shown");
+
         let standing = match &news {
             News::Created { .. } | News::Joined { .. } | News::JoinedByLink { .. } => {
                 Some(Standing::Member)
@@ -302,6 +314,7 @@ impl World {
         if let (Some(standing), Some(group)) = (standing, &group) {
             device.groups.insert(group.clone(), standing);
         }
+
         match (news, group) {
             (News::Invited { .. }, Some(group)) => self.invited(i, group),
             (News::LinkMade { text, .. }, _) => self.links.push(text),

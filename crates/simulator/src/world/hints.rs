@@ -2,7 +2,6 @@
 
 use super::calls::unreachable;
 use super::{Event, World};
-use crate::server::Signer;
 use conclave_delivery::service::Notice;
 use conclave_delivery_api::{DeviceId, ErrorCode, StreamEvent};
 use core::time::Duration;
@@ -26,10 +25,9 @@ impl World {
             self.try_later(i, life);
             return;
         }
-        let number = session.next;
-        session.next += 1;
-        let signer = Signer { token: session.token.clone(), key: session.key.clone(), number };
+        let signer = session.signer();
         let opened = self.server.stream(&signer, now);
+
         let stream = self.ticket();
         self.devices[i].stream = Some(stream);
         self.devices[i].listens = opened.is_ok();

@@ -1,7 +1,6 @@
 //! Members and services that break the rules.
 
 use super::World;
-use crate::server::Signer;
 use crate::trace::Place;
 use conclave_delivery_api::{Bytes, LogPage, SendMessage, SubmitCommit, SubmitProposal};
 use conclave_engine::Request;
@@ -27,9 +26,7 @@ impl World {
         let Some(overheard) = self.chance.pick(&self.overheard) else { return };
         let device = &mut self.devices[i];
         let Some(session) = &mut device.session else { return };
-        let number = session.next;
-        session.next += 1;
-        let signer = Signer { token: session.token.clone(), key: session.key.clone(), number };
+        let signer = session.signer();
         device.is_trusted = false;
 
         let request = self.spoil(overheard);

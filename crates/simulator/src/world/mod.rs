@@ -15,7 +15,7 @@ use crate::act::Act;
 use crate::chance::Chance;
 use crate::cost::Cost;
 use crate::disk::Disk;
-use crate::knobs::{DAY, HOUR, Knobs, MINUTE};
+use crate::knobs::{HOUR, Knobs, MINUTE};
 use crate::logs::Logs;
 use crate::sealing::{Provider, UsedKeys};
 use crate::server::{Server, Signer, device_provider};
@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 /// When worlds begin.
 const BEGIN: u64 = 1_700_000_000_000;
-/// What devices do in longer intervals than this, they do for ever.
+/// A world is at rest when its devices wake no sooner than this: what they do then, they do again and again.
 const SOON: u64 = 3 * MINUTE;
 /// How long healing may take, in virtual time.
 const LONGEST_HEALING: u64 = 2 * HOUR;
@@ -70,6 +70,15 @@ struct Session {
     token: Token,
     key: SignatureKeyPair,
     next: u64,
+}
+
+impl Session {
+    /// What signs the next request.
+    fn signer(&mut self) -> Signer {
+        let number = self.next;
+        self.next += 1;
+        Signer { token: self.token.clone(), key: self.key.clone(), number }
+    }
 }
 
 /// One device, over all the processes that it takes.
@@ -247,13 +256,15 @@ impl World {
             if self.calm && time > begun + LONGEST_HEALING {
                 break;
             }
+
             let Some(((time, _), event)) = self.queue.pop_first() else { return };
             self.now = self.now.max(time);
             self.count("events");
             self.happen(event);
         }
+
         if self.knobs.processes.copies > 0 {
-            // Two that take each other for themselves may never come to rest.
+            // Two copies of one state may keep each other busy for longer than this.
             return;
         }
         let busy: Vec<String> = self.busy();
@@ -288,6 +299,3 @@ impl World {
         !self.calm && self.chance.happens(permille)
     }
 }
-
-/// How long a device that is away for long is.
-const ABSENCE: (u64, u64) = (HOUR, 3 * DAY);
