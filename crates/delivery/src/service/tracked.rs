@@ -105,8 +105,8 @@ fn check_author(author: &DeviceId, me: &DeviceId) -> Result<(), ServiceError> {
     Err(ServiceError::new(ErrorCode::NotMember, detail))
 }
 
-/// Judges what a commit does to a group's join links, as members do.
-fn judge_links(
+/// Judges what a commit does to the data of a group's components, as members do.
+fn judge_components(
     provider: &dyn CryptoProvider,
     observer: &Observer,
     stage: &ObservedStage,
@@ -246,7 +246,7 @@ impl<S: Storage> Service<S> {
         let observer = self.observer(view, id, group)?;
         let stage = observer.process(provider, &submission.message).map_err(refused_by_rules)?;
         let Judged { app_data, joins_by_link } =
-            judge_links(provider, observer, &stage, submission.now)?;
+            judge_components(provider, observer, &stage, submission.now)?;
         let suite = observer.view().cipher_suite();
         let credentials = stage.credentials().to_vec();
         let verdicts = self.judge(suite, &credentials, submission.now);

@@ -23,7 +23,7 @@ pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
     let by_alice =
         |n, mark| Append { state_mark: mark, by_member: true, ..entry(&group, &alice, n) };
 
-    // Of a state that was never marked nobody can tell copies apart.
+    // Copies of a state that was never marked cannot be told apart.
     assert_eq!(storage.state_mark(&alice), Ok(None));
     won(&storage, by_alice(1, Some(0)));
     let (first, second) = (mark(1, 1), mark(2, 2));
@@ -35,7 +35,7 @@ pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
     let latest = storage.state_mark(&alice).unwrap().unwrap();
     assert_eq!((latest.latest, latest.marked_at), (second, 2));
 
-    // The other copy: nothing of it is taken, but what the log had before.
+    // Nothing of the other copy is taken; what the log had before is known.
     assert_eq!(set(&[first], mark(2, 9)), Some((second, 2)));
     assert_eq!(storage.append(by_alice(3, Some(1))), Ok(Appended::Overtaken));
     assert!(matches!(storage.append(by_alice(2, Some(1))), Ok(Appended::Known(_))));
@@ -43,7 +43,7 @@ pub(super) fn check<P: Place>(new: &dyn Fn() -> P) {
     won(&storage, Append { state_mark: Some(0), ..entry(&group, &bob, 4) });
     won(&storage, by_alice(5, None));
 
-    // It is there when the storage is opened again, and another key has none of it.
+    // The mark is there when the storage is opened again, and gone when the device has another key.
     drop(storage);
     let storage = place.open().unwrap();
     assert_eq!(storage.state_mark(&alice).unwrap().unwrap().latest, second);
