@@ -91,17 +91,21 @@ pub fn judged(bytes: &[u8]) {
     };
     let mut rest = bytes.iter().copied();
     let by = Actor::Member(user(rest.next().unwrap_or_default() % 5));
+
     let (mut adds, mut removes) = (Vec::new(), Vec::new());
     while let Some(kind) = rest.next().filter(|kind| *kind != 0) {
         let change = ClientChange { by: by.clone(), user: user(rest.next().unwrap_or_default()) };
         if kind % 2 == 0 { adds.push(change) } else { removes.push(change) }
     }
+
     let component = COMPONENTS.get(usize::from(rest.next().unwrap_or_default()) % COMPONENTS.len());
     let update: Vec<u8> = rest.collect();
-    let updates = match update.is_empty() {
-        true => Vec::new(),
-        false => component.map(|id| (*id, update)).into_iter().collect(),
+    let updates = if update.is_empty() {
+        Vec::new()
+    } else {
+        component.map(|id| (*id, update)).into_iter().collect()
     };
+
     let commit = RoomCommit {
         by,
         claims: Vec::new(),
@@ -122,6 +126,7 @@ fn allowed(before: &RoomState, commit: &RoomCommit, after: &RoomState) {
     assert_eq!(after.check(), Ok(()));
     let by = commit.by.user().unwrap_or_default();
     let role = before.participants.role_of(by);
+
     // Roles are given by admins and owners, and nobody gives more than it has.
     for participant in after.participants.all() {
         let user = participant.user.as_str();
@@ -132,6 +137,7 @@ fn allowed(before: &RoomState, commit: &RoomCommit, after: &RoomState) {
         }
         assert!(participant.role == old || old <= role, "{by} moves {user}, who is above it");
     }
+
     // Nobody removes anybody above itself, and a visitor changes nothing.
     for remove in commit.removes.iter().filter(|remove| remove.user != by) {
         let of = before.participants.role_of(&remove.user);

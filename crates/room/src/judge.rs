@@ -8,6 +8,7 @@ use crate::components::{
     BASE_ROOM_POLICY, CHAT_HISTORY_POLICY, JOIN_LINK_POLICY, MESSAGE_EXPIRATION_POLICY,
     PARTICIPANT_LIST, PREAUTH_LIST, ROLES_LIST, ROOM_METADATA, STATUS_NOTIFICATION_POLICY,
 };
+use crate::participants::{Participant, RolesByUser};
 use crate::refusal::Refusal;
 use crate::role::{Claim, Role, RoleIndex};
 use crate::state::RoomState;
@@ -102,6 +103,7 @@ pub fn judge(before: &RoomState, commit: &RoomCommit) -> Result<RoomState, Refus
     let (after, _) = before.updated(&updates)?;
     let judging = Judging::new(before, &after, commit);
     judging.components()?;
+    judging.links_and_demands()?;
     judging.participants()?;
     judging.clients()?;
     judging.bounds()?;
@@ -165,6 +167,8 @@ struct Judging<'a> {
     /// How many clients each user has after it.
     clients: BTreeMap<&'a str, u32>,
     leavers: BTreeSet<&'a str>,
+    roles_before: RolesByUser<'a>,
+    roles_after: RolesByUser<'a>,
     /// Those who are new in the participant list.
     added: BTreeSet<&'a str>,
     /// Those who are no longer in it, or banned now.
@@ -183,18 +187,21 @@ impl<'a> Judging<'a> {
             let count = clients.entry(&add.user).or_default();
             *count = count.saturating_add(1);
         }
-        let role_before = |user: &str| before.participants.role_of(user);
-        let role_after = |user: &str| after.participants.role_of(user);
+
+        let (roles_before, roles_after) =
+            (before.participants.by_user(), after.participants.by_user());
         let users = after.participants.all().iter().map(|participant| participant.user.as_str());
-        let added = users.filter(|user| role_before(user) == RoleIndex::NONE).collect();
+        let added = users.filter(|user| !roles_before.has(user)).collect();
         let users = before.participants.all().iter().map(|participant| participant.user.as_str());
-        let is_expelled = |user: &&str| {
-            role_after(user) == RoleIndex::NONE
-                || role_after(user) == RoleIndex::BANNED && role_before(user) != RoleIndex::BANNED
+        let is_expelled = |user: &&str| match roles_after.of(user) {
+            RoleIndex::NONE => true,
+            RoleIndex::BANNED => roles_before.of(user) != RoleIndex::BANNED,
+            _ => false,
         };
         let expelled = users.filter(is_expelled).collect();
+
         let leavers = leavers(before, &commit.clients, &commit.removes).into_iter().collect();
-        Self { before, after, commit, clients, leavers, added, expelled }
+        Self { before, after, commit, clients, leavers, roles_before, roles_after, added, expelled }
     }
 
     /// Whether the committer may do something.
@@ -211,40 +218,52 @@ impl<'a> Judging<'a> {
                 return Err(Refusal::UpdatedTwice(*id));
             }
         }
-        // Whoever joins adds itself to the participant list, takes out of it those who leave, and changes nothing else.
+
+        // A joiner adds itself to the participant list, takes those who leave out of it, and changes nothing else.
         let joins = matches!(self.commit.by, Actor::Joiner(_));
         if joins && updated.iter().any(|id| *id != PARTICIPANT_LIST) {
             return Err(Refusal::JoinerDoesMore);
         }
-        for id in &updated {
-            match *id {
-                ROOM_METADATA => self.metadata()?,
-                ROLES_LIST => self.needs(Capability::CHANGE_ROLE_DEFINITIONS)?,
-                PREAUTH_LIST => self.needs(Capability::CHANGE_PREAUTHORIZED_USER_LIST)?,
-                BASE_ROOM_POLICY => self.needs(Capability::CHANGE_ROOM_MEMBERSHIP_STYLE)?,
-                JOIN_LINK_POLICY
-                | CHAT_HISTORY_POLICY
-                | MESSAGE_EXPIRATION_POLICY
-                | STATUS_NOTIFICATION_POLICY => {
-                    self.needs(Capability::CHANGE_OTHER_POLICY_ATTRIBUTE)?;
-                }
-                // The participant list, see below. Others are none of a room's.
-                _ => {}
-            }
-        }
+
+        updated.iter().try_for_each(|id| self.component(*id))?;
+
         let changes_list = self.before.participants != self.after.participants;
         if updated.contains(&ROLES_LIST) && changes_list {
             return Err(Refusal::RolesWithParticipants);
         }
-        let removes_only = self.added.is_empty()
-            && self.before.participants.all().iter().all(|old| {
-                let role = self.after.participants.role_of(old.user.as_str());
-                role == old.role || role == RoleIndex::NONE
-            });
-        if updated.contains(&PREAUTH_LIST) && !removes_only {
+        if updated.contains(&PREAUTH_LIST) && !self.only_removes_participants() {
             return Err(Refusal::PreauthorizedWithParticipants);
         }
+        Ok(())
+    }
 
+    /// The update of one component.
+    fn component(&self, id: ComponentId) -> Result<(), Refusal> {
+        match id {
+            ROOM_METADATA => self.metadata(),
+            ROLES_LIST => self.needs(Capability::CHANGE_ROLE_DEFINITIONS),
+            PREAUTH_LIST => self.needs(Capability::CHANGE_PREAUTHORIZED_USER_LIST),
+            BASE_ROOM_POLICY => self.needs(Capability::CHANGE_ROOM_MEMBERSHIP_STYLE),
+            JOIN_LINK_POLICY
+            | CHAT_HISTORY_POLICY
+            | MESSAGE_EXPIRATION_POLICY
+            | STATUS_NOTIFICATION_POLICY => self.needs(Capability::CHANGE_OTHER_POLICY_ATTRIBUTE),
+            // The participant list is judged user by user. Other components are not a room's.
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the participant list stays as it is but for users who are taken out of it.
+    fn only_removes_participants(&self) -> bool {
+        let keeps_role = |old: &Participant| {
+            let role = self.roles_after.of(old.user.as_str());
+            role == old.role || role == RoleIndex::NONE
+        };
+        self.added.is_empty() && self.before.participants.all().iter().all(keeps_role)
+    }
+
+    /// What the committer does with links, and what else needs a capability.
+    fn links_and_demands(&self) -> Result<(), Refusal> {
         for link in &self.commit.links {
             match link {
                 LinkUse::Make => self.needs(Capability::CREATE_JOIN_CODE)?,
@@ -283,26 +302,17 @@ impl<'a> Judging<'a> {
             }
             self.added_participant(user)?;
         }
-        for old in self.before.participants.all() {
-            let user = old.user.as_str();
-            let new = self.after.participants.role_of(user);
-            if new == old.role {
+
+        for Participant { user, role: from } in self.before.participants.all() {
+            let (user, from) = (user.as_str(), *from);
+            let to = self.roles_after.of(user);
+            if from == to {
                 continue;
             }
-            if fixed && new == RoleIndex::NONE {
+            if fixed && to == RoleIndex::NONE {
                 return Err(Refusal::FixedMembership);
             }
-            match new {
-                RoleIndex::NONE if self.leavers.contains(user) => {}
-                _ if matches!(self.commit.by, Actor::Joiner(_)) => {
-                    return Err(Refusal::JoinerDoesMore);
-                }
-                RoleIndex::NONE => {
-                    self.needs(Capability::REMOVE_PARTICIPANT)?;
-                    self.may_move(old.role, RoleIndex::NONE)?;
-                }
-                new => self.changed_role(user, old.role, new)?,
-            }
+            self.moved_participant(user, from, to)?;
             if self.expelled.contains(user) && self.clients.get(user).is_some_and(|n| *n > 0) {
                 return Err(Refusal::ClientsLeft);
             }
@@ -310,8 +320,21 @@ impl<'a> Judging<'a> {
         Ok(())
     }
 
+    /// A participant gets another role, or leaves the list.
+    fn moved_participant(&self, user: &str, from: RoleIndex, to: RoleIndex) -> Result<(), Refusal> {
+        match to {
+            RoleIndex::NONE if self.leavers.contains(user) => Ok(()),
+            _ if matches!(self.commit.by, Actor::Joiner(_)) => Err(Refusal::JoinerDoesMore),
+            RoleIndex::NONE => {
+                self.needs(Capability::REMOVE_PARTICIPANT)?;
+                self.may_move(from, RoleIndex::NONE)
+            }
+            to => self.changed_role(user, from, to),
+        }
+    }
+
     fn added_participant(&self, user: &str) -> Result<(), Refusal> {
-        let role = self.after.participants.role_of(user);
+        let role = self.roles_after.of(user);
         match &self.commit.by {
             Actor::Member(_) => {
                 if role != RoleIndex::BANNED || self.needs(Capability::BAN).is_err() {
@@ -348,6 +371,7 @@ impl<'a> Judging<'a> {
             let authorized = self.before.preauthorized.role_for(&self.commit.claims) == Some(to);
             return if authorized { Ok(()) } else { Err(Refusal::RoleChange { from, to }) };
         }
+
         let may = |capability| self.needs(capability).is_ok();
         let special = match (from, to) {
             (_, RoleIndex::BANNED) => may(Capability::BAN),
@@ -361,17 +385,13 @@ impl<'a> Judging<'a> {
     }
 
     fn may_move(&self, from: RoleIndex, to: RoleIndex) -> Result<(), Refusal> {
-        let role = role_of(self.before, &self.commit.by);
-        match role.is_some_and(|role| role.may_move(from, to)) {
-            true => Ok(()),
-            false => Err(Refusal::RoleChange { from, to }),
-        }
+        may_move(self.before, &self.commit.by, from, to)
     }
 
     /// What happens to clients.
     fn clients(&self) -> Result<(), Refusal> {
         for add in &self.commit.adds {
-            // Whoever brings in a user brings in the user's clients.
+            // The member who brings in a user brings in the user's clients too.
             let is_new = self.added.contains(add.user.as_str()) && add.by == self.commit.by;
             added_client(self.before, self.after, add, is_new)?;
         }
@@ -388,11 +408,8 @@ impl<'a> Judging<'a> {
     /// The bounds on numbers of clients and participants, as far as the commit changes these.
     fn bounds(&self) -> Result<(), Refusal> {
         let base = &self.after.base;
-        let total = |clients: &mut dyn Iterator<Item = u32>| {
-            clients.fold(0u32, |sum, count| sum.saturating_add(count))
-        };
-        let before = total(&mut self.commit.clients.values().copied());
-        let after = total(&mut self.clients.values().copied());
+        let before = total(self.commit.clients.values().copied());
+        let after = total(self.clients.values().copied());
         if after > before && base.max_clients.is_some_and(|max| after > max) {
             return Err(Refusal::TooManyClients);
         }
@@ -402,15 +419,17 @@ impl<'a> Judging<'a> {
         if !base.multi_device && self.commit.adds.iter().any(is_second) {
             return Err(Refusal::TooManyClients);
         }
+
         let users = |room: &RoomState| {
             let all = room.participants.all().iter();
             all.filter(|participant| participant.role != RoleIndex::BANNED).count()
         };
+        let (before, after) = (users(self.before), users(self.after));
         let max = base.max_users.and_then(|max| usize::try_from(max).ok());
-        if users(self.after) > users(self.before) && max.is_some_and(|max| users(self.after) > max)
-        {
+        if after > before && max.is_some_and(|max| after > max) {
             return Err(Refusal::TooManyParticipants);
         }
+
         self.after.roles.all().iter().try_for_each(|role| self.role_bounds(role))
     }
 
@@ -422,38 +441,45 @@ impl<'a> Judging<'a> {
         if !is_bounded || role.index == RoleIndex::NONE {
             return Ok(());
         }
+
+        let index = role.index;
         let in_role = |room: &'a RoomState| {
             let all = room.participants.all().iter();
-            all.filter(|participant| participant.role == role.index)
+            all.filter(move |participant| participant.role == index)
         };
-        let active = |room: &'a RoomState, clients: &dyn Fn(&str) -> u32| {
-            in_role(room).filter(|participant| clients(participant.user.as_str()) > 0).count()
+        let was_active = |participant: &&Participant| {
+            self.commit.clients.get(participant.user.as_str()).is_some_and(|count| *count > 0)
         };
-        let now = |user: &str| self.clients.get(user).copied().unwrap_or_default();
-        let then = |user: &str| self.commit.clients.get(user).copied().unwrap_or_default();
-        let pairs = [
-            (
-                in_role(self.before).count(),
-                in_role(self.after).count(),
-                role.min_participants,
-                role.max_participants,
-            ),
-            (
-                active(self.before, &then),
-                active(self.after, &now),
-                role.min_active,
-                role.max_active,
-            ),
-        ];
-        for (before, after, min, max) in pairs {
-            let count = u32::try_from(after).unwrap_or(u32::MAX);
-            if after < before && count < min || after > before && max.is_some_and(|max| count > max)
-            {
-                return Err(Refusal::RoleBounds(role.index));
-            }
+        let is_active = |participant: &&Participant| {
+            self.clients.get(participant.user.as_str()).is_some_and(|count| *count > 0)
+        };
+        let all = (in_role(self.before).count(), in_role(self.after).count());
+        let active = (
+            in_role(self.before).filter(was_active).count(),
+            in_role(self.after).filter(is_active).count(),
+        );
+
+        if keeps_bounds(all, role.min_participants, role.max_participants)
+            && keeps_bounds(active, role.min_active, role.max_active)
+        {
+            Ok(())
+        } else {
+            Err(Refusal::RoleBounds(role.index))
         }
-        Ok(())
     }
+}
+
+fn total(counts: impl Iterator<Item = u32>) -> u32 {
+    counts.fold(0, u32::saturating_add)
+}
+
+/// Whether a number that falls stays at its least, and one that rises at its most. One that was outside already may stay
+/// there.
+fn keeps_bounds((before, after): (usize, usize), min: u32, max: Option<u32>) -> bool {
+    let count = u32::try_from(after).unwrap_or(u32::MAX);
+    let is_too_low = after < before && count < min;
+    let is_too_high = after > before && max.is_some_and(|max| count > max);
+    !is_too_low && !is_too_high
 }
 
 /// The role of somebody. The service has none.
@@ -467,6 +493,19 @@ fn allows(room: &RoomState, by: &Actor, capability: Capability) -> Result<(), Re
         return Ok(());
     }
     Err(Refusal::Lacks { role: role.map(|role| role.name.clone()), capability })
+}
+
+fn may_move(room: &RoomState, by: &Actor, from: RoleIndex, to: RoleIndex) -> Result<(), Refusal> {
+    if role_of(room, by).is_some_and(|role| role.may_move(from, to)) {
+        Ok(())
+    } else {
+        Err(Refusal::RoleChange { from, to })
+    }
+}
+
+/// Whether a user is a participant, in a role whose holders may have clients in the group.
+fn takes_part(room: &RoomState, user: &str) -> bool {
+    room.role_of_uri(user).is_some_and(|role| role.index != RoleIndex::NONE && role.takes_part())
 }
 
 /// A client is added, of a user who is a participant.
@@ -484,15 +523,12 @@ fn added_client(
     if is_new {
         return Ok(());
     }
+
     if add.by.is(&add.user) {
         return allows(before, &add.by, Capability::ADD_OWN_CLIENT);
     }
     // A room with fixed members begins with one of them, who brings in the other's clients.
-    let is_participant = add.by.user().is_some_and(|user| {
-        before
-            .role_of_uri(user)
-            .is_some_and(|role| role.index != RoleIndex::NONE && role.takes_part())
-    });
+    let is_participant = add.by.user().is_some_and(|user| takes_part(before, user));
     if before.base.fixed_membership && is_participant {
         return Ok(());
     }
@@ -506,7 +542,7 @@ fn removed_client(room: &RoomState, remove: &ClientChange) -> Result<(), Refusal
         return Ok(());
     }
     if remove.by.is(&remove.user) {
-        // Whoever comes back from outside takes its own former place.
+        // A client that comes back from outside removes its former leaf.
         if matches!(remove.by, Actor::Joiner(_)) {
             return Ok(());
         }
@@ -516,13 +552,12 @@ fn removed_client(room: &RoomState, remove: &ClientChange) -> Result<(), Refusal
     if matches!(remove.by, Actor::Joiner(_)) {
         return Err(Refusal::JoinerDoesMore);
     }
-    let of = room.participants.role_of(&remove.user);
-    // Somebody who is no participant, or banned, has no business in the group.
-    let stays = room.roles.get(of).is_some_and(|role| of != RoleIndex::NONE && role.takes_part());
+
     allows(room, &remove.by, Capability::KICK)?;
-    let role = role_of(room, &remove.by);
-    match !stays || role.is_some_and(|role| role.may_move(of, RoleIndex::NONE)) {
-        true => Ok(()),
-        false => Err(Refusal::RoleChange { from: of, to: RoleIndex::NONE }),
+    // A user who is no participant, or is banned, has no place in the group, whatever the sender may move.
+    if takes_part(room, &remove.user) {
+        let of = room.participants.role_of(&remove.user);
+        may_move(room, &remove.by, of, RoleIndex::NONE)?;
     }
+    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::role::RoleIndex;
 use crate::text::{Text, fields, get_list, invalid};
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use conclave_mls::wire::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
 
@@ -56,6 +56,12 @@ impl Participants {
         found.map_or(RoleIndex::NONE, |participant| participant.role)
     }
 
+    /// The roles of all users, to look up many: [`Self::role_of`] reads the list each time.
+    pub(crate) fn by_user(&self) -> RolesByUser<'_> {
+        let roles = self.0.iter().map(|participant| (participant.user.as_str(), participant.role));
+        RolesByUser(roles.collect())
+    }
+
     /// The list after updates of one commit, which all refer to the list before it.
     ///
     /// # Errors
@@ -71,6 +77,8 @@ impl Participants {
                 Err(invalid("user_index", at))
             }
         };
+
+        let known = self.by_user();
         let mut added = Vec::new();
         for update in updates {
             for change in &update.changed {
@@ -86,8 +94,8 @@ impl Participants {
                 }
             }
             // A user who is removed and added by one commit is changed twice.
-            let known = |new: &Participant| self.0.iter().any(|old| old.user == new.user);
-            if let Some(at) = update.added.iter().position(known) {
+            let is_known = |new: &Participant| known.has(new.user.as_str());
+            if let Some(at) = update.added.iter().position(is_known) {
                 return Err(invalid("addedParticipants", at));
             }
             added.extend(update.added.iter().cloned());
@@ -98,9 +106,10 @@ impl Participants {
     /// The update that leads from this list to another one, which has those that stay in the same order.
     #[must_use]
     pub fn update_to(&self, after: &Self) -> ParticipantsUpdate {
+        let (known, roles_after) = (self.by_user(), after.by_user());
         let mut update = ParticipantsUpdate::default();
         for (index, old) in (0u32..).zip(&self.0) {
-            match after.role_of(old.user.as_str()) {
+            match roles_after.of(old.user.as_str()) {
                 RoleIndex::NONE => update.removed.push(index),
                 role if role != old.role => {
                     update.changed.push(RoleChange { user_index: index, role });
@@ -108,7 +117,7 @@ impl Participants {
                 _ => {}
             }
         }
-        let is_new = |new: &&Participant| self.role_of(new.user.as_str()) == RoleIndex::NONE;
+        let is_new = |new: &&Participant| !known.has(new.user.as_str());
         update.added = after.0.iter().filter(is_new).cloned().collect();
         update
     }
@@ -123,6 +132,21 @@ impl Participants {
         }
         list.retain(|participant| participant.role != RoleIndex::NONE);
         Self(list)
+    }
+}
+
+/// The roles of the users in a list.
+pub(crate) struct RolesByUser<'a>(BTreeMap<&'a str, RoleIndex>);
+
+impl RolesByUser<'_> {
+    /// A user's role; [`RoleIndex::NONE`] if it is not in the list.
+    pub(crate) fn of(&self, user: &str) -> RoleIndex {
+        self.0.get(user).copied().unwrap_or(RoleIndex::NONE)
+    }
+
+    /// Whether a user is in the list.
+    pub(crate) fn has(&self, user: &str) -> bool {
+        self.0.contains_key(user)
     }
 }
 

@@ -73,11 +73,13 @@ impl RoomPolicy {
     ) -> Result<Option<RoomState>, Refusal> {
         let Some(room) = RoomState::of(group)? else {
             let begins = |p: &Proposal| matches!(p, Proposal::AppDataUpdate(update) if COMPONENTS.contains(&update.component_id));
-            return match commit.proposals.iter().any(|proposed| begins(proposed.proposal)) {
-                true => Err(Refusal::UnknownProposal),
-                false => Ok(None),
+            return if commit.proposals.iter().any(|proposed| begins(proposed.proposal)) {
+                Err(Refusal::UnknownProposal)
+            } else {
+                Ok(None)
             };
         };
+
         // Most commits renew keys.
         let renews = |p: &Proposal| matches!(p, Proposal::Update(_));
         let is_member = matches!(commit.sender, Sender::Member(_));
@@ -124,6 +126,7 @@ impl RoomPolicy {
             Sender::Member(_) => Actor::Member(user.clone()),
             _ => Actor::Joiner(user.clone()),
         };
+
         let mut facts = RoomCommit {
             by: by.clone(),
             claims: claims_of(&own, &user),
@@ -137,6 +140,7 @@ impl RoomPolicy {
         if matches!(by, Actor::Joiner(_)) {
             facts.adds.push(ClientChange { by: by.clone(), user });
         }
+
         for proposed in &commit.proposals {
             if let Proposal::AppDataUpdate(update) = proposed.proposal {
                 if proposed.sender != commit.sender || proposed.by_reference {
@@ -197,6 +201,7 @@ impl RoomPolicy {
             },
             Sender::NewMemberCommit => joiner.clone(),
         };
+
         let needs = |needs| Ok(Some(Proposed::Demand(Demand { by: by.clone(), needs })));
         match proposal {
             Proposal::Add(key_package) => {

@@ -11,6 +11,7 @@ use crate::participants::{Participants, ParticipantsUpdate};
 use crate::role::{Preauthorizations, Role, RoleIndex, Roles};
 use crate::text::Text;
 use crate::uri::{room_authority, user_of, user_uri};
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use conclave_mls::component::{AppDataDictionary, ComponentId};
 use conclave_mls::group::GroupView;
@@ -222,9 +223,6 @@ impl RoomState {
     ) -> Result<(Self, Vec<(ComponentId, Bytes)>), RoomError> {
         let mut after = self.clone();
         let mut lists = Vec::new();
-        let mut ids: Vec<ComponentId> = updates.iter().map(|(id, _)| *id).collect();
-        ids.sort_unstable();
-        ids.dedup();
         for (id, update) in updates {
             let malformed = |e| RoomError::Malformed(*id, e);
             match *id {
@@ -257,16 +255,16 @@ impl RoomState {
         after.participants = self.participants.updated(&lists).map_err(malformed)?;
         after.check()?;
 
-        // All updates but those of the participant list are the new data.
-        let mut data = Vec::with_capacity(ids.len());
-        for id in ids {
-            let last = updates.iter().rev().find(|(of, _)| *of == id).map(|(_, update)| *update);
-            let bytes: Bytes = match id {
+        // All updates but those of the participant list are the new data. The last of a component counts.
+        let last: BTreeMap<ComponentId, &[u8]> = updates.iter().copied().collect();
+        let new_data = |(id, update): (ComponentId, &[u8])| {
+            let data: Bytes = match id {
                 PARTICIPANT_LIST => after.participants.to_bytes().unwrap_or_default().into(),
-                _ => last.unwrap_or_default().into(),
+                _ => update.into(),
             };
-            data.push((id, bytes));
-        }
+            (id, data)
+        };
+        let data = last.into_iter().map(new_data).collect();
         Ok((after, data))
     }
 }
