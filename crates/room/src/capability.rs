@@ -1,9 +1,9 @@
-//! What a role may do (draft-ietf-mimi-room-policy-03, "Role Capabilities").
+//! What the holder of a role may do (draft-ietf-mimi-room-policy-03, "Role Capabilities").
 
 use conclave_mls::wire::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
 use core::fmt;
 
-/// What the holder of a role may do. It can hold any 16-bit value: those that are not known here are kept.
+/// A capability of a role's holders. It can have any 16-bit value: those that are not known here are kept.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Capability(pub u16);
 
@@ -12,7 +12,7 @@ macro_rules! capabilities {
         impl Capability {
             $($(#[$meta])* pub const $const: Self = Self($value);)*
 
-            /// All that have a name.
+            /// All capabilities that have a name.
             pub const NAMED: &'static [Self] = &[$(Self::$const),*];
         }
 
@@ -28,159 +28,159 @@ macro_rules! capabilities {
 }
 
 capabilities! {
-    /// To bring users into the participant list, with their clients.
+    /// Bring users into the participant list, with their clients.
     ADD_PARTICIPANT = 0x0000 "canAddParticipant",
-    /// To take users out of the participant list, with all their clients.
+    /// Take users out of the participant list, with all their clients.
     REMOVE_PARTICIPANT = 0x0001 "canRemoveParticipant",
-    /// To bring in clients of the own user.
+    /// Bring in clients of one's own user.
     ADD_OWN_CLIENT = 0x0002 "canAddOwnClient",
-    /// To take out clients of the own user.
+    /// Take out clients of one's own user.
     REMOVE_OWN_CLIENT = 0x0003 "canRemoveOwnClient",
-    /// To join as anybody. Of role 0 alone.
+    /// Join without a link or a preauthorization. Only role 0 may have it.
     OPEN_JOIN = 0x0004 "canOpenJoin",
-    /// To join, if preauthorized for the role.
+    /// Join, if preauthorized for the role.
     JOIN_IF_PREAUTHORIZED = 0x0005 "canJoinIfPreauthorized",
-    /// To leave the participant list.
+    /// Leave the participant list.
     REMOVE_SELF = 0x0006 "canRemoveSelf",
-    /// To make links to join by.
+    /// Make links to join by.
     CREATE_JOIN_CODE = 0x0007 "canCreateJoinCode",
-    /// To revoke links to join by.
+    /// Revoke links to join by.
     DELETE_JOIN_CODE = 0x0008 "canDeleteJoinCode",
-    /// To join by a link.
+    /// Join by a link.
     USE_JOIN_CODE = 0x0009 "canUseJoinCode",
-    /// To ban users.
+    /// Ban users.
     BAN = 0x000a "canBan",
-    /// To let banned users take part again.
+    /// Let banned users take part again.
     UNBAN = 0x000b "canUnBan",
-    /// To take out clients of others, who stay participants.
+    /// Take out clients of others, who stay participants.
     KICK = 0x000c "canKick",
-    /// To ask to be let in.
+    /// Ask to be let in.
     KNOCK = 0x000d "canKnock",
-    /// To let in somebody who asks.
+    /// Let in somebody who asks.
     ACCEPT_KNOCK = 0x000e "canAcceptKnock",
-    /// To change the roles of others.
+    /// Change the roles of others.
     CHANGE_USER_ROLE = 0x000f "canChangeUserRole",
-    /// To take the role that one is preauthorized for.
+    /// Take the role that one is preauthorized for.
     CHANGE_OWN_ROLE = 0x0010 "canChangeOwnRole",
-    /// To begin rooms that depend on this one.
+    /// Begin rooms that depend on this one.
     CREATE_SUBGROUP = 0x0011 "canCreateSubgroup",
-    /// To write messages.
+    /// Write messages.
     SEND_MESSAGE = 0x0100 "canSendMessage",
-    /// To read messages.
+    /// Read messages.
     RECEIVE_MESSAGE = 0x0101 "canReceiveMessage",
-    /// To copy from messages.
+    /// Copy from messages.
     COPY_MESSAGE = 0x0102 "canCopyMessage",
-    /// To report a message.
+    /// Report a message.
     REPORT_ABUSE = 0x0103 "canReportAbuse",
-    /// To reply.
+    /// Reply.
     REPLY_TO_MESSAGE = 0x0104 "canReplyToMessage",
-    /// To react.
+    /// React.
     REACT_TO_MESSAGE = 0x0105 "canReactToMessage",
-    /// To replace one's reactions.
+    /// Replace one's reactions.
     EDIT_REACTION = 0x0106 "canEditReaction",
-    /// To take back one's reactions.
+    /// Take back one's reactions.
     DELETE_OWN_REACTION = 0x0107 "canDeleteOwnReaction",
-    /// To delete others' reactions.
+    /// Delete others' reactions.
     DELETE_OTHER_REACTION = 0x0108 "canDeleteOtherReaction",
-    /// To edit one's messages.
+    /// Edit one's messages.
     EDIT_OWN_MESSAGE = 0x0109 "canEditOwnMessage",
-    /// To delete one's messages.
+    /// Delete one's messages.
     DELETE_OWN_MESSAGE = 0x010a "canDeleteOwnMessage",
-    /// To delete others' messages.
+    /// Delete others' messages.
     DELETE_OTHER_MESSAGE = 0x010b "canDeleteOtherMessage",
-    /// To give a message a topic.
+    /// Give a message a topic.
     START_TOPIC = 0x010c "canStartTopic",
-    /// To reply within a topic.
+    /// Reply within a topic.
     REPLY_IN_TOPIC = 0x010d "canReplyInTopic",
-    /// To change the topic of one's message.
+    /// Change the topic of one's message.
     EDIT_OWN_TOPIC = 0x010e "canEditOwnTopic",
-    /// To change the topic of another's message.
+    /// Change the topic of another's message.
     EDIT_OTHER_TOPIC = 0x010f "canEditOtherTopic",
-    /// To write to one participant.
+    /// Write to one participant.
     SEND_DIRECT_MESSAGE = 0x0110 "canSendDirectMessage",
-    /// To send targeted messages of MLS.
+    /// Send targeted messages of MLS.
     TARGET_MESSAGE = 0x0111 "canTargetMessage",
-    /// To send images.
+    /// Send images.
     UPLOAD_IMAGE = 0x0200 "canUploadImage",
-    /// To send recordings.
+    /// Send recordings.
     UPLOAD_AUDIO = 0x0201 "canUploadAudio",
-    /// To send films.
+    /// Send films.
     UPLOAD_VIDEO = 0x0202 "canUploadVideo",
-    /// To send files.
+    /// Send files.
     UPLOAD_ATTACHMENT = 0x0203 "canUploadAttachment",
-    /// To fetch images.
+    /// Fetch images.
     DOWNLOAD_IMAGE = 0x0204 "canDownloadImage",
-    /// To fetch recordings.
+    /// Fetch recordings.
     DOWNLOAD_AUDIO = 0x0205 "canDownloadAudio",
-    /// To fetch films.
+    /// Fetch films.
     DOWNLOAD_VIDEO = 0x0206 "canDownloadVideo",
-    /// To fetch files.
+    /// Fetch files.
     DOWNLOAD_ATTACHMENT = 0x0207 "canDownloadAttachment",
-    /// To send links.
+    /// Send links.
     SEND_LINK = 0x0208 "canSendLink",
-    /// To send previews of links.
+    /// Send previews of links.
     SEND_LINK_PREVIEW = 0x0209 "canSendLinkPreview",
-    /// To follow links.
+    /// Follow links.
     FOLLOW_LINK = 0x020a "canFollowLink",
-    /// To copy links.
+    /// Copy links.
     COPY_LINK = 0x020b "canCopyLink",
-    /// To change the room's name.
+    /// Change the room's name.
     CHANGE_ROOM_NAME = 0x0300 "canChangeRoomName",
-    /// To change the room's descriptions.
+    /// Change the room's descriptions.
     CHANGE_ROOM_DESCRIPTION = 0x0301 "canChangeRoomDescription",
-    /// To change the room's picture.
+    /// Change the room's picture.
     CHANGE_ROOM_AVATAR = 0x0302 "canChangeRoomAvatar",
-    /// To change the room's subject, which messengers call its topic.
+    /// Change the room's subject, which messengers call its topic.
     CHANGE_ROOM_SUBJECT = 0x0303 "canChangeRoomSubject",
-    /// To change the room's mood.
+    /// Change the room's mood.
     CHANGE_ROOM_MOOD = 0x0304 "canChangeRoomMood",
-    /// To change one's name in the room.
+    /// Change one's name in the room.
     CHANGE_OWN_NAME = 0x0380 "canChangeOwnName",
-    /// To change one's presence.
+    /// Change one's presence.
     CHANGE_OWN_PRESENCE = 0x0381 "canChangeOwnPresence",
-    /// To change one's mood.
+    /// Change one's mood.
     CHANGE_OWN_MOOD = 0x0382 "canChangeOwnMood",
-    /// To change one's picture.
+    /// Change one's picture.
     CHANGE_OWN_AVATAR = 0x0383 "canChangeOwnAvatar",
-    /// To begin calls.
+    /// Begin calls.
     START_CALL = 0x0400 "canStartCall",
-    /// To join calls.
+    /// Join calls.
     JOIN_CALL = 0x0401 "canJoinCall",
-    /// To speak in calls.
+    /// Speak in calls.
     SEND_AUDIO = 0x0402 "canSendAudio",
-    /// To listen in calls.
+    /// Listen in calls.
     RECEIVE_AUDIO = 0x0403 "canReceiveAudio",
-    /// To be seen in calls.
+    /// Be seen in calls.
     SEND_VIDEO = 0x0404 "canSendVideo",
-    /// To see others in calls.
+    /// See others in calls.
     RECEIVE_VIDEO = 0x0405 "canReceiveVideo",
-    /// To share a screen.
+    /// Share a screen.
     SHARE_SCREEN = 0x0406 "canShareScreen",
-    /// To see a shared screen.
+    /// See a shared screen.
     VIEW_SHARED_SCREEN = 0x0407 "canViewSharedScreen",
-    /// To make rooms.
+    /// Make rooms.
     CREATE_ROOM = 0x0500 "canCreateRoom",
-    /// To destroy the room.
+    /// Destroy the room.
     DESTROY_ROOM = 0x0501 "canDestroyRoom",
-    /// To change the base policy.
+    /// Change the base policy.
     CHANGE_ROOM_MEMBERSHIP_STYLE = 0x0502 "canChangeRoomMembershipStyle",
-    /// To define roles.
+    /// Define roles.
     CHANGE_ROLE_DEFINITIONS = 0x0503 "canChangeRoleDefinitions",
-    /// To preauthorize users.
+    /// Preauthorize users.
     CHANGE_PREAUTHORIZED_USER_LIST = 0x0504 "canChangePreauthorizedUserList",
-    /// To change the other components of the room's policy: links, expiry, history, status notifications.
+    /// Change the other components of the room's policy: links, expiry, history, status notifications.
     CHANGE_OTHER_POLICY_ATTRIBUTE = 0x0505 "canChangeOtherPolicyAttribute",
-    /// To change what the group demands of clients: extensions of the GroupContext.
+    /// Change what the group demands of clients: extensions of the GroupContext.
     CHANGE_MLS_OPERATIONAL_POLICIES = 0x0600 "canChangeMlsOperationalPolicies",
-    /// To close the group for another.
+    /// Close the group for another.
     SEND_MLS_REINIT_PROPOSAL = 0x0601 "canSendMLSReinitProposal",
-    /// To send Update proposals.
+    /// Send Update proposals.
     SEND_MLS_UPDATE_PROPOSAL = 0x0602 "canSendMLSUpdateProposal",
-    /// To inject PSKs.
+    /// Inject PSKs.
     SEND_MLS_PSK_PROPOSAL = 0x0603 "canSendMLSPSKProposal",
-    /// To propose from outside.
+    /// Propose from outside.
     SEND_MLS_EXTERNAL_PROPOSAL = 0x0604 "canSendMLSExternalProposal",
-    /// To commit from outside.
+    /// Commit from outside.
     SEND_MLS_EXTERNAL_COMMIT = 0x0605 "canSendMLSExternalCommit",
 }
 

@@ -12,7 +12,7 @@ pub const PARTICIPANT_LIST: ComponentId = ComponentId(0x0022);
 pub const ROOM_METADATA: ComponentId = ComponentId(0x0023);
 /// The room's roles (draft-ietf-mimi-room-policy-03, as are the following; the values are its suggestions).
 pub const ROLES_LIST: ComponentId = ComponentId(0x0025);
-/// Those who are preauthorized.
+/// The users who are preauthorized.
 pub const PREAUTH_LIST: ComponentId = ComponentId(0x0026);
 /// The base policy.
 pub const BASE_ROOM_POLICY: ComponentId = ComponentId(0x0027);
@@ -40,7 +40,7 @@ pub const COMPONENTS: [ComponentId; 9] = [
 
 /// The most descriptions of a room.
 const MAX_DESCRIPTIONS: usize = 16;
-/// The most components that a base policy names, and the most roles that a history policy does.
+/// The most components that a base policy names, and the most roles that a history policy names.
 const MAX_LIST: usize = 256;
 
 /// A description of a room (`RichDescription`).
@@ -101,17 +101,17 @@ impl Decode for RoomMetadata {
 /// update, which replaces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseRoomPolicy {
-    /// Whether the participants are those whom the room began with, as in a direct chat.
+    /// Whether the participants stay those that the room began with, as in a direct chat.
     pub fixed_membership: bool,
-    /// Whether the participants are some of another room's.
+    /// Whether all participants are participants of another room.
     pub parent_dependent: bool,
     /// That other room, one at most.
     pub parent_room: Vec<Text>,
     /// Whether a user may have several clients in the group.
     pub multi_device: bool,
-    /// How many clients there are at most.
+    /// The most clients in the group.
     pub max_clients: Option<u32>,
-    /// How many participants who are not banned there are at most.
+    /// The most participants who are not banned.
     pub max_users: Option<u32>,
     /// Whether credentials may name pseudonyms.
     pub pseudonyms_allowed: bool,
@@ -176,13 +176,13 @@ impl Decode for BaseRoomPolicy {
     }
 }
 
-/// Whether delivery and reading are told (`StatusNotificationPolicy`): the data of the component
+/// Whether delivery and reading are reported (`StatusNotificationPolicy`): the data of the component
 /// `status_notification_policy`, and its update, which replaces it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StatusNotificationPolicy {
-    /// That a message has arrived.
+    /// Reports that a message has arrived.
     pub delivery_notifications: Optionality,
-    /// That it was read.
+    /// Reports that it was read.
     pub read_receipts: Optionality,
 }
 fields!(StatusNotificationPolicy { delivery_notifications, read_receipts });
@@ -191,13 +191,13 @@ fields!(StatusNotificationPolicy { delivery_notifications, read_receipts });
 /// which replaces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinLinkPolicy {
-    /// Whether there is one link at most.
+    /// Whether there is at most one link.
     pub on_request: bool,
     /// Where a link can be asked for; may be empty.
     pub join_link: Text,
-    /// Whether several may join by one link.
+    /// Whether several users may join by one link.
     pub multiuser: bool,
-    /// For how many seconds a new link is good at most.
+    /// The longest that a new link is good for, in seconds.
     pub expiration: u32,
 }
 

@@ -1,7 +1,7 @@
 //! The judge: whether a commit keeps to a room's policy.
 //!
-//! It judges by the room before the commit and by the commit alone. So members, when they send and when they receive,
-//! and a service that follows the group come to the same answer.
+//! It knows the room before the commit and the commit, and nothing else. So members who send or receive it, and a service
+//! that follows the group, all come to the same answer.
 
 use crate::capability::Capability;
 use crate::components::{
@@ -59,7 +59,7 @@ pub enum LinkUse {
     Make,
     /// Revokes one.
     Revoke,
-    /// Joins by one, which somebody else checks.
+    /// Joins by one. Whether the link is good is checked elsewhere.
     Join,
 }
 
@@ -72,12 +72,12 @@ pub struct Demand {
     pub needs: Capability,
 }
 
-/// A commit, as far as a room's policy is concerned with it.
+/// What a room's policy has to know of a commit.
 #[derive(Clone, Debug)]
 pub struct RoomCommit {
     /// Who commits.
     pub by: Actor,
-    /// What the committer's credential says of it, for preauthorizations.
+    /// What the committer's credential says of the user, for preauthorizations.
     pub claims: Vec<Claim>,
     /// How many clients each user has in the group before it.
     pub clients: BTreeMap<String, u32>,
@@ -96,7 +96,7 @@ pub struct RoomCommit {
 /// Judges a commit. The answer is the room after it.
 ///
 /// # Errors
-/// Why it is to be refused.
+/// The reason to refuse it.
 pub fn judge(before: &RoomState, commit: &RoomCommit) -> Result<RoomState, Refusal> {
     let updates: Vec<(ComponentId, &[u8])> =
         commit.updates.iter().map(|(id, update)| (*id, &**update)).collect();
@@ -110,10 +110,10 @@ pub fn judge(before: &RoomState, commit: &RoomCommit) -> Result<RoomState, Refus
     Ok(after)
 }
 
-/// Judges a proposal that came in its own message, by itself. Commits with it are judged again, by [`judge`].
+/// Judges a proposal that came in its own message. A commit that refers to it is judged again, by [`judge`].
 ///
 /// # Errors
-/// Why nobody may commit it.
+/// The reason why nobody may commit it.
 pub fn judge_proposal(room: &RoomState, proposed: &Proposed) -> Result<(), Refusal> {
     match proposed {
         Proposed::Add(change) => added_client(room, room, change, false),
@@ -133,8 +133,8 @@ pub enum Proposed {
     Demand(Demand),
 }
 
-/// The users who leave of their own accord by a commit's removals: all of their clients do. Whoever commits takes them
-/// out of the participant list.
+/// The users whose clients all leave at their own request among a commit's removals. The committer takes these users out
+/// of the participant list.
 #[must_use]
 pub fn leavers<'a>(
     room: &RoomState,
@@ -169,9 +169,9 @@ struct Judging<'a> {
     leavers: BTreeSet<&'a str>,
     roles_before: RolesByUser<'a>,
     roles_after: RolesByUser<'a>,
-    /// Those who are new in the participant list.
+    /// The users who are new in the participant list.
     added: BTreeSet<&'a str>,
-    /// Those who are no longer in it, or banned now.
+    /// The users who are no longer in it, or are now banned.
     expelled: BTreeSet<&'a str>,
 }
 
@@ -209,7 +209,7 @@ impl<'a> Judging<'a> {
         allows(self.before, &self.commit.by, capability)
     }
 
-    /// The updates of components, but for what happens to participants.
+    /// The updates of components, apart from what happens to participants.
     fn components(&self) -> Result<(), Refusal> {
         let mut updated = BTreeSet::new();
         for (id, _) in &self.commit.updates {
@@ -253,7 +253,7 @@ impl<'a> Judging<'a> {
         }
     }
 
-    /// Whether the participant list stays as it is but for users who are taken out of it.
+    /// Whether the participant list stays as it is, apart from users who are taken out of it.
     fn only_removes_participants(&self) -> bool {
         let keeps_role = |old: &Participant| {
             let role = self.roles_after.of(old.user.as_str());
@@ -347,7 +347,7 @@ impl<'a> Judging<'a> {
         }
     }
 
-    /// Somebody who was no participant joins, in a role.
+    /// A user who was not a participant joins in a role.
     fn joined(&self, role: RoleIndex) -> Result<(), Refusal> {
         let none = self.before.roles.get(RoleIndex::NONE);
         let moves = none.is_some_and(|none| none.may_move(RoleIndex::NONE, role));

@@ -1,16 +1,16 @@
-//! Rooms: what a group is called, who takes part in it in which role, and who may do what.
+//! Rooms: what a group is called, who takes part in which role, and what each role may do.
 //!
 //! All of that stands in components of the GroupContext (draft-ietf-mls-extensions), in the formats of
-//! draft-ietf-mimi-room-policy-03 and draft-ietf-mimi-protocol-06. So it is agreed as the rest of a group's state is: a
-//! newcomer has it from the GroupContext, and a commit changes it with everything else. [`RoomState`] is what they say.
+//! draft-ietf-mimi-room-policy-03 and draft-ietf-mimi-protocol-06. So members agree on it as on the rest of a group's state:
+//! a newcomer reads it in the GroupContext, and only a commit changes it. [`RoomState`] is what they say.
 //!
 //! * **One judge.** [`judge`] says of a commit whether the room before it allows it, and if not, [why](Refusal). Members
 //!   ask it before they send and when they receive, and a service that follows the group when it takes a commit. A client
 //!   that does not ask gains nothing: everybody else refuses its commit. [`RoomPolicy`] is the judge as a policy of groups.
-//! * **Roles are data.** A room defines its [`Roles`]: what each may do, and into which roles its holders may move whom.
-//!   New rooms have [visitors, members, moderators, admins and owners](Roles::standard).
-//! * **Direct chats** are [rooms of two users](RoomState::direct), to whom nobody is added.
-//! * **Bounds.** All that others can make grow is bounded when it is decoded, and what decodes encodes to the same bytes.
+//! * **Roles are data.** A room defines its [`Roles`]: what their holders may do, and from which roles into which they may
+//!   move users. New rooms have [visitors, members, moderators, admins and owners](Roles::standard).
+//! * **Direct chats** are [rooms of two users](RoomState::direct). Nobody is added to them.
+//! * **Bounds.** Whatever others can make grow is bounded when it is decoded, and what decodes encodes to the same bytes.
 //!
 //! The crate has no I/O, no clock and no randomness, and works without `std`.
 //!

@@ -29,7 +29,7 @@ impl Participants {
     /// Participants in this order.
     ///
     /// # Errors
-    /// If they are none that would decode.
+    /// If this is not a list that would decode.
     pub fn new(list: Vec<Participant>) -> Result<Self, DecodeError> {
         if list.len() > MAX_PARTICIPANTS {
             return Err(invalid("participants", list.len()));

@@ -20,8 +20,8 @@ use conclave_mls::group::{GroupView, Proposal, Sender};
 use conclave_mls::policy::{Policy, ProposedCommit};
 use conclave_mls::wire::{Bytes, CredentialType};
 
-/// The rules of rooms, for [`Config::policy`](conclave_mls::Config::policy). Groups that are no rooms have none, but
-/// nobody makes them rooms.
+/// The rules of rooms, for [`Config::policy`](conclave_mls::Config::policy). A group that is not a room has no
+/// such rules, and nobody can make it a room.
 #[derive(Clone, Copy, Debug)]
 pub struct RoomPolicy {
     /// The name of the user whom a credential names, without its authority.
@@ -62,10 +62,10 @@ fn verdict(judged: Result<(), Refusal>) -> Verdict {
 }
 
 impl RoomPolicy {
-    /// Judges a commit. The answer is the room after it; none for a group that is no room.
+    /// Judges a commit. The answer is the room after it; none for a group that is not a room.
     ///
     /// # Errors
-    /// Why it is to be refused.
+    /// The reason to refuse it.
     pub fn judge_commit(
         &self,
         group: GroupView<'_>,
@@ -106,10 +106,10 @@ impl RoomPolicy {
         }
     }
 
-    /// What a commit is to a room.
+    /// What a room's policy has to know of a commit.
     ///
     /// # Errors
-    /// If it has something that no commit of a room has, or a credential names no user.
+    /// If it has something that rooms do not allow in a commit, or a credential names no user.
     pub fn facts(
         &self,
         group: GroupView<'_>,
@@ -162,7 +162,7 @@ impl RoomPolicy {
         Ok(facts)
     }
 
-    /// An update of a component; of one that is none of a room's somebody else judges.
+    /// An update of a component. Updates of components that are not a room's are judged elsewhere.
     fn updated(
         &self,
         facts: &mut RoomCommit,
@@ -177,9 +177,9 @@ impl RoomPolicy {
         Ok(())
     }
 
-    /// What a proposal is to a room. Nothing, for those that no room minds.
+    /// What a room's policy has to know of a proposal; none if the policy does not concern it.
     ///
-    /// `joiner` is who sends what a client that joins from outside commits.
+    /// `joiner` is the actor of proposals that a client commits as it joins from outside.
     fn proposed_by(
         &self,
         group: GroupView<'_>,

@@ -14,13 +14,13 @@ pub mod standard {
 
     /// Reads, and writes nothing.
     pub const VISITOR: RoleIndex = RoleIndex(2);
-    /// Talks, invites others, makes links, and changes name, topic and picture.
+    /// Writes, invites others, makes links, and changes name, topic and picture.
     pub const MEMBER: RoleIndex = RoleIndex(3);
-    /// Removes and bans members, too.
+    /// May also remove and ban members.
     pub const MODERATOR: RoleIndex = RoleIndex(4);
-    /// Gives out roles up to its own, too.
+    /// May also give out roles up to its own.
     pub const ADMIN: RoleIndex = RoleIndex(5);
-    /// Does all that a room's policy allows to anybody.
+    /// Does all that the room allows anybody to do.
     pub const OWNER: RoleIndex = RoleIndex(6);
 }
 
@@ -108,7 +108,7 @@ impl Roles {
             steps.iter().take(steps_taken).copied().flatten().copied().collect()
         };
 
-        // Whoever is in one of these roles may be moved into any other of them, or out.
+        // A user in one of the lower roles may be moved into any other of `to`.
         let among = |lower: &[RoleIndex], to: &[RoleIndex]| -> Vec<RoleChanges> {
             let others = |from: RoleIndex| to.iter().copied().filter(|to| *to != from).collect();
             lower.iter().map(|from| RoleChanges { from: *from, to: others(*from) }).collect()
@@ -150,7 +150,7 @@ impl Roles {
         Self::checked([role(MEMBER, "member", "talks", capabilities, Vec::new())])
     }
 
-    /// Roles that a test shows to be some that decode.
+    /// Roles that decode, as tests show.
     fn checked<const N: usize>(roles: [Role; N]) -> Self {
         Self::new(roles.into()).unwrap_or_else(|_| unreachable!("the roles of new rooms are valid"))
     }
@@ -199,7 +199,7 @@ impl RoomState {
         ))
     }
 
-    /// A new direct chat of two users, to whom nobody is added.
+    /// A new direct chat of two users. Nobody is added to it.
     ///
     /// # Errors
     /// If a text is too long.

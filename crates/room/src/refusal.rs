@@ -18,7 +18,7 @@ pub enum Refusal {
         /// What it does not allow.
         capability: Capability,
     },
-    /// The sender's role does not allow to move anybody from this role into that.
+    /// The sender's role does not allow moving anybody from this role into that one.
     RoleChange {
         /// The role before.
         from: RoleIndex,
@@ -27,15 +27,15 @@ pub enum Refusal {
     },
     /// The room has the participants that it began with.
     FixedMembership,
-    /// A client is added of a user who is no participant.
+    /// A client is added whose user is not a participant.
     NotParticipant,
-    /// A client is added of a user who is banned, or whose role has none.
+    /// A client is added whose user is banned, or has a role without clients.
     Banned,
-    /// A user leaves the participant list, or is banned, and a client of it stays.
+    /// A user leaves the participant list, or is banned, and one of the user's clients stays.
     ClientsLeft,
-    /// Somebody joins who may not.
+    /// A user who may not join does.
     MayNotJoin,
-    /// Somebody who joins does something besides.
+    /// A client that joins from outside does something else as well.
     JoinerDoesMore,
     /// The room's URI would change.
     RoomUri,
@@ -55,11 +55,11 @@ pub enum Refusal {
     RemovesComponent(ComponentId),
     /// A member proposes a change of a component, instead of committing it.
     UpdateByReference,
-    /// A proposal that rooms do not have.
+    /// A proposal that rooms do not allow.
     UnknownProposal,
     /// A credential names no user.
     NoUser,
-    /// What the commit leads to is no room.
+    /// The commit does not lead to a valid room.
     Room(RoomError),
 }
 
@@ -70,25 +70,32 @@ impl fmt::Display for Refusal {
                 write!(f, "the role {role} does not include {capability}")
             }
             Self::Lacks { role: None, capability } => {
-                write!(f, "the sender is no participant of the room, which takes {capability}")
+                write!(
+                    f,
+                    "the sender is not a participant of the room, and this takes {capability}"
+                )
             }
             Self::RoleChange { from, to } => {
                 write!(f, "the sender's role does not allow changes from role {from} to role {to}")
             }
             Self::FixedMembership => f.write_str("the participants of this room never change"),
-            Self::NotParticipant => f.write_str("the added client's user is no participant"),
+            Self::NotParticipant => f.write_str("the added client's user is not a participant"),
             Self::Banned => f.write_str("the added client's user is banned"),
-            Self::ClientsLeft => f.write_str("clients of a user stay who is out of the room"),
-            Self::MayNotJoin => f.write_str("the room lets nobody in this way"),
-            Self::JoinerDoesMore => f.write_str("whoever joins adds itself and does nothing else"),
+            Self::ClientsLeft => {
+                f.write_str("a user who leaves or is banned would still have clients in the room")
+            }
+            Self::MayNotJoin => f.write_str("the room does not let this user join in this way"),
+            Self::JoinerDoesMore => {
+                f.write_str("a client that joins from outside may add itself and do nothing else")
+            }
             Self::RoomUri => f.write_str("the room's URI never changes"),
             Self::UpdatedTwice(id) => write!(f, "component {id} is updated twice"),
             Self::RolesWithParticipants => {
-                f.write_str("roles are defined without a change of participants")
+                f.write_str("a commit that defines roles may not change participants")
             }
-            Self::PreauthorizedWithParticipants => {
-                f.write_str("users are preauthorized without a change of other participants")
-            }
+            Self::PreauthorizedWithParticipants => f.write_str(
+                "a commit that preauthorizes users may not add participants or change their roles",
+            ),
             Self::TooManyClients => f.write_str("the room's policy allows no more clients"),
             Self::TooManyParticipants => {
                 f.write_str("the room's policy allows no more participants")
@@ -98,7 +105,7 @@ impl fmt::Display for Refusal {
             }
             Self::RemovesComponent(id) => write!(f, "nobody may remove the data of component {id}"),
             Self::UpdateByReference => f.write_str("only a committer changes a component's data"),
-            Self::UnknownProposal => f.write_str("the room takes no such proposal"),
+            Self::UnknownProposal => f.write_str("the rules of rooms do not allow this proposal"),
             Self::NoUser => f.write_str("a credential names no user"),
             Self::Room(e) => fmt::Display::fmt(e, f),
         }

@@ -1,4 +1,4 @@
-//! Roles: what each may do, and into which other roles its holders may move whom (draft-ietf-mimi-room-policy-03,
+//! Roles: what their holders may do, and from which roles into which they may move users (draft-ietf-mimi-room-policy-03,
 //! "Role-Based Access Control").
 
 use crate::capability::Capability;
@@ -17,7 +17,7 @@ const MAX_LIST: usize = 256;
 pub struct RoleIndex(pub u32);
 
 impl RoleIndex {
-    /// The role of whoever is not in the participant list.
+    /// The role of users who are not in the participant list.
     pub const NONE: Self = Self(0);
     /// The role of a banned user, if a room has it.
     pub const BANNED: Self = Self(1);
@@ -44,7 +44,7 @@ impl Decode for RoleIndex {
 /// The roles into which those of one role may be moved (`SingleSourceRoleChangeTargets`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleChanges {
-    /// The role before. [`RoleIndex::NONE`]: whoever is added.
+    /// The role before. [`RoleIndex::NONE`]: that of a user who is added.
     pub from: RoleIndex,
     /// The roles after. [`RoleIndex::NONE`]: removal from the participant list.
     pub to: Vec<RoleIndex>,
@@ -75,13 +75,13 @@ pub struct Role {
     pub description: Text,
     /// What its holders may do.
     pub capabilities: Vec<Capability>,
-    /// How many participants there are in it at least.
+    /// The fewest participants that have it.
     pub min_participants: u32,
-    /// How many at most, if that is bounded.
+    /// The most, if that is bounded.
     pub max_participants: Option<u32>,
-    /// How many with clients in the group there are in it at least.
+    /// The fewest participants with clients in the group that have it.
     pub min_active: u32,
-    /// How many at most, if that is bounded. Zero: its holders have no clients in the group.
+    /// The most of these, if that is bounded. Zero: its holders have no clients in the group.
     pub max_active: Option<u32>,
     /// Which changes of roles its holders may make.
     pub changes: Vec<RoleChanges>,
@@ -148,7 +148,7 @@ impl Roles {
     /// Roles in this order.
     ///
     /// # Errors
-    /// If they are none that would decode.
+    /// If these are not roles that would decode.
     pub fn new(roles: Vec<Role>) -> Result<Self, DecodeError> {
         if roles.len() > MAX_ROLES {
             return Err(invalid("roles", roles.len()));
@@ -203,9 +203,9 @@ impl Decode for Roles {
 pub struct Claim {
     /// The type of the credential.
     pub credential_type: u16,
-    /// What of it: empty for the user's URI.
+    /// Which part of the credential: empty for the user's URI.
     pub id: Text,
-    /// What it has to be.
+    /// What that part has to be.
     pub value: Text,
 }
 fields!(Claim { credential_type, id, value });

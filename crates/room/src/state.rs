@@ -27,7 +27,7 @@ pub enum RoomError {
     Missing(ComponentId),
     /// A component's data is malformed.
     Malformed(ComponentId, DecodeError),
-    /// Its URI is none of a room.
+    /// Its URI is not a room's.
     RoomUri,
     /// A participant has a role that the room does not define.
     UnknownRole(RoleIndex),
@@ -46,7 +46,7 @@ impl fmt::Display for RoomError {
 
 impl core::error::Error for RoomError {}
 
-/// What the components of a GroupContext say of a room: all that its members agree on beside who is in the group.
+/// What the components of a GroupContext say of a room: all that its members agree on apart from who is in the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomState {
     /// What people are shown.
@@ -65,7 +65,7 @@ pub struct RoomState {
     pub history: Option<HistoryPolicy>,
     /// Whether messages expire, if the room says so.
     pub expiration: Option<MessageExpiration>,
-    /// Whether delivery and reading are told, if the room says so.
+    /// Whether delivery and reading are reported, if the room says so.
     pub status_notifications: Option<StatusNotificationPolicy>,
 }
 
@@ -101,12 +101,12 @@ impl RoomState {
     /// The room that a group is. None if it is none.
     ///
     /// # Errors
-    /// As of [`Self::in_extensions`].
+    /// The errors of [`Self::in_extensions`].
     pub fn of(group: GroupView<'_>) -> Result<Option<Self>, RoomError> {
         Self::in_extensions(group.extensions())
     }
 
-    /// Checks what concerns several components.
+    /// Checks what holds between components.
     ///
     /// # Errors
     /// [`RoomError::RoomUri`] and [`RoomError::UnknownRole`].
@@ -201,7 +201,7 @@ impl RoomState {
         self.base.fixed_membership && self.participants.all().len() == 2
     }
 
-    /// The role that somebody has who joins by a link: the first that role 0 may move itself to.
+    /// The role of a user who joins by a link: the first into which role 0 may move itself.
     #[must_use]
     pub fn role_by_link(&self) -> Option<RoleIndex> {
         let none = self.roles.get(RoleIndex::NONE)?;
