@@ -3,7 +3,8 @@
 use crate::error::HistoryError;
 use crate::history::History;
 use crate::rows::{
-    BODY, MARK, MESSAGE, Mark, MessageRow, NUMBER, ROOM, RoomNumber, RoomRow, WORDS, number_of,
+    BODY, MARK, MESSAGE, Mark, MessageRow, NUMBER, REACTION, RECEIPT, ROOM, ReactionRow,
+    RoomNumber, RoomRow, WORDS, decode_reactions, decode_receipts, number_of,
 };
 use crate::segment::{self, MAX_MESSAGES};
 use crate::store::Rows;
@@ -87,6 +88,26 @@ impl<'a> Access<'a> {
         rows.iter().map(|(key, row)| Ok((number_of(key)?, decoded_head(row)?))).collect()
     }
 
+    /// The reactions to a message.
+    pub(crate) fn reaction_rows(
+        &self,
+        room: RoomNumber,
+        number: u64,
+    ) -> Result<Vec<ReactionRow>, HistoryError> {
+        let row = self.view.get(REACTION, &room.key_of(number))?;
+        Ok(row.as_ref().map(decode_reactions).transpose()?.unwrap_or_default())
+    }
+
+    /// The users who have a message of ours, with whether they have read it.
+    pub(crate) fn receipts(
+        &self,
+        room: RoomNumber,
+        number: u64,
+    ) -> Result<Vec<(String, bool)>, HistoryError> {
+        let row = self.view.get(RECEIPT, &room.key_of(number))?;
+        Ok(row.as_ref().map(decode_receipts).transpose()?.unwrap_or_default())
+    }
+
     pub(crate) fn mark_key(&self, room: RoomNumber, id: &MessageId) -> Vec<u8> {
         room.key_by(&self.history.hash(&id.0))
     }
@@ -138,6 +159,22 @@ impl<'a> Access<'a> {
         Ok(low.checked_sub(1))
     }
 
+    /// The numbers of the messages behind the last segment and before a number, the latest first.
+    pub(crate) fn tail_before(
+        &self,
+        room: &RoomRow,
+        before: u64,
+    ) -> Result<Vec<u64>, HistoryError> {
+        let from = room.number.key_of(room.indexed.saturating_add(1));
+        let tail = self.view.scan(MESSAGE, &room.number.key(), &from, MAX_TAIL)?;
+        let mut numbers = Vec::new();
+        for (key, _) in tail.iter().rev() {
+            numbers.push(number_of(key)?);
+        }
+        numbers.retain(|number| *number < before);
+        Ok(numbers)
+    }
+
     /// The numbers of the last messages before a number, so many at most, ascending.
     pub(crate) fn numbers_before(
         &self,
@@ -145,14 +182,8 @@ impl<'a> Access<'a> {
         before: u64,
         limit: usize,
     ) -> Result<Vec<u64>, HistoryError> {
-        let tail = room.number.key_of(room.indexed.saturating_add(1));
-        let tail = self.view.scan(MESSAGE, &room.number.key(), &tail, MAX_TAIL)?;
-        let mut numbers = Vec::new();
-        for (key, _) in tail.iter().rev() {
-            numbers.push(number_of(key)?);
-        }
-        numbers.retain(|number| *number < before);
         let Some(last) = before.checked_sub(1) else { return Ok(Vec::new()) };
+        let mut numbers = self.tail_before(room, before)?;
 
         let mut next = self.segment_of(room, last)?;
         while let Some(at) = next

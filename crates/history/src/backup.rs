@@ -17,9 +17,8 @@ use crate::history::History;
 use crate::reading::Reading;
 use crate::recording::Recording;
 use crate::rows::{
-    BODY, DRAFT, EXPIRY, MESSAGE, Mark, MessageRow, REACTION, RECEIPT, ReactionRow, RoomRow,
-    UNREAD_EXPIRY, decode_reactions, decode_receipts, encode_reactions, encode_receipts,
-    expiry_key, number_of,
+    BODY, DRAFT, MESSAGE, Mark, MessageRow, REACTION, RECEIPT, ReactionRow, RoomRow, UNREAD_EXPIRY,
+    decode_reactions, decode_receipts, encode_reactions, encode_receipts, number_of,
 };
 use crate::store::RowsMut;
 use conclave_mls::crypto::{Aead, CryptoError, CryptoProvider};
@@ -406,10 +405,10 @@ impl Recording<'_> {
         if is_over || self.access.message_head(room.number, number)?.is_some() {
             return Ok(false);
         }
+
         let key = room.number.key_of(number);
         if row.deadline > 0 {
-            let key = expiry_key(row.deadline, room.number, number);
-            self.access.view.put(EXPIRY, key, Secret::copy_from(&[1]));
+            self.access.put_expiry(&room, number, row.deadline);
         }
         if let Some(seconds) = seconds.filter(|seconds| seconds.len() == 4) {
             self.access.view.put(UNREAD_EXPIRY, key.clone(), seconds);

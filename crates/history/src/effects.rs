@@ -5,8 +5,8 @@ use crate::body::Body;
 use crate::error::HistoryError;
 use crate::recording::{From, Recording, Taken};
 use crate::rows::{
-    Mark, Media, MessageRow, REACTION, RECEIPT, ReactionRow, RoomRow, decode_reactions,
-    decode_receipts, encode_reactions, encode_receipts,
+    Mark, Media, MessageRow, REACTION, RECEIPT, ReactionRow, RoomRow, encode_reactions,
+    encode_receipts,
 };
 use conclave_content::{
     Chosen, MAX_REACTION, MessageId, MessageStatus, MessageStatusReport, MimiContent, choose, safe,
@@ -119,13 +119,13 @@ impl Recording<'_> {
             is_short && !symbol.contains(['\n', '\r'])
         };
         let symbols: Vec<&str> = symbols.filter(fits).take(MAX_REACTIONS_OF_ONE).collect();
-        let mut reactions = self.access.reactions_of(room, number)?;
+        let mut reactions = self.access.reaction_rows(room.number, number)?;
         let of_user = reactions.iter().filter(|reaction| reaction.user == from.user).count();
         let mut added = Vec::new();
         for symbol in symbols {
             let same = |r: &&mut ReactionRow| r.user == from.user && r.symbol == symbol;
             if let Some(reaction) = reactions.iter_mut().find(same) {
-                // Whoever takes it back names the latest message that made it.
+                // A user who takes it back names the latest message that made it.
                 self.access.forget_mark(room, &reaction.by);
                 reaction.by = from.id;
             } else if reactions.len() < MAX_REACTIONS
@@ -155,7 +155,7 @@ impl Recording<'_> {
         number: u64,
         by: MessageId,
     ) -> Result<Vec<String>, HistoryError> {
-        let mut reactions = self.access.reactions_of(room, number)?;
+        let mut reactions = self.access.reaction_rows(room.number, number)?;
         let gone = reactions.iter().filter(|reaction| reaction.by == by);
         let symbols = gone.map(|reaction| safe::line(&reaction.symbol, MAX_REACTION)).collect();
         reactions.retain(|reaction| reaction.by != by);
@@ -214,9 +214,7 @@ impl Recording<'_> {
         user: &str,
         read: bool,
     ) -> Result<(), HistoryError> {
-        let key = room.number.key_of(number);
-        let row = self.access.view.get(RECEIPT, &key)?;
-        let mut receipts = row.as_ref().map(decode_receipts).transpose()?.unwrap_or_default();
+        let mut receipts = self.access.receipts(room.number, number)?;
         if let Some((_, was_read)) = receipts.iter_mut().find(|(other, _)| other == user) {
             *was_read |= read;
         } else if receipts.len() < MAX_RECEIPTS {
@@ -224,17 +222,13 @@ impl Recording<'_> {
         } else {
             return Ok(());
         }
+        let key = room.number.key_of(number);
         self.access.view.put(RECEIPT, key, encode_receipts(&receipts));
         Ok(())
     }
 }
 
 impl Access<'_> {
-    fn reactions_of(&self, room: &RoomRow, number: u64) -> Result<Vec<ReactionRow>, HistoryError> {
-        let row = self.view.get(REACTION, &room.number.key_of(number))?;
-        Ok(row.as_ref().map(decode_reactions).transpose()?.unwrap_or_default())
-    }
-
     fn put_reactions(&mut self, room: &RoomRow, number: u64, reactions: &[ReactionRow]) {
         let key = room.number.key_of(number);
         if reactions.is_empty() {

@@ -3,7 +3,7 @@
 use crate::access::Access;
 use crate::body::Body;
 use crate::error::HistoryError;
-use crate::rows::{MessageRow, REACTION, RECEIPT, RoomNumber, decode_reactions, decode_receipts};
+use crate::rows::{MessageRow, RoomNumber};
 use conclave_content::{Limits, MessageId, MimiContent, safe};
 
 /// How many characters of a message are quoted where it is replied to.
@@ -91,8 +91,7 @@ impl Access<'_> {
         row: MessageRow,
     ) -> Result<Entry, HistoryError> {
         let reply_to = row.envelope.in_reply_to.map(|id| self.quote(room, id)).transpose()?;
-        let receipts = self.view.get(RECEIPT, &room.key_of(number))?;
-        let receipts = receipts.as_ref().map(decode_receipts).transpose()?.unwrap_or_default();
+        let receipts = self.receipts(room, number)?;
         Ok(Entry {
             number,
             id: row.envelope.id,
@@ -123,10 +122,8 @@ impl Access<'_> {
     }
 
     fn reactions(&self, room: RoomNumber, number: u64) -> Result<Vec<Reaction>, HistoryError> {
-        let rows = self.view.get(REACTION, &room.key_of(number))?;
-        let rows = rows.as_ref().map(decode_reactions).transpose()?.unwrap_or_default();
         let mut reactions: Vec<Reaction> = Vec::new();
-        for row in rows {
+        for row in self.reaction_rows(room, number)? {
             let symbol = safe::line(&row.symbol, usize::MAX);
             match reactions.iter_mut().find(|reaction| reaction.symbol == symbol) {
                 Some(reaction) => reaction.users.push(row.user),

@@ -7,7 +7,7 @@ use crate::body::Body;
 use crate::error::HistoryError;
 use crate::rows::{
     BODY, EXPIRY, MARK, MESSAGE, Mark, MessageRow, REACTION, RECEIPT, RoomRow, TOPIC,
-    UNREAD_EXPIRY, WORDS, decode_reactions, expiry_key, number_of,
+    UNREAD_EXPIRY, WORDS, expiry_key, number_of,
 };
 use crate::segment::{MAX_MESSAGES, MAX_TEXT, Placed, Segment};
 use conclave_content::MessageId;
@@ -49,12 +49,19 @@ impl Access<'_> {
         self.put_message(room, number, row);
         room.latest = number;
         room.messages += 1;
+        recount(room, number, None, Some(row));
+        self.extend_tail(room, number, row)
+    }
+
+    /// Counts a message among those that are in no segment, and makes a segment of them if there are enough.
+    fn extend_tail(
+        &mut self,
+        room: &mut RoomRow,
+        number: u64,
+        row: &MessageRow,
+    ) -> Result<(), HistoryError> {
         room.tail += 1;
         room.tail_bytes = room.tail_bytes.saturating_add(searched(row).len() as u64);
-        if number > room.read && row.counts() {
-            room.unread += 1;
-            room.mentions += u64::from(row.mentions);
-        }
         if room.tail >= MAX_MESSAGES as u64 || room.tail_bytes >= MAX_TEXT {
             self.close_segment(room, number)?;
         }
@@ -114,12 +121,8 @@ impl Access<'_> {
             for (key, row) in &rows {
                 let number = number_of(key)?;
                 let row = self.decoded(room.number, number, row)?;
-                room.tail += 1;
-                room.tail_bytes = room.tail_bytes.saturating_add(searched(&row).len() as u64);
                 next = number.saturating_add(1);
-                if room.tail >= MAX_MESSAGES as u64 || room.tail_bytes >= MAX_TEXT {
-                    self.close_segment(room, number)?;
-                }
+                self.extend_tail(room, number, &row)?;
             }
             if rows.len() < MAX_MESSAGES {
                 return Ok(());
@@ -180,11 +183,10 @@ impl Access<'_> {
         number: u64,
         row: &MessageRow,
     ) -> Result<(), HistoryError> {
-        let key = room.number.key_of(number);
-        let reactions = self.view.get(REACTION, &key)?;
-        let reactions = reactions.as_ref().map(decode_reactions).transpose()?.unwrap_or_default();
+        let reactions = self.reaction_rows(room.number, number)?;
         let by = reactions.iter().map(|reaction| &reaction.by);
         by.chain(&row.edits).for_each(|id| self.forget_mark(room, id));
+        let key = room.number.key_of(number);
         for namespace in [BODY, REACTION, RECEIPT] {
             self.view.delete(namespace, key.clone());
         }
@@ -208,6 +210,12 @@ impl Access<'_> {
     pub(crate) fn put_topic(&mut self, room: &RoomRow, topic: &[u8], number: u64) {
         let key = self.topic_key(room, topic, number);
         self.view.put(TOPIC, key, Secret::copy_from(&[1]));
+    }
+
+    /// Takes note of when a message expires, in seconds since 1970.
+    pub(crate) fn put_expiry(&mut self, room: &RoomRow, number: u64, deadline: u64) {
+        let key = expiry_key(deadline, room.number, number);
+        self.view.put(EXPIRY, key, Secret::copy_from(&[1]));
     }
 
     fn change_segment(

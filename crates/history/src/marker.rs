@@ -4,9 +4,9 @@ use crate::access::Access;
 use crate::codec::{In, Out};
 use crate::error::HistoryError;
 use crate::recording::Recording;
-use crate::rows::{DRAFT, EXPIRY, RoomRow, UNREAD_EXPIRY, expiry_key, expiry_of, number_of};
+use crate::rows::{DRAFT, EXPIRY, RoomRow, UNREAD_EXPIRY, expiry_of, number_of, optional_id};
 use conclave_content::MessageId;
-use conclave_store::{GroupId, Secret};
+use conclave_store::GroupId;
 
 /// What the user is writing in a room.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,8 +64,7 @@ impl Recording<'_> {
             let seconds = seconds.map_err(|_| HistoryError::Damaged("when a message expires"))?;
             let Some(mut row) = self.access.message(room.number, number)? else { continue };
             row.deadline = read_at.saturating_add(u64::from(seconds)).max(1);
-            let key = expiry_key(row.deadline, room.number, number);
-            self.access.view.put(EXPIRY, key, Secret::copy_from(&[1]));
+            self.access.put_expiry(room, number, row.deadline);
             self.access.put_message(room, number, &row);
         }
         Ok(())
@@ -118,8 +117,7 @@ impl Access<'_> {
             return Ok(Unsent::default());
         };
         let mut row = In::new("what is being written", 1, row.expose())?;
-        let id = row.optional()?.map(|id| id.try_into().map(MessageId));
-        let in_reply_to = id.transpose().map_err(|_| row.damaged())?;
+        let in_reply_to = optional_id(&mut row)?;
         let text = core::str::from_utf8(row.rest()).map_err(|_| row.damaged())?;
         Ok(Unsent { text: text.into(), in_reply_to })
     }

@@ -6,7 +6,7 @@ use crate::error::HistoryError;
 use crate::history::History;
 use crate::index::searched;
 use crate::marker::Unsent;
-use crate::rows::{MESSAGE, MessageRow, REACTION, RoomRow, TOPIC, decode_reactions, number_of};
+use crate::rows::{MESSAGE, MessageRow, RoomRow, TOPIC, number_of};
 use crate::segment;
 use crate::store::Rows;
 use crate::words::words;
@@ -273,11 +273,10 @@ impl Reading<'_> {
             found: Found::default(),
         };
 
-        let tail = self.access.numbers_before(&room, before.0, crate::access::MAX_TAIL)?;
-        let tail: Vec<u64> = tail.into_iter().rev().filter(|n| *n > room.indexed).collect();
-        if !search.take(&tail)? {
+        if !search.take(&self.access.tail_before(&room, before.0)?)? {
             return Ok(search.found);
         }
+
         let Some(last) = before.0.checked_sub(1) else { return Ok(search.found) };
         let mut next = self.access.segment_of(&room, last)?;
         let beginnings: Vec<String> = query.phrases.iter().flatten().cloned().collect();
@@ -325,8 +324,7 @@ impl Reading<'_> {
         number: u64,
     ) -> Result<Vec<MessageId>, HistoryError> {
         let Some(room) = self.access.find_room(group)? else { return Ok(Vec::new()) };
-        let row = self.access.view.get(REACTION, &room.number.key_of(number))?;
-        let rows = row.as_ref().map(decode_reactions).transpose()?.unwrap_or_default();
+        let rows = self.access.reaction_rows(room.number, number)?;
         let own = rows.into_iter().filter(|row| row.user == self.access.history.user());
         let mut by: Vec<MessageId> = own.map(|row| row.by).collect();
         by.sort_unstable();

@@ -7,8 +7,8 @@ use crate::error::HistoryError;
 use crate::history::History;
 use crate::known::{Known, MayReplace};
 use crate::rows::{
-    DRAFT, EXPIRY, Envelope, META, Mark, Media, MessageRow, NEXT_ROOM, NUMBER, PENDING, PendingRow,
-    ROOM, RoomNumber, RoomRow, UNREAD_EXPIRY, WORDS, decode_pending, encode_pending, expiry_key,
+    DRAFT, Envelope, META, Mark, Media, MessageRow, NEXT_ROOM, NUMBER, PENDING, PendingRow, ROOM,
+    RoomNumber, RoomRow, UNREAD_EXPIRY, WORDS, decode_pending, encode_pending,
 };
 use crate::store::Rows;
 use conclave_content::{
@@ -248,15 +248,14 @@ impl<'a> Recording<'a> {
         row.mentions = Body::of(&row).mentions(self.access.history.user());
 
         if deadline > 0 {
-            let key = expiry_key(deadline, room.number, from.number);
-            self.access.view.put(EXPIRY, key, Secret::copy_from(&[1]));
+            self.access.put_expiry(room, from.number, deadline);
         } else if let Some(Expiration { time, .. }) = row.envelope.expires {
             let key = room.number.key_of(from.number);
             self.access.view.put(UNREAD_EXPIRY, key, Secret::copy_from(&time.to_be_bytes()));
         }
         self.access.put_mark(room, &from.id, &Mark::Said(from.number));
         if !row.envelope.topic.is_empty() {
-            self.access.put_topic(room, &row.envelope.topic.clone(), from.number);
+            self.access.put_topic(room, &row.envelope.topic, from.number);
         }
         self.access.add(room, from.number, &row)?;
         self.take_pending(room, from.id)?;

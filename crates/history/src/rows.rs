@@ -326,9 +326,10 @@ impl MessageRow {
     }
 }
 
-fn id_of(bytes: Option<&[u8]>, row: &In<'_>) -> Result<Option<MessageId>, HistoryError> {
-    let id = bytes.map(|bytes| bytes.try_into().map(MessageId).map_err(|_| row.damaged()));
-    id.transpose()
+/// Reads the identifier of a message, if there is one.
+pub(crate) fn optional_id(row: &mut In<'_>) -> Result<Option<MessageId>, HistoryError> {
+    let id = row.optional()?.map(|id| id.try_into().map(MessageId));
+    id.transpose().map_err(|_| row.damaged())
 }
 
 impl Envelope {
@@ -347,8 +348,7 @@ impl Envelope {
 
     fn decode(row: &mut In<'_>) -> Result<Self, HistoryError> {
         let id = MessageId(row.array()?);
-        let in_reply_to = row.optional()?;
-        let in_reply_to = id_of(in_reply_to, row)?;
+        let in_reply_to = optional_id(row)?;
         let topic = row.bytes()?.to_vec();
         let expires = match row.byte()? {
             0 => None,
