@@ -12,7 +12,7 @@ use crate::view::View;
 use conclave_content::MessageId;
 use conclave_store::{GroupId, Secret};
 
-/// How many messages behind the last segment are looked at: one more than are ever there.
+/// How many messages after the last segment are read: one more than are ever there.
 pub(crate) const MAX_TAIL: usize = MAX_MESSAGES + 1;
 
 /// The rows of a history.
@@ -159,7 +159,7 @@ impl<'a> Access<'a> {
         Ok(low.checked_sub(1))
     }
 
-    /// The numbers of the messages behind the last segment and before a number, the latest first.
+    /// The numbers of the messages after the last segment and before a number, the latest first.
     pub(crate) fn tail_before(
         &self,
         room: &RoomRow,

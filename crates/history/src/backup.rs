@@ -6,7 +6,7 @@
 //! ```
 //!
 //! The key is random and of this file alone, and a chunk's nonce says its number and whether it is the last: a file
-//! that was cut, or whose chunks change places, does not open further than to there. The plaintext is records: a room,
+//! that was cut, or whose chunks changed places, opens only up to that place. The plaintext is records: a room,
 //! then its rows. Rows that can be made again (the index of words, what is found by hashes, when messages expire) are
 //! not in it, so a file says nothing of the store that it came from.
 
@@ -63,7 +63,10 @@ impl fmt::Display for BackupError {
             Self::Io(e) => write!(f, "the backup cannot be read or written: {e}"),
             Self::Key(e) => fmt::Display::fmt(e, f),
             Self::Damaged { at } => {
-                write!(f, "the backup was changed or cut at byte {at}: what was before is restored")
+                write!(
+                    f,
+                    "the backup was changed or cut at byte {at}: what comes before that is restored"
+                )
             }
             Self::Crypto(e) => write!(f, "the cryptography failed: {e}"),
         }
@@ -215,7 +218,7 @@ struct Opening<'a> {
     provider: &'a dyn CryptoProvider,
     key: Secret,
     input: &'a mut dyn Read,
-    /// What was opened and not taken.
+    /// What was opened; the first `taken` bytes of it are taken.
     plain: Vec<u8>,
     taken: usize,
     /// What was read beyond the chunk that was opened: a chunk is the last if nothing follows.
@@ -343,7 +346,7 @@ struct Current {
 }
 
 impl Recording<'_> {
-    /// Makes the index anew of a room into which messages came between others.
+    /// Makes the index anew if messages came between others.
     fn end_room(&mut self, current: &mut Option<Current>) -> Result<(), HistoryError> {
         if let Some(Current { group, was_here: true }) = current.take() {
             let mut room = self.access.room(&group)?;
@@ -436,7 +439,7 @@ impl Recording<'_> {
         let first = row.envelope.id;
         access.put_mark(room, &first, &Mark::Said(number));
         for id in &row.edits {
-            // Whoever edited it may edit it again: who that is matters less than whose message it is.
+            // Who made the edit is not in the backup. The author of the message may edit it again.
             let (id, author) = (*id, row.user.clone());
             access.put_mark(room, &id, &Mark::Edited { number, id, author, first });
         }

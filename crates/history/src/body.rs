@@ -21,7 +21,7 @@ pub enum Body {
         markdown: bool,
         /// The attachments.
         attachments: Vec<Attachment>,
-        /// How many parts there are beside these that this version cannot show.
+        /// How many other parts there are, which this version cannot show.
         skipped: usize,
     },
     /// It was deleted.
@@ -85,7 +85,7 @@ impl Body {
         Self::Said { text, markdown: false, attachments: Vec::new(), skipped: 0 }
     }
 
-    /// What a content says; if nothing can be shown, the type of its body, if that is known.
+    /// What some content says; if nothing of it can be shown, the type of its body, if that is known.
     fn of_content(content: &MimiContent) -> Result<Self, Option<String>> {
         let chosen = choose(&content.nested_part, &text_rank);
         if chosen.leaves.is_empty() || !content.later.is_empty() {
@@ -113,7 +113,7 @@ impl Body {
                     size: Some(external.size).filter(|size| *size > 0),
                     fault: external.fetch(0).err(),
                 }),
-                // It calls itself text and is none.
+                // Its type says that it is text, and it is not.
                 _ => skipped += 1,
             }
         }

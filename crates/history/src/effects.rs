@@ -18,12 +18,12 @@ const MAX_EDITS: usize = 16;
 /// How many reactions of a message are kept, and how many of one user.
 const MAX_REACTIONS: usize = 512;
 const MAX_REACTIONS_OF_ONE: usize = 8;
-/// How many users are kept of those who have a message, and how many entries of a report count.
+/// How many users are noted who have a message, and how many entries of a report count.
 const MAX_RECEIPTS: usize = 256;
 const MAX_REPORTED: usize = 512;
 
 impl Recording<'_> {
-    /// Gives a message another body. The rules of who may have been applied.
+    /// Gives a message another body. The caller has checked that the sender may.
     pub(crate) fn edit(
         &mut self,
         room: &mut RoomRow,
@@ -59,7 +59,7 @@ impl Recording<'_> {
         Ok(Taken::Edited(Box::new(self.access.entry(room.number, number, row)?)))
     }
 
-    /// Deletes a message, or takes a reaction back. The rules of who may have been applied.
+    /// Deletes a message, or takes a reaction back. The caller has checked that the sender may.
     pub(crate) fn delete(
         &mut self,
         room: &mut RoomRow,
@@ -148,7 +148,7 @@ impl Recording<'_> {
         Ok(Taken::Reacted { number, symbols: added, taken_back: false })
     }
 
-    /// Takes back what a message has added to another one's reactions.
+    /// Takes back the reactions that a message has added to another.
     fn withdraw(
         &mut self,
         room: &RoomRow,
@@ -175,7 +175,7 @@ impl Recording<'_> {
         let is_own = from.user == self.access.history.user();
         let mut numbers = Vec::new();
         let mut all_read = true;
-        // The last word on a message counts, and stands behind.
+        // The last entry about a message counts.
         for entry in report.0.iter().rev().take(MAX_REPORTED) {
             let read = entry.status == MessageStatus::READ;
             if !read && (is_own || entry.status != MessageStatus::DELIVERED) {

@@ -28,9 +28,9 @@ pub struct Entry {
     pub mentions_me: bool,
     /// Whether its author, or somebody who may, has edited it.
     pub edited: bool,
-    /// The topic, or thread, that it belongs to; empty if to none.
+    /// The topic, or thread, that it belongs to; empty if there is none.
     pub topic: Vec<u8>,
-    /// When it is deleted, in seconds since 1970; none if it is not, or is to be read first.
+    /// When it expires, in seconds since 1970; none if it does not, or has to be read first.
     pub expires_at: Option<u64>,
     /// What it replies to.
     pub reply_to: Option<Quote>,
@@ -38,7 +38,7 @@ pub struct Entry {
     pub body: Body,
     /// Reactions, in the order in which they came first.
     pub reactions: Vec<Reaction>,
-    /// How many others have said that they have received it, and read it. Only for the user's own.
+    /// How many others have reported that they have received it. Only the user's own messages have such reports.
     pub delivered_to: usize,
     /// How many of those have read it.
     pub read_by: usize,
@@ -65,12 +65,12 @@ pub struct Quoted {
     pub excerpt: String,
 }
 
-/// A symbol, and who reacted by it.
+/// A symbol, and the users who reacted with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reaction {
     /// The symbol, on one line and safe to show.
     pub symbol: String,
-    /// The URIs of those who reacted.
+    /// The URIs of the users who reacted.
     pub users: Vec<String>,
 }
 

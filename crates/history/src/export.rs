@@ -18,8 +18,8 @@ const PAGE: usize = 200;
 pub enum Format {
     /// One JSON object: `format` (`conclave-history`), `version` (1), `room` (its URI), and `messages`, ascending.
     ///
-    /// A message has `number`, `id` (hexadecimal), `time` (RFC 3339), `user` (a URI), `device`, and, if there is any
-    /// of it, `text` and `markdown`, `edited`, `deleted_by`, `reply_to` (an identifier), `topic` (hexadecimal),
+    /// A message has `number`, `id` (hexadecimal), `time` (RFC 3339), `user` (a URI), `device`, and, where they apply,
+    /// `text` and `markdown`, `edited`, `deleted_by`, `reply_to` (an identifier), `topic` (hexadecimal),
     /// `expires_at`, `attachments` (`file_name`, `description`, `media_type`, `size`), `reactions` (`symbol`,
     /// `users`), and `unknown` (`media_type`, `size`). Text is as it came. Keys of attachments are not in it.
     Json,
@@ -102,7 +102,7 @@ impl Reading<'_> {
     }
 }
 
-/// A text as JSON has it. No terminal takes it for anything else, either.
+/// A string of JSON, which is also safe to show on a terminal.
 struct Json<'a>(&'a str);
 
 impl fmt::Display for Json<'_> {

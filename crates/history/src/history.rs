@@ -17,7 +17,7 @@ const KEY_LEN: usize = 32;
 /// It holds no message: [`Reading`](crate::Reading) and [`Recording`](crate::Recording) look at the store.
 pub struct History {
     user: String,
-    /// By which what would show in the keys of rows is hashed.
+    /// Hashes what would otherwise show in the keys of rows.
     key: Secret,
 }
 
@@ -62,7 +62,7 @@ impl History {
         &self.user
     }
 
-    /// What stands in a key for something that a key does not show.
+    /// The hash that stands in a row's key for something that must not show there.
     pub(crate) fn hash(&self, bytes: &[u8]) -> [u8; 16] {
         let mut hash = [0; 16];
         // A key of any length will do.

@@ -1,6 +1,6 @@
 //! Messages as they come into the index, change and go.
 //!
-//! The last messages are in no segment: a search reads them. When there are enough of them they become one.
+//! The newest messages are in no segment: a search reads them. When there are enough of them, they become a segment.
 
 use crate::access::{Access, MAX_TAIL};
 use crate::body::Body;
@@ -39,7 +39,7 @@ impl Access<'_> {
         }
     }
 
-    /// Adds a message behind all others.
+    /// Adds a message after all others.
     pub(crate) fn add(
         &mut self,
         room: &mut RoomRow,

@@ -13,7 +13,7 @@ struct Owned {
     is_deleted: bool,
 }
 
-/// Whether the room's policy lets somebody replace a message of somebody else.
+/// Whether the room's policy lets a user replace another user's message.
 pub type MayReplace<'a> = &'a dyn Fn(&Replacing<'_>) -> bool;
 
 /// The messages that one message refers to, and those that they refer to.

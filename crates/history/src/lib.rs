@@ -1,11 +1,11 @@
 //! What was said in the rooms of one user, kept by one device.
 //!
-//! A [`History`] takes messages as they come out of a room's log ([`Recording::take`]) and keeps each as what came after
-//! it has left it: edits, deletions, reactions, receipts and expiry are applied by the rules of MIMI content
+//! A [`History`] takes messages as they come out of a room's log ([`Recording::take`]) and keeps each as later messages have
+//! left it: edits, deletions, reactions, receipts and expiry are applied by the rules of MIMI content
 //! ([`conclave_content::interpret`]). A [`Reading`] shows pages, searches, counts what is unread, and exports.
 //!
 //! * **Rows.** It has no I/O of its own. What comes in becomes a [`WriteSet`](conclave_store::WriteSet), which the host
-//!   writes in one step with whatever belongs to it; [`Rows`] is what it asks of a store. All tables begin with `h.`.
+//!   writes in one step with its own rows; [`Rows`] is what it asks of a store. All tables' names begin with `h.`.
 //! * **Once.** A message is known by its room and its number in the log: given again, it changes nothing.
 //! * **Order.** Messages of a room are given in the order of their numbers. What is about a message that is not here
 //!   waits for it.

@@ -13,10 +13,10 @@ use crate::words::words;
 use conclave_content::MessageId;
 use conclave_store::{GroupId, Secret};
 
-/// How many messages a page has at most, and how many octets of content before it ends earlier.
+/// How many messages a page has at most, and after how many octets of content it ends early.
 const MAX_PAGE: usize = 500;
 const MAX_PAGE_SIZE: usize = 8 << 20;
-/// How many words of a query count, and how many messages a search reads before it says how far it came.
+/// How many words of a query count, and after how many messages a search stops and says where to go on.
 const MAX_TERMS: usize = 16;
 const MAX_READ: usize = 1000;
 
@@ -29,7 +29,7 @@ pub struct Cursor(pub u64);
 impl Cursor {
     /// Before all messages.
     pub const FIRST: Self = Self(0);
-    /// Behind all messages, also those that come.
+    /// After all messages, including those still to come.
     pub const LAST: Self = Self(u64::MAX);
 }
 
@@ -49,7 +49,7 @@ pub struct Page {
 pub struct Found {
     /// The messages.
     pub entries: Vec<Entry>,
-    /// Where to go on, if that is not all: before this.
+    /// Before which place to go on; none if the search is complete.
     pub before: Option<Cursor>,
 }
 
@@ -314,7 +314,7 @@ impl Reading<'_> {
         Ok(ids)
     }
 
-    /// The messages by which the user has reacted to a message, and still does.
+    /// The messages by which the user has reacted to a message, as far as the reactions were not taken back.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -353,7 +353,7 @@ impl Reading<'_> {
     }
 }
 
-/// What is searched for: phrases of words that follow each other, the last of which may go on.
+/// What is searched for: phrases of words that follow each other. The last word of a phrase may be a beginning.
 struct Query {
     phrases: Vec<Vec<String>>,
 }
@@ -395,7 +395,7 @@ struct Search<'s, 'a> {
 }
 
 impl Search<'_, '_> {
-    /// Reads these messages; returns whether the search goes on behind them.
+    /// Reads these messages; returns whether the search goes on after them.
     fn take(&mut self, numbers: &[u64]) -> Result<bool, HistoryError> {
         let access = &self.reading.access;
         for number in numbers {

@@ -17,8 +17,8 @@ use conclave_content::{
 };
 use conclave_store::{GroupId, Secret, WriteSet};
 
-/// How many messages that are about missing ones are kept for a room, how many for one missing message, and how many
-/// octets each has.
+/// For how many missing messages of a room something is kept, how many messages are kept for one of them, and how many
+/// octets each has at most.
 const MAX_PENDING: u64 = 256;
 const MAX_PENDING_OF_ONE: usize = 8;
 const MAX_PENDING_SIZE: usize = 16 << 10;
@@ -46,7 +46,7 @@ pub struct Event<'a> {
     pub may_replace: MayReplace<'a>,
 }
 
-/// Nobody replaces what somebody else has written.
+/// The policy by which nobody replaces what somebody else has written.
 pub fn nobody(_: &conclave_content::Replacing<'_>) -> bool {
     false
 }
@@ -58,14 +58,14 @@ pub enum Taken {
     Known,
     /// It is shown, as this.
     Said(Box<Entry>),
-    /// A message has another body now.
+    /// It gave a message another body.
     Edited(Box<Entry>),
-    /// A message was deleted.
+    /// It deleted a message.
     Deleted {
         /// The number of that message.
         number: u64,
     },
-    /// Somebody reacted to a message.
+    /// It reacted to a message.
     Reacted {
         /// The number of that message.
         number: u64,
@@ -94,7 +94,7 @@ pub enum Taken {
     Nothing,
 }
 
-/// Takes what comes in, as rows to be written in one step with what the host writes beside them.
+/// Takes what comes in, as rows that the host writes in one step with its own.
 #[derive(Debug)]
 pub struct Recording<'a> {
     pub(crate) access: Access<'a>,
@@ -304,7 +304,7 @@ impl<'a> Recording<'a> {
             let id = MessageId::derive(&user, &room.uri, &bytes, &content.salt);
             let id = id.map_err(|_| HistoryError::RoomUri)?;
             let from = From { number, id, time, user: &user, device: &device };
-            // Who might have replaced others' messages then is not known any more.
+            // Which users could replace others' messages at that time is no longer known.
             self.take_content(room, &from, (&content, &bytes), &nobody)?;
         }
         Ok(())

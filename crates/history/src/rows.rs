@@ -1,7 +1,7 @@
 //! The rows of a history: their namespaces, keys and values.
 //!
-//! A room has a number here, so that keys are short. A store does not hide keys: they hold numbers of rooms and of
-//! messages, times at which messages expire, and keyed hashes.
+//! A room has a number here, so that keys are short. A store does not hide keys: they hold identifiers of groups, numbers of
+//! rooms and of messages, times at which messages expire, and keyed hashes.
 
 use crate::codec::{In, Out};
 use crate::error::HistoryError;
@@ -22,13 +22,13 @@ pub(crate) const BODY: &str = "h.body";
 pub(crate) const MARK: &str = "h.mark";
 /// Reactions to a message: by room and number.
 pub(crate) const REACTION: &str = "h.reaction";
-/// Who has received and read a message of ours: by room and number.
+/// The users who have received and read a message of ours: by room and number.
 pub(crate) const RECEIPT: &str = "h.receipt";
 /// Segments of the index of words: by room and number of the segment.
 pub(crate) const WORDS: &str = "h.words";
 /// Messages that expire: by time, room and number.
 pub(crate) const EXPIRY: &str = "h.expiry";
-/// Messages that expire a while after they are read, and are not read: by room and number.
+/// Unread messages that expire a while after they are read: by room and number.
 pub(crate) const UNREAD_EXPIRY: &str = "h.unread";
 /// Messages of a topic: by room, hash of the topic, and number.
 pub(crate) const TOPIC: &str = "h.topic";
@@ -89,7 +89,7 @@ pub(crate) struct RoomRow {
     pub(crate) number: RoomNumber,
     /// The URI by which its messages' identifiers are derived.
     pub(crate) uri: String,
-    /// The last number in the log that was taken: what is not above it is here already.
+    /// The last number in the log that was taken: messages up to it are here already.
     pub(crate) last: u64,
     /// The number of the last message that is shown.
     pub(crate) latest: u64,
@@ -104,10 +104,10 @@ pub(crate) struct RoomRow {
     pub(crate) segments: u64,
     /// The number up to which messages are in them.
     pub(crate) indexed: u64,
-    /// How many messages came since, and the length of their text.
+    /// How many messages came after that, and the length of their text.
     pub(crate) tail: u64,
     pub(crate) tail_bytes: u64,
-    /// How many rows there are of what is about messages that are not here.
+    /// For how many messages that are not here something is kept.
     pub(crate) pending: u64,
 }
 
@@ -208,7 +208,7 @@ pub(crate) struct MessageRow {
     pub(crate) own: bool,
     /// Whether it mentions this history's user.
     pub(crate) mentions: bool,
-    /// The messages that have edited it last, the latest one behind.
+    /// The messages that have edited it last, the latest at the end.
     pub(crate) edits: Vec<MessageId>,
     /// Whose device deleted it.
     pub(crate) deleted_by: Option<String>,
@@ -362,7 +362,7 @@ impl Envelope {
     }
 }
 
-/// What is known of a message to which another one may refer, beside what is known of the message that is shown.
+/// What is known of a message that others may refer to, apart from the row of a message that is shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mark {
     /// It is shown, under this number: that row says the rest.
@@ -426,9 +426,9 @@ impl Mark {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReactionRow {
     pub(crate) symbol: String,
-    /// The URI of who reacted.
+    /// The URI of the user who reacted.
     pub(crate) user: String,
-    /// The message by which.
+    /// The message that made it.
     pub(crate) by: MessageId,
 }
 
@@ -454,7 +454,7 @@ pub(crate) fn decode_reactions(bytes: &Secret) -> Result<Vec<ReactionRow>, Histo
     Ok(reactions)
 }
 
-/// Who has a message: users by their URI, with whether they have read it.
+/// The users who have a message, by their URIs, with whether they have read it.
 pub(crate) fn encode_receipts(receipts: &[(String, bool)]) -> Secret {
     let mut out = Out::new(1);
     out.number(receipts.len() as u64);

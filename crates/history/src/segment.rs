@@ -1,4 +1,4 @@
-//! A segment of the index of words: for up to 256 messages that follow each other, which words they have.
+//! A segment of the index of words: which words up to 256 successive messages have.
 //!
 //! A segment is one row, so what the index shows of itself in a sealed store is how many segments there are and how
 //! long each is.
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// How many messages a segment has at most: their places in it are single octets.
 pub(crate) const MAX_MESSAGES: usize = 256;
-/// From how many octets of text on a segment is closed.
+/// After how many octets of text a segment is closed.
 pub(crate) const MAX_TEXT: u64 = 128 << 10;
 /// How many different words of a message are found.
 const MAX_WORDS: usize = 1000;
@@ -49,7 +49,7 @@ pub(crate) fn indexed_words(text: &str) -> BTreeSet<String> {
 }
 
 impl Segment {
-    /// Adds a message behind the others. There have to be fewer than [`MAX_MESSAGES`].
+    /// Adds a message after the others. There have to be fewer than [`MAX_MESSAGES`]; otherwise nothing changes.
     pub(crate) fn push(&mut self, placed: Placed, text: &str) {
         let Ok(place) = u8::try_from(self.messages.len()) else { return };
         if self.messages.is_empty() {
@@ -178,7 +178,7 @@ impl<'a> Rows<'a> {
     pub(crate) fn search(mut self, beginnings: &[String]) -> Result<Vec<u64>, HistoryError> {
         let mut hits = vec![[false; MAX_MESSAGES]; beginnings.len()];
         while self.next_word()? {
-            // Words ascend: what is behind all beginnings stays behind them.
+            // Words ascend: after a word that is beyond all beginnings there is nothing to find.
             let word = self.word.as_str();
             if beginnings.iter().all(|beginning| word > beginning && !word.starts_with(beginning)) {
                 break;

@@ -2,9 +2,9 @@
 
 use conclave_store::{Secret, Store, StoreError, WriteSet};
 
-/// Rows in tables, which are ordered by key: a [`Store`], or the application's part of somebody else's.
+/// Rows in tables, which are ordered by key: a [`Store`], or the application's part of one that something else owns.
 ///
-/// A history writes keys of the application's alone ([`WriteSet::app`]), in tables whose names begin with `h.`.
+/// A history writes only keys of the application's ([`WriteSet::app`]), in tables whose names begin with `h.`.
 pub trait Rows {
     /// Returns the row of a key.
     ///

@@ -21,7 +21,7 @@ fn stands_alone(c: char) -> bool {
         | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
 }
 
-/// What decomposition and lower case leave as it is, and people write by other letters.
+/// How people spell a letter that decomposition and lower case leave as it is.
 fn spelled(c: char) -> Option<&'static str> {
     Some(match c {
         'ß' => "ss",

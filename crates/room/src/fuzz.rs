@@ -53,11 +53,7 @@ const USERS: [&str; 6] = [
 ];
 
 /// A room with one user of each role but "banned", each with one client.
-///
-/// # Panics
-/// Never.
-#[must_use]
-pub fn room() -> (RoomState, BTreeMap<String, u32>) {
+fn room() -> (RoomState, BTreeMap<String, u32>) {
     let roles = [
         standard::OWNER,
         standard::ADMIN,
@@ -76,7 +72,7 @@ pub fn room() -> (RoomState, BTreeMap<String, u32>) {
     (room, clients)
 }
 
-/// Judging a commit does not panic, and nobody gains by one what the roles do not give.
+/// Judging a commit does not panic, and nobody gains by it what their role does not give.
 ///
 /// The first byte says who commits, then come two for each change of a client, and, after a zero, one for a component
 /// and an update of it.
@@ -121,13 +117,13 @@ pub fn judged(bytes: &[u8]) {
     }
 }
 
-/// What holds of every commit that is allowed.
+/// Checks what holds of every commit that is allowed.
 fn allowed(before: &RoomState, commit: &RoomCommit, after: &RoomState) {
     assert_eq!(after.check(), Ok(()));
     let by = commit.by.user().unwrap_or_default();
     let role = before.participants.role_of(by);
 
-    // Roles are given by admins and owners, and nobody gives more than it has.
+    // Nobody gives a role above its own, or moves a user who is above it.
     for participant in after.participants.all() {
         let user = participant.user.as_str();
         let old = before.participants.role_of(user);
@@ -143,7 +139,7 @@ fn allowed(before: &RoomState, commit: &RoomCommit, after: &RoomState) {
         let of = before.participants.role_of(&remove.user);
         assert!(of <= role && role >= standard::MODERATOR, "{by} removes {}", remove.user);
     }
-    // It may leave.
+    // A visitor may leave.
     if role < standard::MEMBER && commit.removes.is_empty() {
         assert_eq!(before, after, "{by} changes the room");
     }
