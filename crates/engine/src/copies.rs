@@ -1,5 +1,6 @@
 //! What is stored to notice that the state is a copy, and to come back from that.
 
+use crate::coding::{VERSION, check_version, flag};
 use crate::record::Identity;
 use conclave_account::Entry;
 use conclave_delivery_api::{MAX_MARKS, StateMark};
@@ -7,28 +8,26 @@ use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::Secret;
 use conclave_mls::wire::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
 
-/// The format of these records.
-const VERSION: u8 = 1;
-/// How often a device takes a new key of its own accord, and comes back into one group, within how many milliseconds.
-/// So neither two copies of a state nor a service that lies keep it busy without end.
-const MOST: [(usize, u64); 2] = [(3, 60 * 60 * 1000), (8, 24 * 60 * 60 * 1000)];
-/// How many times are remembered: no more are ever counted.
+/// How many new keys a device takes of its own accord, and how often it comes back into one group, within so many
+/// milliseconds: neither two copies of a state nor a service that lies can keep it busy endlessly.
+const LIMITS: [(usize, u64); 2] = [(3, 60 * 60 * 1000), (8, 24 * 60 * 60 * 1000)];
+/// How many times are remembered: no limit counts more.
 const REMEMBERED: usize = 8;
 
-/// When something was done that is not to be done too often, in milliseconds since 1970.
+/// When something was done that must not be done too often, in milliseconds since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Times(Vec<u64>);
 
 impl Times {
     /// When it may be done next: now, or later.
     pub(crate) fn next(&self, now: u64) -> u64 {
-        // A time that lies ahead is of a clock that was set back.
+        // A time in the future means that the clock was set back.
         let times: Vec<u64> = self.0.iter().map(|at| (*at).min(now)).collect();
         let after = |(most, within): (usize, u64)| {
             let oldest = times.len().checked_sub(most).and_then(|index| times.get(index));
             oldest.map_or(now, |oldest| oldest.saturating_add(within))
         };
-        MOST.into_iter().map(after).fold(now, u64::max)
+        LIMITS.into_iter().map(after).fold(now, u64::max)
     }
 
     /// Whether it was never done.
@@ -36,7 +35,7 @@ impl Times {
         self.0.is_empty()
     }
 
-    /// The same with one more.
+    /// These, and now.
     pub(crate) fn with(&self, now: u64) -> Self {
         let mut times = self.0.clone();
         times.push(now);
@@ -56,10 +55,10 @@ impl Marks {
         StateMark { number: last.saturating_add(1), id }
     }
 
-    /// The same with one that is about to be shown.
+    /// These, and one that is about to be shown.
     pub(crate) fn with(&self, mark: StateMark) -> Self {
         let mut marks = self.0.clone();
-        // As if the answer to that one had never come: the one that the service confirmed stays.
+        // The oldest unconfirmed mark goes. The first stays: the service has confirmed it.
         if marks.len() >= MAX_MARKS {
             marks.remove(1);
         }
@@ -100,17 +99,6 @@ pub(crate) struct Rejoin {
     pub(crate) times: Times,
     /// Whether the user was told that it waits.
     pub(crate) waits: bool,
-}
-
-fn check_version(r: &mut Reader<'_>) -> Result<(), DecodeError> {
-    match u8::decode(r)? {
-        VERSION => Ok(()),
-        other => Err(DecodeError::InvalidValue { field: "record version", value: other.into() }),
-    }
-}
-
-fn flag(r: &mut Reader<'_>) -> Result<bool, DecodeError> {
-    Ok(u8::decode(r)? != 0)
 }
 
 impl Encode for Times {
@@ -195,7 +183,7 @@ mod tests {
     const HOUR: u64 = 60 * MINUTE;
 
     #[test]
-    fn what_is_done_too_often_waits_and_goes_on() {
+    fn what_is_done_too_often_waits_until_it_may_be_done_again() {
         let now = 1_700_000_000_000;
         let mut times = Times::default();
         for minute in 0..3 {
@@ -205,14 +193,14 @@ mod tests {
         assert_eq!(times.next(now + 3 * MINUTE), now + HOUR);
         assert_eq!(times.next(now + HOUR), now + HOUR);
 
-        // However slowly it comes, it has an end for the day.
+        // At a slow pace the day's limit holds.
         let mut at = now + HOUR;
         while times.next(at) == at {
             times = times.with(at);
             at += 40 * MINUTE;
         }
         assert_eq!(times.next(at), now + 24 * HOUR);
-        // Of a clock that was set back: as if it had been done just now.
+        // With a clock that was set back, all of it counts as done just now.
         assert_eq!(times.next(now - 48 * HOUR), now - 24 * HOUR);
     }
 

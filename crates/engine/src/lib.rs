@@ -49,6 +49,7 @@ mod book;
 mod certified;
 mod characters;
 mod code;
+mod coding;
 mod command;
 mod content;
 mod copies;

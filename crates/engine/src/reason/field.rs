@@ -1,5 +1,6 @@
-//! What stands in reasons: as words for people, and as bytes that are stored.
+//! The fields of reasons: as words for people, and as bytes that are stored.
 
+use crate::coding::{put_text, text};
 use crate::suites::suite_name;
 use crate::who::Who;
 use conclave_delivery_api::{DeviceId, Name};
@@ -18,12 +19,10 @@ impl Field for String {
         self.clone()
     }
     fn put(&self, w: &mut Writer) -> Result<(), EncodeError> {
-        w.put_opaque(self.as_bytes())
+        put_text(w, self)
     }
     fn take(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let bytes = r.opaque()?;
-        let invalid = DecodeError::InvalidValue { field: "text", value: bytes.len() as u64 };
-        core::str::from_utf8(bytes).map(str::to_string).map_err(|_| invalid)
+        text(r)
     }
 }
 

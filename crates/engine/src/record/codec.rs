@@ -4,6 +4,7 @@ use super::{
     GroupRecord, Identity, Item, Kept, Line, News, Payload, RoomChange, Stage, Unpublished, Who,
     Work,
 };
+use crate::coding::{VERSION, check_version, flag, put_text, text, unknown};
 use crate::content::{Content, TEXT};
 use crate::notice::{Notice, Warning};
 use crate::reason::Reason;
@@ -15,27 +16,11 @@ use conclave_mls::crypto::{Secret, SignatureKeyPair};
 use conclave_mls::wire::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
 use conclave_mls::{CipherSuite, GroupId};
 
-/// The format of the records; a later one gets another number.
-const VERSION: u8 = 1;
 /// The format of identities. Before version 3 devices had no accounts: such a state is not read.
 pub(crate) const IDENTITY_VERSION: u8 = 3;
 /// The format of groups' records. In version 1 there was no epoch, in version 2 nobody asked, in version 3 no root
 /// was passed on.
 const GROUP_VERSION: u8 = 6;
-
-fn put_text(w: &mut Writer, text: &str) -> Result<(), EncodeError> {
-    w.put_opaque(text.as_bytes())
-}
-
-fn text(r: &mut Reader<'_>) -> Result<String, DecodeError> {
-    let bytes = r.opaque()?;
-    let invalid = DecodeError::InvalidValue { field: "text", value: bytes.len() as u64 };
-    core::str::from_utf8(bytes).map(str::to_string).map_err(|_| invalid)
-}
-
-fn flag(r: &mut Reader<'_>) -> Result<bool, DecodeError> {
-    Ok(u8::decode(r)? != 0)
-}
 
 fn put_link(w: &mut Writer, link: &JoinLink) -> Result<(), EncodeError> {
     put_text(w, &link.to_text()?)
@@ -51,10 +36,6 @@ fn content(r: &mut Reader<'_>) -> Result<Content, DecodeError> {
     let (media_type, bytes) = (text(r)?, r.opaque()?);
     let invalid = DecodeError::InvalidValue { field: "media type", value: media_type.len() as u64 };
     Content::new(&media_type, bytes).map_err(|_| invalid)
-}
-
-fn unknown<T>(field: &'static str, value: u8) -> Result<T, DecodeError> {
-    Err(DecodeError::InvalidValue { field, value: value.into() })
 }
 
 impl Encode for Identity {
@@ -81,13 +62,6 @@ impl Decode for Identity {
         let private = Secret::copy_from(r.opaque()?);
         let signer = SignatureKeyPair::new(private, public);
         Ok(Self { device, cipher_suite, other_suites, signer })
-    }
-}
-
-fn check_version(r: &mut Reader<'_>) -> Result<(), DecodeError> {
-    match u8::decode(r)? {
-        VERSION => Ok(()),
-        other => unknown("record version", other),
     }
 }
 
