@@ -82,7 +82,8 @@ impl fmt::Display for EngineError {
             }
             Self::Superseded { device } => write!(
                 f,
-                "this folder is a copy: another process has gone on as {device}, and has taken a new key for it. Use that                  one, move this folder away, and to have two devices, start anew with another device name and link it"
+                "this folder is a copy: another process has gone on as {device}, and has taken a new key for it. Use that \
+                 one and move this folder away. To have two devices, start anew with another device name and link it"
             ),
             Self::Outdated(why) => {
                 write!(f, "this messenger is too old: {why}. What is not sent yet is kept")
