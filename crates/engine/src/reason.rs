@@ -452,9 +452,9 @@ table! {
     121 "role-does-not-allow" NotAllowed {
         /// The role.
         role: String,
-        /// What it does not allow.
+        /// What it does not allow: a gerund.
         what: String,
-    } "the role {role} does not allow to {what}";
+    } "the role {role} does not allow {what}";
     /// The room has no such role.
     122 "no-such-role" NoSuchRole {
         /// What it was called.

@@ -1,6 +1,7 @@
 //! Which call a group needs next.
 
-use super::rooms::{config, room_of};
+use super::rooms::room_of;
+use super::rules::config;
 use super::{CommandError, Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::names::{is_group_name, look_alike};

@@ -1,7 +1,8 @@
 //! Invitations.
 
 use super::log::device_of;
-use super::rooms::{config, name_of};
+use super::rooms::name_of;
+use super::rules::config;
 use super::{Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::code::short_member_code;

@@ -4,7 +4,7 @@ use super::{CommandError, Engine, EngineError, Purpose};
 use crate::notice::Notice;
 use crate::output::Answer;
 use crate::reason::Reason;
-use crate::record::{Item, News, Who, Work};
+use crate::record::{Item, Who, Work};
 use crate::request::Request;
 use conclave_certificates::device_of;
 use conclave_delivery_api::{
@@ -95,7 +95,7 @@ impl<S: Store> Engine<S> {
         let public = link.key_pair(&*self.provider)?.public;
         updates.push(JoinLinksUpdate::Make { key: public, expires_at, max_uses });
         let work = Work::MakeLink { link, expires_at, max_uses, committing: true };
-        self.change_links(id, key, &updates, work)
+        self.change_links(id, key, &updates, work, |why| Reason::LinkNotMade { why })
     }
 
     /// Makes the commit that revokes a link.
@@ -107,12 +107,12 @@ impl<S: Store> Engine<S> {
     ) -> Result<Next, EngineError> {
         let links = self.links_of(id);
         let Some(link) = links.links().iter().find(|link| link.number == number) else {
-            self.give_up(id, key, [News::Failed { reason: Reason::UnknownLink { number } }])?;
-            return Ok(None);
+            return self.cannot(id, key, Reason::UnknownLink { number });
         };
         let update = JoinLinksUpdate::Revoke { key: link.key.clone() };
         let work = Work::Unlink { number, committing: true };
-        self.change_links(id, key, &[update], work)
+        let unchanged = |why| Reason::LinkNotRevoked { number, why };
+        self.change_links(id, key, &[update], work, unchanged)
     }
 
     fn change_links(
@@ -121,26 +121,15 @@ impl<S: Store> Engine<S> {
         key: u64,
         updates: &[JoinLinksUpdate],
         work: Work,
+        unchanged: impl FnOnce(String) -> Reason,
     ) -> Result<Next, EngineError> {
         let proposals: Result<Vec<NewProposal>, _> =
             updates.iter().map(JoinLinksUpdate::proposal).collect();
         let proposals = proposals.map_err(Error::from)?;
-        let revoked = match &work {
-            Work::Unlink { number, .. } => Some(*number),
-            _ => None,
-        };
         let item = Item { group: id.clone(), work };
         match self.commit(id, proposals, Some((key, item)), Vec::new())? {
             Ok(next) => Ok(next),
-            Err(e) => {
-                let why = e.to_string();
-                let reason = match revoked {
-                    Some(number) => Reason::LinkNotRevoked { number, why },
-                    None => Reason::LinkNotMade { why },
-                };
-                self.give_up(id, key, [News::Failed { reason }])?;
-                Ok(None)
-            }
+            Err(e) => self.cannot(id, key, unchanged(e.to_string())),
         }
     }
 

@@ -5,7 +5,8 @@
 
 use super::groups::GROUP_INFO;
 use super::log::device_of;
-use super::rooms::{config, name_of, room_of};
+use super::rooms::{name_of, room_of};
+use super::rules::config;
 use super::{CommandError, Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::names::is_group_name;

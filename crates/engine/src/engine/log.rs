@@ -3,7 +3,7 @@
 use super::groups::not_sent;
 use super::join_links::judge_received;
 use super::kept::keep;
-use super::rooms::{changes_between, name_of, roles_between, room_of};
+use super::rooms::{metadata_changes, name_of, role_changes, room_of};
 use super::{Engine, EngineError};
 use crate::book::{Book, Change};
 use crate::code::short_member_code;
@@ -685,12 +685,9 @@ impl<'a> Report<'a> {
         change: &EpochChange,
     ) {
         let Some(room) = &mut self.room else { return };
-        let old = room.participants.clone();
-        let mut changes = Vec::new();
+        let old = room.clone();
         for data in &change.app_data {
-            let (before, after) = (data.old.as_deref(), data.new.as_deref());
-            let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
-            changes.extend(changes_between((data.component_id, before, after)));
+            let after = data.new.as_deref().unwrap_or_default();
             match data.component_id {
                 ROOM_METADATA => set(&mut room.metadata, after),
                 PARTICIPANT_LIST => set(&mut room.participants, after),
@@ -698,7 +695,9 @@ impl<'a> Report<'a> {
                 _ => {}
             }
         }
-        changes.extend(roles_between(room, &old));
+
+        let mut changes = metadata_changes(&old.metadata, &room.metadata);
+        changes.extend(role_changes(room, &old.participants));
         let is_renamed = changes.iter().any(|change| matches!(change, RoomChange::Name(_)));
         let name = name_of(room, &self.me.user);
         if is_renamed && !name.is_empty() {

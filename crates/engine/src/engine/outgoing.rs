@@ -99,8 +99,13 @@ impl<S: Store> Engine<S> {
         Ok(self.book.commit(None, changes)?)
     }
 
-    /// The same, as it cannot be done.
-    fn cannot(&mut self, id: &GroupId, key: u64, reason: Reason) -> Result<Next, EngineError> {
+    /// Forgets an item that cannot be done, and says why.
+    pub(super) fn cannot(
+        &mut self,
+        id: &GroupId,
+        key: u64,
+        reason: Reason,
+    ) -> Result<Next, EngineError> {
         self.give_up(id, key, [News::Failed { reason }])?;
         Ok(None)
     }

@@ -6,7 +6,7 @@
 
 use super::groups::GROUP_INFO;
 use super::log::{device_of, not_committed};
-use super::rooms::config;
+use super::rules::config;
 use super::{Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::copies::Rejoin;

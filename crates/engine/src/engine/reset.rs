@@ -1,7 +1,8 @@
 //! A group that is broken goes on in another one, which a member makes in its place.
 
 use super::log::device_of;
-use super::rooms::{config, room_of};
+use super::rooms::room_of;
+use super::rules::config;
 use super::{CommandError, Engine, EngineError};
 use crate::book::Change;
 use crate::reason::Reason;

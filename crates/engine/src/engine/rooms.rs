@@ -8,14 +8,14 @@ use super::rules::policy;
 use super::{CommandError, Engine, EngineError, Purpose};
 use crate::names::is_group_name;
 use crate::reason::Reason;
-use crate::record::{Item, News, RoomChange, Work};
+use crate::record::{Item, RoomChange, Work};
 use crate::request::Request;
 use crate::view::RoomView;
 use crate::who::Who;
 use conclave_certificates::device_of;
-use conclave_delivery_api::{Decode, Encode, JOIN_LINKS, Name};
-use conclave_mls::component::{AppDataDictionary, ComponentId};
-use conclave_mls::group::{NewProposal, Proposal, Sender};
+use conclave_delivery_api::{Encode, JOIN_LINKS, Name};
+use conclave_mls::component::ComponentId;
+use conclave_mls::group::{LeafIndex, NewProposal, Proposal, Sender};
 use conclave_mls::wire::Extension;
 use conclave_mls::{Credential, Group, GroupId};
 use conclave_room::standard::MEMBER;
@@ -26,18 +26,11 @@ use conclave_room::{
 use conclave_store::Store;
 use std::collections::BTreeMap;
 
-pub(super) use super::rules::config;
-
 type Next = Option<(Request, Purpose)>;
 
 /// The room that a group is.
 pub(super) fn room_of(group: &Group) -> Option<RoomState> {
     RoomState::of(group.view()).ok().flatten()
-}
-
-/// Whether extensions are those of a room.
-pub(super) fn is_room(extensions: &[Extension]) -> bool {
-    matches!(AppDataDictionary::find_data(extensions, ROOM_METADATA), Ok(Some(_)))
 }
 
 /// What a room is called for one of its users; empty if it does not say, or says what is no name.
@@ -50,37 +43,31 @@ pub(super) fn name_of(room: &RoomState, me: &Name) -> String {
     if is_group_name(name) { name.to_string() } else { String::new() }
 }
 
-/// Whose client has a credential, by the user's URI in a room.
+/// The user whose client has a credential, by the user's URI in a room.
 fn user_in(room: &RoomState, credential: &Credential) -> Option<Text> {
     room.uri_of(device_of(credential)?.user.as_str())
 }
 
-/// What changed between two states of a room's component, for its users.
-pub(super) fn changes_between(
-    (component, old, new): (ComponentId, &[u8], &[u8]),
-) -> Vec<RoomChange> {
-    match component {
-        ROOM_METADATA => {
-            let metadata = |bytes| RoomMetadata::from_bytes(bytes).unwrap_or_default();
-            let (old, new) = (metadata(old), metadata(new));
-            let name = RoomChange::Name(new.name.as_str().into());
-            let topic = RoomChange::Topic(new.subject.as_str().into());
-            let picture = RoomChange::Picture(new.avatar.as_str().into());
-            [
-                (old.name != new.name, name),
-                (old.subject != new.subject, topic),
-                (old.avatar != new.avatar, picture),
-            ]
-            .into_iter()
-            .filter_map(|(changed, change)| changed.then_some(change))
-            .collect()
-        }
-        _ => Vec::new(),
-    }
+/// The user whose client has a leaf, by the user's URI in a room.
+fn user_at(group: &Group, room: &RoomState, leaf: LeafIndex) -> Option<Text> {
+    user_in(room, &group.member(leaf)?.credential)
 }
 
-/// The users whose roles changed between two participant lists: of those in both, and of those who are banned now.
-pub(super) fn roles_between(room: &RoomState, old: &Participants) -> Vec<RoomChange> {
+/// What changed in a room's metadata, for its users.
+pub(super) fn metadata_changes(old: &RoomMetadata, new: &RoomMetadata) -> Vec<RoomChange> {
+    let name = RoomChange::Name(new.name.as_str().into());
+    let topic = RoomChange::Topic(new.subject.as_str().into());
+    let picture = RoomChange::Picture(new.avatar.as_str().into());
+    let all = [
+        (old.name != new.name, name),
+        (old.subject != new.subject, topic),
+        (old.avatar != new.avatar, picture),
+    ];
+    all.into_iter().filter_map(|(changed, change)| changed.then_some(change)).collect()
+}
+
+/// The new roles of users who are in both participant lists, and of users who are banned now.
+pub(super) fn role_changes(room: &RoomState, old: &Participants) -> Vec<RoomChange> {
     let authority = room.authority();
     let new = room.participants.all().iter();
     new.filter(|participant| {
@@ -120,31 +107,30 @@ impl<S: Store> Engine<S> {
 
     /// Whether this device's user may do something in a group: everything, if it is no room.
     pub(super) fn may(&self, group: &GroupId, capability: Capability) -> bool {
-        let Some(live) =
-            self.groups.get(group).filter(|live| is_room(live.group.view().extensions()))
-        else {
-            return true;
-        };
-        let room = room_of(&live.group);
-        room.is_some_and(|room| room.may(self.device().user.as_str(), capability))
+        let Some(live) = self.groups.get(group) else { return true };
+        match RoomState::of(live.group.view()) {
+            Ok(Some(room)) => room.may(self.device().user.as_str(), capability),
+            Ok(None) => true,
+            Err(_) => false,
+        }
     }
 
-    /// Whether this device's user may do some work in a room.
+    /// Checks that this device's user may do some work in a group, if that is a room.
     pub(super) fn check_role(&self, group: &GroupId, work: &Work) -> Result<(), Reason> {
         let (capability, what) = match work {
-            Work::Send { .. } => (Capability::SEND_MESSAGE, "write"),
+            Work::Send { .. } => (Capability::SEND_MESSAGE, "writing"),
             Work::Remove { who, .. } if who.user == self.device().user => return Ok(()),
-            Work::Remove { .. } => (Capability::REMOVE_PARTICIPANT, "remove anybody"),
-            Work::MakeLink { .. } => (Capability::CREATE_JOIN_CODE, "make links"),
-            Work::Unlink { .. } => (Capability::DELETE_JOIN_CODE, "revoke links"),
+            Work::Remove { .. } => (Capability::REMOVE_PARTICIPANT, "removing anybody"),
+            Work::MakeLink { .. } => (Capability::CREATE_JOIN_CODE, "making links"),
+            Work::Unlink { .. } => (Capability::DELETE_JOIN_CODE, "revoking links"),
             Work::Room { change: RoomChange::Name(_), .. } => {
-                (Capability::CHANGE_ROOM_NAME, "rename it")
+                (Capability::CHANGE_ROOM_NAME, "renaming the room")
             }
             Work::Room { change: RoomChange::Topic(_), .. } => {
-                (Capability::CHANGE_ROOM_SUBJECT, "change its topic")
+                (Capability::CHANGE_ROOM_SUBJECT, "changing the topic")
             }
             Work::Room { change: RoomChange::Picture(_), .. } => {
-                (Capability::CHANGE_ROOM_AVATAR, "change its picture")
+                (Capability::CHANGE_ROOM_AVATAR, "changing the picture")
             }
             // Who may ban depends on the role.
             Work::Room { change: RoomChange::Role { .. }, .. }
@@ -193,67 +179,30 @@ impl<S: Store> Engine<S> {
         Ok(dictionary.to_extension().map_err(conclave_mls::Error::from)?)
     }
 
-    /// The proposals of a commit, and what becomes of the users whose clients they add or remove: whoever was no
-    /// participant is a member, and whoever has no client left, as we remove them all or as they have all asked to
-    /// leave, is no participant any more.
+    /// The proposals of a commit, and an update of the room's participant list for them: a user who was no participant
+    /// and gets a client becomes a member, and one who has no client left is no participant any more.
     pub(super) fn with_participants(
         group: &Group,
         me: &Name,
         mut proposals: Vec<NewProposal>,
         received: bool,
     ) -> Result<Vec<NewProposal>, conclave_mls::Error> {
-        if !is_room(group.view().extensions()) {
-            return Ok(proposals);
-        }
         let Some(room) = room_of(group) else { return Ok(proposals) };
-        let is_list = |p: &NewProposal| matches!(p, NewProposal::AppDataUpdate { component_id, .. } if *component_id == PARTICIPANT_LIST);
-        if proposals.iter().any(is_list) {
+        let updates_list = |proposal: &NewProposal| match proposal {
+            NewProposal::AppDataUpdate { component_id, .. } => *component_id == PARTICIPANT_LIST,
+            _ => false,
+        };
+        if proposals.iter().any(updates_list) {
             return Ok(proposals);
         }
-        let user_at = |leaf| user_in(&room, &group.member(leaf)?.credential);
 
-        let mut after = room.participants.clone();
-        let mut removed: BTreeMap<Text, u32> = BTreeMap::new();
-        for proposal in &proposals {
-            match proposal {
-                NewProposal::Add(package) => {
-                    let credential = &package.key_package().leaf_node.credential;
-                    let new = user_in(&room, credential)
-                        .filter(|user| after.role_of(user.as_str()) == RoleIndex::NONE);
-                    if let Some(user) = new {
-                        after = after.with(&user, MEMBER);
-                    }
-                }
-                NewProposal::Remove(leaf) => {
-                    if let Some(user) = user_at(*leaf) {
-                        *removed.entry(user).or_default() += 1;
-                    }
-                }
-                _ => {}
+        let mut after = with_added(&room, &proposals);
+        for user in users_out(group, &room, me, &proposals, received) {
+            if after.role_of(user.as_str()) != RoleIndex::NONE {
+                after = after.with(&user, RoleIndex::NONE);
             }
         }
 
-        let gone: Vec<ClientChange> = match received {
-            true => received_removes(group, &room),
-            false => Vec::new(),
-        };
-        let anybody_goes = !removed.is_empty() || !gone.is_empty();
-        if anybody_goes && !room.base.fixed_membership {
-            let clients = policy().clients(group.view(), &room);
-            let own = room.uri_of(me.as_str());
-            let all_ours = removed.iter().filter(|(user, count)| {
-                clients.get(user.as_str()) == Some(count) && Some(*user) != own.as_ref()
-            });
-            let users = all_ours.map(|(user, _)| user.clone());
-            let left = leavers(&room, &clients, &gone).into_iter();
-            let left = left.filter_map(|user| Text::try_from(user).ok());
-            let out: Vec<Text> = users.chain(left).collect();
-            for user in out {
-                if after.role_of(user.as_str()) != RoleIndex::NONE {
-                    after = after.with(&user, RoleIndex::NONE);
-                }
-            }
-        }
         let update = room.participants.update_to(&after);
         if !update.is_empty() {
             proposals.push(updating(PARTICIPANT_LIST, &update)?);
@@ -292,40 +241,73 @@ impl<S: Store> Engine<S> {
         change: &RoomChange,
     ) -> Result<Next, EngineError> {
         let Some(live) = self.groups.get(id) else { return Ok(None) };
+        let unchanged = |e: conclave_mls::Error| Reason::RoomUnchanged { why: e.to_string() };
         let made = room_of(&live.group).map(|room| proposals_of(&live.group, &room, change));
-        let proposals = match made {
-            Some(Ok(proposals)) if !proposals.is_empty() => proposals,
-            Some(Err(e)) => {
-                self.give_up(
-                    id,
-                    key,
-                    [News::Failed { reason: Reason::RoomUnchanged { why: e.to_string() } }],
-                )?;
-                return Ok(None);
-            }
-            // It is so already.
-            _ => {
-                self.give_up(id, key, [])?;
-                return Ok(None);
-            }
+        let proposals = match made.transpose() {
+            Ok(proposals) => proposals.unwrap_or_default(),
+            Err(e) => return self.cannot(id, key, unchanged(e)),
         };
+        if proposals.is_empty() {
+            // It is so already.
+            self.give_up(id, key, [])?;
+            return Ok(None);
+        }
+
         let work = Work::Room { change: change.clone(), committing: true };
         let item = Item { group: id.clone(), work };
         match self.commit(id, proposals, Some((key, item)), Vec::new())? {
             Ok(next) => Ok(next),
-            Err(e) => {
-                self.give_up(
-                    id,
-                    key,
-                    [News::Failed { reason: Reason::RoomUnchanged { why: e.to_string() } }],
-                )?;
-                Ok(None)
-            }
+            Err(e) => self.cannot(id, key, unchanged(e)),
         }
     }
 }
 
-/// Whether a room has a user and a role.
+/// The participant list of a room with the users whose clients are added.
+fn with_added(room: &RoomState, proposals: &[NewProposal]) -> Participants {
+    let mut after = room.participants.clone();
+    for proposal in proposals {
+        let NewProposal::Add(package) = proposal else { continue };
+        let Some(user) = user_in(room, &package.key_package().leaf_node.credential) else {
+            continue;
+        };
+        if after.role_of(user.as_str()) == RoleIndex::NONE {
+            after = after.with(&user, MEMBER);
+        }
+    }
+    after
+}
+
+/// The users who have no client left after a commit of ours: we remove them all, or they have all asked to leave.
+fn users_out(
+    group: &Group,
+    room: &RoomState,
+    me: &Name,
+    proposals: &[NewProposal],
+    received: bool,
+) -> Vec<Text> {
+    let mut removed: BTreeMap<Text, u32> = BTreeMap::new();
+    for proposal in proposals {
+        let NewProposal::Remove(leaf) = proposal else { continue };
+        if let Some(user) = user_at(group, room, *leaf) {
+            *removed.entry(user).or_default() += 1;
+        }
+    }
+    let asked = if received { received_removes(group, room) } else { Vec::new() };
+    if room.base.fixed_membership || removed.is_empty() && asked.is_empty() {
+        return Vec::new();
+    }
+
+    let clients = policy().clients(group.view(), room);
+    let own = room.uri_of(me.as_str());
+    let by_us = removed.into_iter().filter(|(user, count)| {
+        clients.get(user.as_str()) == Some(count) && Some(user) != own.as_ref()
+    });
+    let left = leavers(room, &clients, &asked).into_iter();
+    let left = left.filter_map(|user| Text::try_from(user).ok());
+    by_us.map(|(user, _)| user).chain(left).collect()
+}
+
+/// Checks that a room has a user and a role.
 fn check_role_of(room: &RoomState, user: &Name, role: &str) -> Result<(), Reason> {
     let is_in = |role: RoleIndex| role != RoleIndex::NONE;
     if !room.roles.named(role).is_some_and(|role| is_in(role.index)) {
@@ -341,7 +323,6 @@ fn check_role_of(room: &RoomState, user: &Name, role: &str) -> Result<(), Reason
 
 /// The removals that others have proposed, as a room sees them.
 fn received_removes(group: &Group, room: &RoomState) -> Vec<ClientChange> {
-    let user_at = |leaf| user_in(room, &group.member(leaf)?.credential);
     let removes = group.view().proposals().filter_map(|pending| {
         let Sender::Member(by) = pending.sender else { return None };
         let leaf = match pending.proposal {
@@ -353,8 +334,8 @@ fn received_removes(group: &Group, room: &RoomState) -> Vec<ClientChange> {
         if leaf == group.own_leaf() {
             return None;
         }
-        let by = Actor::Member(user_at(by)?.as_str().into());
-        Some(ClientChange { by, user: user_at(leaf)?.as_str().into() })
+        let by = Actor::Member(user_at(group, room, by)?.as_str().into());
+        Some(ClientChange { by, user: user_at(group, room, leaf)?.as_str().into() })
     });
     removes.collect()
 }

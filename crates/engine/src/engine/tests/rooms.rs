@@ -90,7 +90,7 @@ fn roles_are_given_by_those_who_may_and_used_at_once() {
     assert_eq!(world.role(c, "a").as_deref(), Some("owner"));
     world.says(b, "/remove c");
     assert!(
-        world.devices[b].has_line("error the role member does not allow to remove anybody"),
+        world.devices[b].has_line("error the role member does not allow removing anybody"),
         "{:?}",
         world.devices[b].lines()
     );
@@ -124,7 +124,7 @@ fn a_visitor_reads_and_what_it_writes_all_the_same_is_not_shown() {
     assert_eq!(world.devices[c].messages().last().unwrap().3, "for all");
     world.says(c, "me too");
     assert!(
-        world.devices[c].has_line("error the role visitor does not allow to write"),
+        world.devices[c].has_line("error the role visitor does not allow writing"),
         "{:?}",
         world.devices[c].lines()
     );
