@@ -29,8 +29,8 @@ const READY_INTERVAL: u64 = 1_000;
 const READY_WAIT: u64 = 5 * 60 * 1000;
 /// For how long of that a script waits before its next line.
 const READY_PATIENCE: u64 = 5_000;
-/// How often a change of the own account is made again, as another device's came first.
-const MAX_TRIES: u32 = 5;
+/// How often in a row a change of the own account is made again, as another device's came first.
+pub(super) const MAX_TRIES: u32 = 5;
 /// How long members of a group wait before one of them removes a revoked device of its own accord, in milliseconds: so
 /// long at least, and up to this much more. The user's own devices do not wait, but where the service proposes it.
 const REMOVAL_WAIT: u64 = 3_000;

@@ -1,17 +1,16 @@
 //! A state of which there are two: copied while it was in use, or restored from a backup.
 //!
 //! Both would encrypt with the same keys. So each session begins with a mark of the state, which the service compares
-//! with the one before, and nothing is sent before it has taken it. A process that is not the latest any more, or that
-//! finds in a log what its own leaf has sent and it has not, uses the device's keys no more. It becomes a device of its
-//! own: its account takes a new key for it, and it comes back into its groups in place of its former leaf. Of two
-//! copies one is faster; the other has no key of the account then, and ends.
+//! with the one before, and nothing is sent before the service has taken the mark. A process stops using the device's keys
+//! if it is no longer the latest, or if it finds in a log what its own leaf has sent and it has not. It becomes a device
+//! of its own: its account takes a new key for it, and it comes back into its groups in place of its former leaf. Of two
+//! copies one is faster; the other then has no key of the account, and ends.
 //!
 //! A service that lies about marks can make a device do that, as often as [`Times`](crate::copies::Times) allows, and
-//! keep it from sending. It learns nothing by it.
+//! keep it from sending. It learns nothing from that.
 
-use super::accounts::submit_entry;
+use super::accounts::{MAX_TRIES, submit_entry};
 use super::marking::Marking;
-use super::rooms::room_of;
 use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
 use crate::copies::{Copied, Marks, Rejoin};
@@ -23,9 +22,6 @@ use conclave_delivery_api::{CallError, ErrorCode, MarkState, StateMarked};
 use conclave_store::Store;
 
 type Next = Option<(Request, Purpose)>;
-
-/// How often the entry is made again in a row, as others of the account's devices were faster.
-const MAX_TRIES: u32 = 5;
 
 impl<S: Store> Engine<S> {
     /// A new session begins. It gets a mark of its own, unless no answer came to the last one.
@@ -89,7 +85,7 @@ impl<S: Store> Engine<S> {
             return Ok(());
         }
         let key = self.book.identity().signer.public.clone();
-        let by_itself = self.authority.certified().is_none();
+        let by_itself = !self.has_certificates();
         let copied = Copied { key, next: None, waits: false };
         let news = News::StateCopied { since, by_itself };
         self.book.commit(None, vec![Change::Copied(Some(copied)), Change::News(None, news)])?;
@@ -99,22 +95,22 @@ impl<S: Store> Engine<S> {
         Ok(())
     }
 
-    /// Whether nothing can be done about it here.
+    /// Whether the state is a copy, and nothing can be done about it here.
     pub(super) fn is_stopped_as_copy(&self) -> bool {
-        let waits = |copied: &Copied| copied.waits || self.authority.certified().is_some();
+        let waits = |copied: &Copied| copied.waits || self.has_certificates();
         self.book.copied().is_some_and(waits)
     }
 
     /// When a device that has taken new keys too often tries again.
     pub(super) fn copied_wake(&self) -> Option<u64> {
         let copied = self.book.copied()?;
-        let by_itself = self.authority.certified().is_none();
+        let by_itself = !self.has_certificates();
         (by_itself && copied.next.is_none()).then(|| self.book.key_renewals().next(self.now))
     }
 
     /// The call by which a device whose state is a copy gets a new key.
     pub(super) fn next_of_copied(&mut self) -> Result<Next, EngineError> {
-        if self.authority.certified().is_some() {
+        if self.has_certificates() {
             return Ok(None);
         }
         if let Some(next) = self.next_proof() {
@@ -212,7 +208,8 @@ impl<S: Store> Engine<S> {
         ]);
         changes.extend(self.come_back_to_all());
         self.book.commit(None, changes)?;
-        self.remake_all_groups()?;
+        // The only leaf of a group that the service does not have yet has the former key.
+        self.remake(self.creating())?;
 
         self.session_key = None;
         (self.registered, self.marking) = (false, Marking::default());
@@ -247,22 +244,6 @@ impl<S: Store> Engine<S> {
         changes
     }
 
-    /// Makes groups anew that the service does not have yet: their only leaf has the former key.
-    fn remake_all_groups(&mut self) -> Result<(), EngineError> {
-        let mut all = Vec::new();
-        for (id, record) in self.book.records() {
-            let Some(live) = self.groups.get(id) else { continue };
-            if matches!(record.stage, Stage::Creating(_)) {
-                let suite = live.group.cipher_suite();
-                all.push((id.clone(), record.name.clone(), suite, room_of(&live.group)));
-            }
-        }
-        for (id, name, suite, room) in all {
-            self.create_group((id, name), suite, room.as_ref(), Vec::new())?;
-        }
-        Ok(())
-    }
-
     /// A device whose state was a copy, and which a CA has given another certificate since, comes back into its groups.
     pub(super) fn resume_copied(&mut self) -> Result<(), EngineError> {
         let key = &self.book.identity().signer.public;
@@ -270,7 +251,7 @@ impl<S: Store> Engine<S> {
             let mut changes = self.come_back_to_all();
             changes.push(Change::News(None, News::KeyRenewed));
             self.book.commit(None, changes)?;
-            self.remake_all_groups()?;
+            self.remake(self.creating())?;
         }
         Ok(())
     }

@@ -59,9 +59,7 @@ impl<S: Store> Engine<S> {
         if let Some(taken) = names.find(|taken| look_alike(taken, &name)).cloned() {
             return Err(Reason::NameTaken { taken }.into());
         }
-        let mut id = vec![0; GROUP_ID];
-        self.rng.fill_bytes(&mut id);
-        let id = GroupId::from(id);
+        let id = self.new_group_id();
         let own = self.bring_in_own(&id, core::slice::from_ref(self.device()));
         let room = self.new_room(&id, None);
         let changes = own.into_iter().collect();
@@ -79,27 +77,31 @@ impl<S: Store> Engine<S> {
             return Err(Reason::DirectWithItself.into());
         }
         let cipher_suite = self.suite_for(chosen)?;
-        let is_known = |(_, live): &(&GroupId, &Live)| {
-            room_of(&live.group).is_some_and(|room| {
-                room.is_direct() && room.users().any(|(other, _)| other == user.as_str())
-            })
+        let is_with_user = |room: RoomState| {
+            room.is_direct() && room.users().any(|(other, _)| other == user.as_str())
         };
-        if self.groups.iter().any(|known| is_known(&known)) {
+        if self.groups.values().filter_map(|live| room_of(&live.group)).any(is_with_user) {
             return Err(Reason::DirectChatExists { user }.into());
         }
-        let mut id = vec![0; GROUP_ID];
-        self.rng.fill_bytes(&mut id);
-        let id = GroupId::from(id);
+
+        let id = self.new_group_id();
         let name = self.book.free_name(&id, user.as_str());
         let own = self.bring_in_own(&id, core::slice::from_ref(self.device()));
         let who = Who { user: user.clone(), device: None };
         let unblocked = self.unblocked(core::slice::from_ref(&who));
         let work = Work::Invite { who, committing: false, by_itself: false };
         let invite = Change::NewItem(Item { group: id.clone(), work });
+
         let room = self.new_room(&id, Some(&user));
         let changes = unblocked.into_iter().chain(own).chain([invite]).collect();
         self.create_group((id.clone(), name), cipher_suite, Some(&room), changes)?;
         Ok(id)
+    }
+
+    fn new_group_id(&mut self) -> GroupId {
+        let mut id = vec![0; GROUP_ID];
+        self.rng.fill_bytes(&mut id);
+        GroupId::from(id)
     }
 
     /// The suite of a new group: the one that is chosen, or the device's own.
@@ -189,22 +191,32 @@ impl<S: Store> Engine<S> {
     /// Makes groups anew that the service does not have yet, and that name it by a key which it had before: it was
     /// set up anew meanwhile, and would refuse them.
     pub(super) fn remake_groups(&mut self) -> Result<(), EngineError> {
+        let mut outdated = self.creating();
+        outdated.retain(|id| !self.named_senders(id).is_empty() && !self.names_service(id));
+        self.remake(outdated)
+    }
+
+    /// The groups that the service does not have yet.
+    pub(super) fn creating(&self) -> Vec<GroupId> {
         let records = self.book.records().iter();
         let creating = records.filter(|(_, record)| matches!(record.stage, Stage::Creating(_)));
-        let outdated: Vec<(GroupId, String, CipherSuite, Option<RoomState>)> = creating
-            .filter(|(id, _)| !self.named_senders(id).is_empty() && !self.names_service(id))
-            .filter_map(|(id, record)| {
-                let group = &self.groups.get(id)?.group;
-                Some((id.clone(), record.name.clone(), group.cipher_suite(), room_of(group)))
-            })
-            .collect();
-        for (id, name, suite, room) in outdated {
+        creating.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Makes groups anew that the service does not have yet.
+    pub(super) fn remake(&mut self, groups: Vec<GroupId>) -> Result<(), EngineError> {
+        for id in groups {
+            let (Some(live), Some(record)) = (self.groups.get(&id), self.book.record(&id)) else {
+                continue;
+            };
+            let (name, suite) = (record.name.clone(), live.group.cipher_suite());
+            let room = room_of(&live.group);
             self.create_group((id, name), suite, room.as_ref(), Vec::new())?;
         }
         Ok(())
     }
 
-    /// Asks to leave. Who is alone in a group, or cannot follow it any further, is out at once.
+    /// Asks to leave. A device that is alone in a group, or cannot follow it any further, is out at once.
     pub(super) fn leave(&mut self, id: &GroupId) -> Result<(), CommandError> {
         if self.is_gone(id) || self.is_alone(id) && !self.book.leaving(id) {
             return Ok(self.forget(id)?);
@@ -222,7 +234,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// Whether nobody else is in a group, as far as this device knows. While a commit of its own is under way, it does
-    /// not know: the service may have taken it, and somebody is in by it.
+    /// not know: the service may have taken the commit, which may have added somebody.
     pub(super) fn is_alone(&self, id: &GroupId) -> bool {
         let is_alone = |live: &Live| {
             live.group.pending_commit().is_none() && live.group.members().count() == 1

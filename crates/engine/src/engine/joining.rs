@@ -20,7 +20,7 @@ use conclave_delivery_api::{
 };
 use conclave_mls::GroupId;
 use conclave_mls::component::AppDataDictionary;
-use conclave_mls::crypto::Secret;
+use conclave_mls::crypto::{CryptoProvider, Secret};
 use conclave_mls::group::GroupContext;
 use conclave_mls::join::{ExternalCommit, ExternalJoinOptions, ExternalJoinStage};
 use conclave_room::{PARTICIPANT_LIST, RoleIndex, RoomState};
@@ -29,11 +29,23 @@ use conclave_store::Store;
 type Next = Option<(Request, Purpose)>;
 
 /// Why a group is not joined: what the user is told.
-struct NotJoined(String);
+pub(super) struct NotJoined(pub(super) String);
 
 impl<E: core::fmt::Display> From<E> for NotJoined {
     fn from(e: E) -> Self {
         Self(e.to_string())
+    }
+}
+
+/// Lets an external commit take along the members who have asked to leave, as it has to. What is no SelfRemove is left
+/// out.
+pub(super) fn take_leavers(
+    provider: &dyn CryptoProvider,
+    stage: &mut ExternalJoinStage,
+    state: &GroupState,
+) {
+    for proposal in &state.proposals {
+        let _ = stage.take_self_remove(provider, &proposal.message);
     }
 }
 
@@ -43,8 +55,8 @@ fn links_in(context: &GroupContext) -> JoinLinks {
     JoinLinks::of_data(data.map(Bytes::from).as_ref())
 }
 
-/// How a user comes into the participant list of a room by a link: the update, and the list after it. None if it is in
-/// the list already, or if the group is no room.
+/// How a user comes into the participant list of a room by a link: the update, and the list after it. None if the user is
+/// in the list already, or if the group is no room.
 fn joining_list(
     context: &GroupContext,
     me: &DeviceId,
@@ -105,12 +117,8 @@ impl<S: Store> Engine<S> {
             return Ok(None);
         }
         if let Some(secret) = &commit {
-            let made = ExternalCommit::from_secret(&*self.provider, config(), secret)?;
-            let request = SubmitCommit {
-                group_info: made.group_info.map(Into::into),
-                ..SubmitCommit::new(made.commit.into())
-            };
-            return Ok(Some((request.into(), Purpose::JoinCommit(id.clone()))));
+            let request = self.external_commit(secret)?;
+            return Ok(Some((request, Purpose::JoinCommit(id.clone()))));
         }
         let Some(state) = self.linked.remove(id) else {
             let signature = link.sign_fetch(&*self.provider, self.device())?.into();
@@ -135,6 +143,16 @@ impl<S: Store> Engine<S> {
                 Ok(None)
             }
         }
+    }
+
+    /// The call that submits an external commit that was made and stored.
+    pub(super) fn external_commit(&self, secret: &Secret) -> Result<Request, EngineError> {
+        let made = ExternalCommit::from_secret(&*self.provider, config(), secret)?;
+        let request = SubmitCommit {
+            group_info: made.group_info.map(Into::into),
+            ..SubmitCommit::new(made.commit.into())
+        };
+        Ok(request.into())
     }
 
     /// The commit that joins; none while somebody's account has to be asked for.
@@ -164,16 +182,13 @@ impl<S: Store> Engine<S> {
         let epoch = stage.context().epoch.0;
         let signature = link.sign_use(&*self.provider, epoch, &signer.public)?.into();
         let update = JoinLinksUpdate::Use { key: key.clone(), signature }.to_bytes()?.into();
-        // A room's participants are those whose clients it has, and whoever joins is one from now on.
+        // A room's participants are the users whose clients are in it: whoever joins is one from now on.
         let listed = joining_list(context, self.device())?;
         let mut stage = stage.with_app_data_update(JOIN_LINKS, update, links.after_use(&key)?);
         if let Some((update, list)) = listed {
             stage = stage.with_app_data_update(PARTICIPANT_LIST, update, list);
         }
-        // An external commit has to take along whoever has asked to leave. What is no SelfRemove, is left out.
-        for proposal in &state.proposals {
-            let _ = stage.take_self_remove(&*self.provider, &proposal.message);
-        }
+        take_leavers(&*self.provider, &mut stage, state);
         let options = ExternalJoinOptions {
             group_info: Some(GROUP_INFO),
             ..ExternalJoinOptions::new(self.leaf(), signer)

@@ -5,6 +5,7 @@
 //! leads to, and sent until the service has judged it. What was to be sent waits, and is encrypted anew.
 
 use super::groups::GROUP_INFO;
+use super::joining::{NotJoined, take_leavers};
 use super::log::{device_of, not_committed};
 use super::rules::config;
 use super::{Engine, EngineError, Live, Purpose};
@@ -14,7 +15,7 @@ use crate::reason::Reason;
 use crate::record::{GroupRecord, Item, News, Stage, Work};
 use crate::request::Request;
 use conclave_delivery_api::{
-    CallError, ErrorCode, FetchGroupInfo, GroupState, Outcome, Receipt, SubmitCommit,
+    CallError, DeviceId, ErrorCode, FetchGroupInfo, GroupState, Outcome, Receipt,
 };
 use conclave_mls::GroupId;
 use conclave_mls::join::{ExternalCommit, ExternalJoinOptions, ExternalJoinStage};
@@ -23,13 +24,9 @@ use conclave_store::Store;
 
 type Next = Option<(Request, Purpose)>;
 
-/// Why this device does not come back: what the user is told.
-struct NotBack(String);
-
-impl<E: core::fmt::Display> From<E> for NotBack {
-    fn from(e: E) -> Self {
-        Self(e.to_string())
-    }
+/// Why a device whose leaf is gone does not come back.
+fn not_in_it(me: &DeviceId) -> String {
+    format!("{me} is no longer in it: a member has to invite it")
 }
 
 /// What is to be done in a group where this device has another leaf from now on.
@@ -51,7 +48,7 @@ impl<S: Store> Engine<S> {
         self.book.rejoin(id).is_some_and(|rejoin| rejoin.wanted)
     }
 
-    /// When it may do so, if it has done so too often; none if it may now, or need not.
+    /// When it may come back, if it has done so too often; none if it may now, or need not.
     pub(super) fn comes_back_at(&self, id: &GroupId) -> Option<u64> {
         let rejoin = self.book.rejoin(id).filter(|rejoin| rejoin.wanted && rejoin.commit.is_none());
         let at = rejoin?.times.next(self.now);
@@ -75,12 +72,8 @@ impl<S: Store> Engine<S> {
     pub(super) fn next_rejoin(&mut self, id: &GroupId) -> Result<Next, EngineError> {
         let Some(rejoin) = self.book.rejoin(id).cloned() else { return Ok(None) };
         if let Some(secret) = &rejoin.commit {
-            let made = ExternalCommit::from_secret(&*self.provider, config(), secret)?;
-            let request = SubmitCommit {
-                group_info: made.group_info.map(Into::into),
-                ..SubmitCommit::new(made.commit.into())
-            };
-            return Ok(Some((request.into(), Purpose::Rejoin(id.clone()))));
+            let request = self.external_commit(secret)?;
+            return Ok(Some((request, Purpose::Rejoin(id.clone()))));
         }
         if let Some(at) = self.comes_back_at(id) {
             self.rejoin_waits(id, rejoin, at)?;
@@ -105,7 +98,7 @@ impl<S: Store> Engine<S> {
                 }
                 Ok(None)
             }
-            Err(NotBack(why)) => {
+            Err(NotJoined(why)) => {
                 self.not_back(id, &why)?;
                 Ok(None)
             }
@@ -127,33 +120,27 @@ impl<S: Store> Engine<S> {
         &mut self,
         id: &GroupId,
         state: &GroupState,
-    ) -> Result<Option<ExternalCommit>, NotBack> {
+    ) -> Result<Option<ExternalCommit>, NotJoined> {
         let (info, tree) = (&state.group_info, Some(&*state.ratchet_tree));
-        let stage = ExternalJoinStage::open(&*self.provider, config(), info, tree)?;
+        let mut stage = ExternalJoinStage::open(&*self.provider, config(), info, tree)?;
         let context = stage.context();
         if context.group_id != *id {
-            return Err(NotBack("the service shows another group".into()));
+            return Err(NotJoined("the service shows another group".into()));
         }
         let known = self.groups.get(id).map_or(0, |live| live.group.epoch().0);
         if context.epoch.0 < known {
-            let what = "the service shows an epoch that is over";
-            return Err(NotBack(what.into()));
+            return Err(NotJoined("the service shows an epoch that is over".into()));
         }
         let me = self.device();
         let is_own =
             |leaf: &conclave_mls::group::Member| device_of(&leaf.credential).as_ref() == Some(me);
         let own = stage.members().find(is_own).map(|member| member.index);
         let Some(replaces) = own else {
-            let what = format!("{me} is in it no more: a member has to invite it");
-            return Err(NotBack(what));
+            return Err(NotJoined(not_in_it(me)));
         };
 
         let Some(verdicts) = self.judge(stage.credentials()) else { return Ok(None) };
-        let mut stage = stage;
-        // An external commit has to take along whoever has asked to leave. What is no SelfRemove, is left out.
-        for proposal in &state.proposals {
-            let _ = stage.take_self_remove(&*self.provider, &proposal.message);
-        }
+        take_leavers(&*self.provider, &mut stage, state);
         let signer = self.book.identity().signer.clone();
         let options = ExternalJoinOptions {
             replaces: Some(replaces),
@@ -198,7 +185,7 @@ impl<S: Store> Engine<S> {
         let made = ExternalCommit::from_secret(&*self.provider, config(), secret)?;
         let position = receipt.position;
         let seq = position.seq;
-        // The commit itself is none that was missed.
+        // The commit itself was not missed.
         let missed = seq.saturating_sub(record.cursor).saturating_sub(1);
         let record = GroupRecord {
             cursor: seq,
@@ -241,11 +228,7 @@ impl<S: Store> Engine<S> {
         error: &CallError,
     ) -> Result<(), EngineError> {
         match error.code() {
-            Some(ErrorCode::NotMember) => {
-                let me = self.device();
-                let what = format!("{me} is in it no more: a member has to invite it");
-                self.not_back(id, &what)
-            }
+            Some(ErrorCode::NotMember) => self.not_back(id, &not_in_it(self.device())),
             _ => self.not_back(id, &error.to_string()),
         }
     }
