@@ -30,7 +30,7 @@ pub enum Command {
         /// How.
         change: RoomChange,
     },
-    /// Add devices to a group. Whoever of them was blocked is so no more.
+    /// Add devices to a group. Users and devices among them that were blocked are unblocked.
     Invite {
         /// The group.
         group: GroupId,

@@ -1,6 +1,6 @@
 //! What the doctor finds.
 
-/// What a finding is. The names of [`Self::code`] do not change.
+/// What is wrong. The words of [`Self::code`] never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Problem {
@@ -51,7 +51,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// Its name for programs.
+    /// A word that never changes.
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
@@ -86,10 +86,10 @@ impl Problem {
 pub struct Finding {
     /// The group's name; none if it is about the device.
     pub group: Option<String>,
-    /// What it is.
+    /// What is wrong.
     pub problem: Problem,
-    /// The same, in words.
+    /// The same, in English.
     pub what: String,
-    /// What to do.
+    /// What to do, by the messenger's commands.
     pub remedy: String,
 }

@@ -10,7 +10,8 @@
 //!
 //! What is refused, fails or is to be known is a value, too: [`Reason`], [`Warning`] and [`Notice`] have a code that never
 //! changes, a neutral text in English, and what can be done ([`Remedy`]); `docs/engine-reasons.md` lists them. A host words
-//! them by its own commands and in its users' language.
+//! them by its own commands and in its users' language. (A [`Finding`] has a code, but its words are still sentences that
+//! name the messenger's commands.)
 //!
 //! # What is promised
 //!

@@ -2,7 +2,7 @@
 
 use conclave_store::{Secret, WriteSet};
 
-/// Before the names of the application's tables: no namespace of the engine's begins like this.
+/// Stands before the names of the application's tables: no namespace of the engine's begins like this.
 const PREFIX: &str = "app/";
 
 /// The namespace of one of the application's tables.
@@ -20,7 +20,7 @@ pub(crate) fn namespace(table: &str) -> String {
 pub struct AppRows(WriteSet);
 
 impl AppRows {
-    /// Changes nothing yet.
+    /// No changes yet.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -4,12 +4,13 @@ use super::{CommandError, Engine, EngineError};
 use crate::book::Change;
 use crate::content::Content;
 use crate::output::{Answer, Output};
+use crate::record::Line;
 use crate::rows::{AppRows, namespace};
 use conclave_mls::GroupId;
 use conclave_store::{Secret, Store};
 use core::ops::Bound;
 
-/// That the host has taken these, and its rows.
+/// The changes that note that the host has taken these, and that write its rows.
 fn taken(outputs: &[Output], rows: AppRows) -> Vec<Change> {
     let taken = outputs.iter().filter_map(|output| match output {
         Output::News { key, .. } => Some(Change::Acknowledged(*key)),
@@ -22,6 +23,11 @@ fn taken(outputs: &[Output], rows: AppRows) -> Vec<Change> {
     changes
 }
 
+/// A stored event, as the host gets it.
+pub(super) fn event((key, line): (&u64, &Line)) -> Output {
+    Output::News { key: *key, group: line.group.clone(), news: line.news.clone() }
+}
+
 impl<S: Store> Engine<S> {
     /// Takes note that the host has taken these: shown or stored them. Their events are not given again.
     ///
@@ -31,11 +37,11 @@ impl<S: Store> Engine<S> {
         self.acknowledge_with(outputs, AppRows::new())
     }
 
-    /// The same, and writes rows of the application's in the same atomic write.
+    /// Does as [`Self::acknowledge`], and writes rows of the application's in the same atomic write.
     ///
     /// So a host that stores what an event leads to (a message in its history, a reply to be sent, how many are unread)
     /// does it exactly once: whenever the process ends, either the rows are written and the event is not given again, or
-    /// none of both.
+    /// neither.
     ///
     /// # Errors
     /// If the state cannot be written.
@@ -47,8 +53,8 @@ impl<S: Store> Engine<S> {
         self.acknowledge_adopting(outputs, rows, &[])
     }
 
-    /// The same for an application that keeps what was said itself: the engine does not keep these messages any longer,
-    /// by their groups and numbers, and [`Engine::history`] lacks them. What the application deletes is gone then.
+    /// The same for an application that keeps messages itself: the engine deletes these, which are named by group and
+    /// number, from its history, and [`Engine::history`] lacks them. What the application then deletes is gone.
     ///
     /// # Errors
     /// If the state cannot be written.
@@ -70,8 +76,8 @@ impl<S: Store> Engine<S> {
     /// Says something in a group, as [`Self::send`], and takes note of events and writes rows of the application's, as
     /// [`Self::acknowledge_with`]: all in one atomic write.
     ///
-    /// So a host that answers events answers each exactly once: whenever the process ends, either the event is given
-    /// again and nothing was said, or neither.
+    /// So a host that answers events answers each exactly once: whenever the process ends, either the answer is kept to
+    /// be sent and the event is not given again, or neither.
     ///
     /// # Errors
     /// As of [`Self::command`].
@@ -86,23 +92,17 @@ impl<S: Store> Engine<S> {
         self.send_and(now, group, vec![content], taken(outputs, rows))
     }
 
-    /// The events after one of this number, in order and `limit` of them at most, up to the first that waits for the
-    /// name of its group: for a host that remembers how far it is and does not take all that [`Self::outputs`] gives.
+    /// The events after the one of this number, in order and at most `limit`, up to the first that waits for the name of
+    /// its group: for a host that remembers how far it is and does not take all that [`Self::outputs`] gives.
     #[must_use]
     pub fn events_after(&self, number: u64, limit: usize) -> Vec<Output> {
         let after = (Bound::Excluded(number), Bound::Unbounded);
         let lines = self.book.lines().range(after).take(limit);
         let visible = lines.take_while(|(_, line)| self.hidden_until(line).is_none());
-        visible
-            .map(|(key, line)| Output::News {
-                key: *key,
-                group: line.group.clone(),
-                news: line.news.clone(),
-            })
-            .collect()
+        visible.map(event).collect()
     }
 
-    /// The answers that [`Self::outputs`] would give: once.
+    /// The answers that [`Self::outputs`] would give. Each is given once.
     pub fn answers(&mut self) -> Vec<Answer> {
         self.answers.drain(..).collect()
     }

@@ -209,7 +209,7 @@ struct Live {
     asking: bool,
     /// Why the group cannot be followed any further.
     stuck: Option<Reason>,
-    /// Whether the log goes on with a commit of this device's own that it cannot follow.
+    /// Whether the log goes on with a commit of this device's leaf that it cannot follow.
     ends_here: bool,
     /// The epoch in which this device has tried last to renew its leaf.
     renewed_in: Option<u64>,
@@ -256,7 +256,7 @@ pub struct Engine<S> {
     made: BTreeSet<GroupId>,
     /// The states of groups that are joined by a link as soon as their members' accounts are known.
     linked: BTreeMap<GroupId, GroupState>,
-    /// Those of groups that this device comes back into.
+    /// The states of groups that this device comes back into.
     shown: BTreeMap<GroupId, GroupState>,
     answers: VecDeque<Answer>,
     /// Milliseconds since 1970.
@@ -471,12 +471,12 @@ impl<S: Store> Engine<S> {
         UnixTime::since_unix_epoch(Duration::from_millis(self.now)).unwrap_or(UnixTime::MAX)
     }
 
-    /// Says something that is not stored.
+    /// Tells the user something. That is not stored.
     fn tell_now(&mut self, notice: Notice) {
         self.answers.push_back(Answer::Note { group: None, notice });
     }
 
-    /// Says that something did not come about which is not stored.
+    /// Says that something did not come about. That is not stored.
     fn failed(&mut self, group: Option<&GroupId>, reason: Reason) {
         self.answers.push_back(Answer::Failed { group: group.cloned(), reason });
     }
@@ -693,7 +693,7 @@ impl<S: Store> Engine<S> {
         self.is_caught_up() && self.book.lines().is_empty() && self.answers.is_empty()
     }
 
-    /// The same, whatever is still to be shown: what a host looks at is what the service has.
+    /// Does as [`Self::is_settled`], but for what is still to be shown: what a host looks at is what the service has.
     #[must_use]
     pub fn is_caught_up(&self) -> bool {
         self.registered
@@ -770,13 +770,7 @@ impl<S: Store> Engine<S> {
     pub fn outputs(&mut self, now: u64) -> Vec<Output> {
         self.now = now;
         let visible = self.book.lines().iter().filter(|(_, l)| self.hidden_until(l).is_none());
-        let mut outputs: Vec<Output> = visible
-            .map(|(key, line)| Output::News {
-                key: *key,
-                group: line.group.clone(),
-                news: line.news.clone(),
-            })
-            .collect();
+        let mut outputs: Vec<Output> = visible.map(app::event).collect();
         outputs.extend(self.answers.drain(..).map(Output::Answer));
         outputs
     }
@@ -819,8 +813,8 @@ impl<S: Store> Engine<S> {
         Ok(Some(outcome))
     }
 
-    /// Takes a command. Returns the group that it makes, if it makes one. What cannot be done at once is kept, and said
-    /// to have failed later ([`News::Failed`]), if it does.
+    /// Takes a command. Returns the group that it makes, if it makes one. What cannot be done at once is kept; if it fails
+    /// later, [`News::Failed`] says so.
     ///
     /// # Errors
     /// [`CommandError::Refused`] if it cannot be done; nothing has changed then. [`CommandError::Engine`] if the state
@@ -924,7 +918,7 @@ impl<S: Store> Engine<S> {
         Ok(())
     }
 
-    /// Whether something can be done in a group.
+    /// Checks that something can be done in a group.
     fn check_work(&self, group: &GroupId, work: &[Work]) -> Result<(), Reason> {
         let record = self.book.record(group);
         if let Some(by) = record.and_then(|record| record.asked_by.clone()) {

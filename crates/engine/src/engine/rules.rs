@@ -6,8 +6,8 @@ use conclave_mls::Config;
 use conclave_room::RoomPolicy;
 use std::sync::Arc;
 
-/// How groups are made, joined and loaded: under the rules of rooms. Groups from before there were rooms are taken over,
-/// and go on as they were.
+/// How groups are made, joined and loaded: under the rules of rooms. A group from before there were rooms adopts them, and
+/// goes on as it was.
 pub(super) fn config() -> Config {
     Config { policy: Arc::new(policy()), adopt_policy: true, ..Config::default() }
 }
