@@ -21,12 +21,12 @@ table! {
          with what it holds";
     /// A group that this device could not follow is forgotten here.
     3 "group-forgotten" GroupForgotten
-        "the group is forgotten here. If others are in it, they still count this device among them, and are to remove it";
+        "the group is forgotten here. If others are in it, they still count this device among them: ask them to remove it";
     /// Somebody is blocked.
     4 "blocked" Blocked {
         /// Who.
         who: Who,
-    } "no invitation of {who} is taken any more, until the user invites them";
+    } "invitations from {who} are not taken until the user invites them";
     /// A member proposes to remove another one.
     5 "removal-proposed" RemovalProposed {
         /// The member.
@@ -45,7 +45,8 @@ table! {
     7 "removal-doubted" RemovalDoubted {
         /// The member.
         who: String,
-    } "the service proposes to remove {who}, which nobody has revoked as far as this device knows: it does not do it";
+    } "the service proposes to remove {who}, which nobody has revoked as far as this device knows: this device does not \
+       commit that";
     /// A member has closed the group.
     8 "group-closed" GroupClosed {
         /// The member.
@@ -60,7 +61,7 @@ table! {
     10 "all-are-members" AllAreMembers {
         /// Whose devices are in the group.
         who: Who,
-    } "all devices of {who} are in the group; one that never came in is to be removed and invited again";
+    } "all devices of {who} are in the group; remove and invite again any that never came in";
     /// A user has a new device.
     11 "new-device" NewDevice {
         /// The device.
@@ -93,13 +94,13 @@ table! {
     14 "user-acknowledged" UserAcknowledged {
         /// The user.
         user: Name,
-    } "{user} is taken for who the service says from now on: codes are to be compared";
+    } "{user} is taken for who the service says from now on: compare codes";
     /// The service is taken for the user's, as it is now.
     15 "service-acknowledged" ServiceAcknowledged {
         /// The beginning of its key.
         key: String,
-    } "the service with the key {key}… is taken for the user's from now on, with what it shows now: codes are to be \
-       compared with whom it matters";
+    } "the service with the key {key}… is taken for the user's from now on, with what it shows now: compare codes \
+       with the people who matter";
     /// The service contradicts what it has shown before it went back.
     16 "contradicts-before" ContradictsBefore {
         /// Where the evidence is, in words.
@@ -135,7 +136,7 @@ table! {
     31 "no-longer-waiting" NoLongerWaiting {
         /// The device.
         device: DeviceId,
-    } "no longer waiting for {device}: it is to be invited once it is ready";
+    } "no longer waiting for {device}: invite it once it is ready";
     /// A device is revoked later.
     32 "revoked-later" RevokedLater {
         /// The device.
@@ -150,7 +151,7 @@ table! {
     } "{device} ({code}) is one of the user's devices already";
     /// This device is in its user's account again.
     34 "recovered" Recovered
-        "this device is in its user's account again: what is lost is to be revoked, and others are to invite the user to \
+        "this device is in its user's account again: revoke lost devices, and ask others to invite the user to \
          their groups again";
     /// Links lead into the group, of which somebody who is to be removed may know.
     35 "links-lead-in" LinksLeadIn {

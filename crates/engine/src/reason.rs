@@ -9,13 +9,14 @@ use conclave_mls::CipherSuite;
 pub(crate) use field::Field;
 pub(crate) use table::table;
 
-/// What can be done about a [`Reason`] or a [`Warning`](crate::Warning). Which command or question of a host's that is, the host knows.
+/// What can be done about a [`Reason`] or a [`Warning`](crate::Warning). The host knows by which of its commands or
+/// questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Remedy {
     /// Try again in a moment.
     Retry,
-    /// Nothing: it is tried again by itself.
+    /// Nothing: the engine tries again by itself.
     Wait,
     /// Accept the invitation into the group, or decline it.
     AnswerInvitation,
@@ -35,7 +36,7 @@ pub enum Remedy {
     Rejoin,
     /// Use another device of the user's.
     UseOtherDevice,
-    /// Begin the account's or device's change again.
+    /// Begin the change of the account or the device again.
     StartOver,
     /// Ask the CA.
     AskAuthority,
@@ -86,9 +87,9 @@ table! {
     /// This device is not one of its user's yet.
     1 "awaits-admission" AwaitsAdmission
         "this device waits until another one of its user's admits it, and can do nothing before that" AdmitDevice;
-    /// A device is to remove itself.
-    2 "removes-itself" RemovesItself "a device does not remove itself: it leaves" Leave;
-    /// A user is to block themselves.
+    /// A device cannot remove itself.
+    2 "removes-itself" RemovesItself "a device cannot remove itself: it leaves the group" Leave;
+    /// Users cannot block themselves.
     3 "blocks-itself" BlocksItself "nobody can block themselves";
     /// There is nothing to accept or decline.
     4 "no-invitation" NoInvitation "no invitation into this group waits for an answer";
@@ -96,7 +97,8 @@ table! {
     5 "not-accepted" NotAccepted {
         /// Who has brought this device in.
         by: DeviceId,
-    } "{by} has brought this device into the group, and nothing is said or done there before that is accepted" AnswerInvitation;
+    } "{by} has brought this device into the group: nothing can be said or done there until the user accepts \
+       that" AnswerInvitation;
     /// This device is not a member.
     6 "not-a-member" NotMember "this device is not a member of the group";
     /// This device is to leave the group.
@@ -122,7 +124,7 @@ table! {
     } "a message has at most 1048576 bytes, and this has {len}";
     /// The group's state cannot be loaded, so that its members are not known.
     12 "state-unreadable" StateUnreadable
-        "the group's state cannot be loaded, so that its members are not known" LetMemberReset;
+        "the group's state cannot be loaded, so its members are not known" LetMemberReset;
     /// The group is being begun anew already.
     13 "reset-under-way" ResetUnderWay "the group is being begun anew";
     /// This device is a member already.
@@ -132,18 +134,18 @@ table! {
     /// The own account is what the own devices have made of it.
     16 "own-account" OwnAccount "this is the user's own account: it is what their devices have made of it";
     /// There was no warning.
-    17 "nothing-to-acknowledge" NothingToAcknowledge "no warning stands that could be acknowledged";
+    17 "nothing-to-acknowledge" NothingToAcknowledge "there is no warning to acknowledge";
     /// Another change of the account is under way.
     18 "account-busy" AccountBusy "another change of the account is under way" Retry;
-    /// A device is to revoke itself.
-    19 "revokes-itself" RevokesItself "a device does not revoke itself" UseOtherDevice;
+    /// A device cannot revoke itself.
+    19 "revokes-itself" RevokesItself "a device cannot revoke itself" UseOtherDevice;
     /// The user has no such device.
     20 "no-such-device" NoSuchDevice {
         /// Its name.
         device: Name,
     } "the user has no device {device}";
     /// The account has a recovery key, whose words have to be given.
-    21 "has-recovery-key" HasRecoveryKey "the account has a recovery key: to replace it takes its words";
+    21 "has-recovery-key" HasRecoveryKey "the account has a recovery key: its words are needed to replace it";
     /// These are not as many words as a recovery key has.
     22 "word-count" WordCount {
         /// How many there are.
@@ -164,7 +166,7 @@ table! {
         second: u64,
     } "these are not words {first} and {second}" Retry;
     /// Only a new device is added by the recovery key.
-    27 "has-account" HasAccount "this device has an account: to recover one takes a new device" UseOtherDevice;
+    27 "has-account" HasAccount "this device has an account: only a new device can recover one" UseOtherDevice;
     /// Devices are certified by a CA here: there are no accounts.
     28 "certified" Certified "devices are certified by a CA here: there are no accounts" AskAuthority;
 
@@ -241,7 +243,7 @@ table! {
     53 "not-taken-back" NotTakenBack {
         /// Why.
         why: String,
-    } "{why}" Wait;
+    } "the service does not take back yet what it has lost: {why}" Wait;
     /// The service is in an earlier epoch than this device.
     54 "epoch-lost" EpochLost {
         /// The service's epoch.
@@ -299,7 +301,7 @@ table! {
         /// Why.
         why: String,
     } "{who} is not removed: {why}";
-    /// Somebody who is to be removed is no member.
+    /// Somebody who is to be removed or given a role is no member.
     67 "not-in-the-group" NotInGroup {
         /// Who.
         who: Who,
@@ -364,7 +366,7 @@ table! {
     77 "proposals-left-out" ProposalsLeftOut {
         /// Why.
         why: String,
-    } "what members have proposed cannot be done: {why}";
+    } "cannot commit the members' proposals: {why}";
     /// This device's new certificate is not in the group yet.
     78 "certificate-not-shown" CertificateNotShown {
         /// Why.
@@ -382,7 +384,7 @@ table! {
     80 "service-convicted" ServiceConvicted {
         /// Who is not invited.
         who: Who,
-    } "{who} is not invited: the service has shown two directories, and its user has not acknowledged that" AcknowledgeService;
+    } "{who} is not invited: the service has shown two directories, and the user has not acknowledged that" AcknowledgeService;
 
     /// The own account is not changed.
     90 "account-unchanged" AccountUnchanged {
@@ -406,12 +408,12 @@ table! {
     94 "admitted-not-up" AdmittedNotUp {
         /// Which.
         device: DeviceId,
-    } "{device} is one of the user's devices now, and has not come up yet: it is to be invited into the groups later";
+    } "{device} is one of the user's devices now, and has not come up yet: invite it into the groups later";
     /// What an admitted device left at the service was changed.
     95 "admitted-changed" AdmittedChanged {
         /// Which.
         who: Who,
-    } "the service has changed what {who} left there, which is one of the user's devices now: it is to be invited into the \
+    } "the service has changed what {who} left there. That is one of the user's devices now: invite it into the \
        groups by hand";
     /// The service did not answer, and the change of the account may have come about.
     96 "perhaps-not-admitted" PerhapsNotAdmitted
@@ -446,8 +448,8 @@ table! {
     /// The service keeps a part of the account's log back.
     104 "account-log-incomplete" AccountLogIncomplete "the service does not show all of the log";
 
-    /// The group is no room.
-    120 "not-a-room" NotRoom "the group is no room: it has no topic, picture or roles";
+    /// The group is not a room.
+    120 "not-a-room" NotRoom "the group is not a room: it has no topic, picture or roles";
     /// The user's role does not allow something.
     121 "role-does-not-allow" NotAllowed {
         /// The role.
@@ -467,7 +469,7 @@ table! {
         /// Why.
         why: String,
     } "nothing is changed: {why}";
-    /// A direct chat is to be made with oneself.
+    /// Users cannot make a direct chat with themselves.
     124 "direct-with-itself" DirectWithItself "a direct chat is with somebody else";
     /// There is a direct chat with somebody.
     125 "direct-chat-exists" DirectChatExists {

@@ -375,7 +375,7 @@ fn whoever_cannot_commit_what_was_proposed_follows_who_can() {
     world.fault = Some(Box::new(refuse_what_refers));
     world.now += 5_000;
     while world.step(a) {}
-    assert!(world.devices[a].has_line("error g: what members have proposed cannot be done: "));
+    assert!(world.devices[a].has_line("error g: cannot commit the members' proposals: "));
     world.fault = None;
     world.settle();
     world.agree(&[a, b]);
