@@ -241,7 +241,10 @@ table! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::content::MAX_CONTENT;
+    use crate::names::MAX_GROUP_NAME;
     use crate::reason::{Reason, Remedy, Row};
+    use crate::words::WORDS;
     use std::collections::BTreeSet;
 
     const TABLES: [(&str, &str, &[Row]); 3] = [
@@ -280,6 +283,18 @@ mod tests {
             let numbers: BTreeSet<u16> = table.iter().map(|row| row.0).collect();
             let codes: BTreeSet<&str> = table.iter().map(|row| row.1).collect();
             assert_eq!((numbers.len(), codes.len()), (table.len(), table.len()));
+        }
+    }
+
+    #[test]
+    fn texts_name_the_bounds_that_hold() {
+        let texts = [
+            (Reason::UnusableName, format!("at most {MAX_GROUP_NAME} bytes")),
+            (Reason::TooLong { len: 1 }, format!("at most {MAX_CONTENT} bytes")),
+            (Reason::WordCount { count: 1 }, format!("has {WORDS} words")),
+        ];
+        for (reason, bound) in texts {
+            assert!(reason.to_string().contains(&bound), "{reason}");
         }
     }
 

@@ -286,7 +286,7 @@ fn is_sending(request: &Request) -> bool {
     matches!(request, Request::SendMessage(_) | Request::SendMessages(_))
 }
 
-/// Why a group cannot be followed that can be.
+/// A reason to call a group stuck that is not.
 fn made_so() -> Reason {
     Reason::Text { what: "it was made so".into() }
 }
@@ -432,6 +432,11 @@ impl World {
     fn say(&mut self, i: usize, line: &str) {
         let Ok(Input::Command(command)) = parse_line(line) else { panic!("{line:?}") };
         self.order(i, command);
+    }
+
+    /// The texts that a device has shown.
+    fn texts(&self, i: usize) -> Vec<String> {
+        self.devices[i].messages().into_iter().map(|(.., text)| text).collect()
     }
 
     /// Does what a line asks for.

@@ -22,11 +22,6 @@ impl World {
         texts.iter().for_each(|text| self.say(i, text));
     }
 
-    /// The texts that a device has shown.
-    fn texts(&self, i: usize) -> Vec<String> {
-        self.devices[i].messages().into_iter().map(|message| message.3).collect()
-    }
-
     /// Notes calls that send from now on.
     fn note_sending(&mut self) -> Calls {
         let calls = Calls::default();

@@ -25,24 +25,25 @@ impl World {
         self.start_from(i, disk)
     }
 
-    /// A device's process ends, and none begins.
-    fn stop(&mut self, i: usize) {
-        self.devices[i].revoked = true;
-    }
-
     /// Which of these go on.
     fn running(&self, all: &[usize]) -> Vec<usize> {
         all.iter().copied().filter(|i| !self.devices[*i].revoked).collect()
     }
 
-    fn all_texts(&self, i: usize) -> Vec<String> {
-        self.devices[i].messages().into_iter().map(|(.., text)| text).collect()
+    /// The service says to a device that another process has marked its state.
+    pub(super) fn lie_about_marks(&mut self, i: usize) {
+        self.lied_to = Some(i);
+        self.lie = Some(Box::new(|reply| {
+            if let Reply::MarkState(marked) = reply {
+                marked.latest.id[0] ^= 1;
+            }
+        }));
     }
 
-    /// Everybody but the copies has read everything, once.
-    fn all_is_read(&self, i: usize) {
+    /// Checks that a device could read all that it got, and got nothing twice.
+    fn has_read_all_once(&self, i: usize) {
         assert_eq!(self.devices[i].count("unreadable"), 0, "{:#?}", self.devices[i].lines());
-        let mut texts = self.all_texts(i);
+        let mut texts = self.texts(i);
         texts.sort();
         let count = texts.len();
         texts.dedup();
@@ -70,8 +71,8 @@ fn of_two_copies_of_a_device_one_goes_on_and_no_key_is_used_twice() {
     assert!(world.devices[one].has_line("copied -") && world.devices[one].has_line("rejoined g"));
     world.say(one, "after");
     world.settle();
-    world.all_is_read(b);
-    let texts = world.all_texts(b);
+    world.has_read_all_once(b);
+    let texts = world.texts(b);
     let whose = if one == a { "from the one" } else { "from the other" };
     for n in 0..6 {
         assert!(texts.contains(&format!("{whose} {n}")), "{texts:?}");
@@ -97,7 +98,7 @@ fn a_state_from_a_backup_comes_back_with_a_new_key() {
             world.kill(first);
             world.settle();
         }
-        world.stop(first);
+        world.off(&[first]);
         let restored = world.start_from(first, backup);
         world.say(restored, &format!("restored {round}"));
         world.settle();
@@ -105,11 +106,11 @@ fn a_state_from_a_backup_comes_back_with_a_new_key() {
         for begin in ["copied -", "key-renewed", "rejoined g"] {
             assert!(world.devices[restored].has_line(begin), "{begin}: {lines:#?}");
         }
-        assert!(world.all_texts(b).contains(&format!("restored {round}")), "{lines:#?}");
-        world.all_is_read(b);
+        assert!(world.texts(b).contains(&format!("restored {round}")), "{lines:#?}");
+        world.has_read_all_once(b);
         world.agree(&[restored, b]);
         // What this device said before is read, too.
-        let texts = world.all_texts(restored);
+        let texts = world.texts(restored);
         assert!(texts.contains(&format!("lost {round} 2")), "{texts:?}");
     }
 }
@@ -141,7 +142,7 @@ fn a_process_that_ends_while_it_marks_its_state_leaves_no_copy() {
     world.say(a, "after all");
     world.settle();
     assert!(!world.devices[a].has_line("copied"), "{:#?}", world.devices[a].lines());
-    assert!(world.all_texts(b).contains(&"after all".to_string()));
+    assert!(world.texts(b).contains(&"after all".to_string()));
 }
 
 #[test]
@@ -162,10 +163,10 @@ fn nothing_is_sent_before_the_mark_is_taken() {
         world.step(a);
         world.now += 100;
     }
-    assert!(!world.all_texts(b).contains(&"waits".to_string()));
+    assert!(!world.texts(b).contains(&"waits".to_string()));
     world.fault = None;
     world.settle();
-    assert!(world.all_texts(b).contains(&"waits".to_string()));
+    assert!(world.texts(b).contains(&"waits".to_string()));
 }
 
 #[test]
@@ -175,30 +176,25 @@ fn a_service_that_lies_about_marks_cannot_keep_a_device_busy() {
     world.group("g", &[a, b]);
     world.kill(a);
     world.say(a, "at last");
-    world.lied_to = Some(a);
-    world.lie = Some(Box::new(|reply| {
-        if let Reply::MarkState(marked) = reply {
-            marked.latest.id[0] ^= 1;
-        }
-    }));
+    world.lie_about_marks(a);
     world.settle();
     assert_eq!(world.devices[a].count("key-renewed"), 3, "{:#?}", world.devices[a].lines());
     assert_eq!(world.devices[a].count("rejoin-limited -"), 1);
-    assert!(!world.all_texts(b).contains(&"at last".to_string()));
+    assert!(!world.texts(b).contains(&"at last".to_string()));
 
     world.lie = None;
     world.now += 60 * 60 * 1000;
     world.settle();
-    assert!(world.all_texts(b).contains(&"at last".to_string()), "{:#?}", world.devices[a].lines());
-    world.all_is_read(b);
+    assert!(world.texts(b).contains(&"at last".to_string()), "{:#?}", world.devices[a].lines());
+    world.has_read_all_once(b);
     world.agree(&[a, b]);
-    // The others see one device with another key, and nobody go or come.
+    // The others see one device with another key, and see nobody leave or join.
     assert!(world.devices[b].has_line("note - a/pc has another key from now on: "));
     assert_eq!(world.devices[b].count("removed g"), 0, "{:#?}", world.devices[b].lines());
 }
 
 #[test]
-fn a_device_comes_back_into_one_group_so_often_alone() {
+fn a_device_comes_back_into_one_group_only_so_often() {
     let mut world = World::new(6);
     let (a, b) = (world.add("a/pc"), world.add("b/pc"));
     world.group("g", &[a, b]);
@@ -209,7 +205,7 @@ fn a_device_comes_back_into_one_group_so_often_alone() {
     }
     assert_eq!(world.devices[a].count("rejoined g"), 3);
     assert_eq!(world.devices[a].count("rejoin-limited g"), 1);
-    // It is kept, and not for this process alone.
+    // The limit holds in the next process, too.
     world.kill(a);
     world.settle();
     assert_eq!(world.devices[a].count("rejoined g"), 3);
@@ -217,7 +213,7 @@ fn a_device_comes_back_into_one_group_so_often_alone() {
     world.say(a, "back");
     world.settle();
     assert_eq!(world.devices[a].count("rejoined g"), 4);
-    assert!(world.all_texts(b).contains(&"back".to_string()));
+    assert!(world.texts(b).contains(&"back".to_string()));
     world.agree(&[a, b]);
 }
 
@@ -255,7 +251,7 @@ fn copies_made_at_any_moment_never_use_a_key_twice() {
         world.say(one, "the end");
         world.settle();
         for other in [b, c] {
-            assert!(world.all_texts(other).contains(&"the end".to_string()), "seed {seed}");
+            assert!(world.texts(other).contains(&"the end".to_string()), "seed {seed}");
             assert_eq!(world.devices[other].count("unreadable"), 0, "seed {seed}");
         }
         world.agree(&[one, b, c]);

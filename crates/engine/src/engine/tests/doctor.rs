@@ -71,7 +71,7 @@ fn the_doctor_says_what_a_device_and_its_groups_wait_for() {
     world.say(c, "/accept g");
     world.settle();
     world.say(c, "/leave");
-    world.stop_others(c);
+    world.off(&[a, b]);
     for _ in 0..50 {
         world.step(c);
     }
@@ -84,12 +84,7 @@ fn the_doctor_knows_a_copy() {
     let (a, b) = (world.add("a/pc"), world.add("b/pc"));
     world.group("g", &[a, b]);
     world.kill(a);
-    world.lied_to = Some(a);
-    world.lie = Some(Box::new(|reply| {
-        if let Reply::MarkState(marked) = reply {
-            marked.latest.id[0] ^= 1;
-        }
-    }));
+    world.lie_about_marks(a);
     world.settle();
     world.finds(a, "", Problem::CopiedState);
     world.finds(a, "", Problem::RenewalLimited);
@@ -97,13 +92,4 @@ fn the_doctor_knows_a_copy() {
     // It takes no service to see that.
     world.kill(a);
     world.finds(a, "", Problem::CopiedState);
-}
-
-impl World {
-    /// Everybody else is away.
-    fn stop_others(&mut self, i: usize) {
-        for other in 0..self.devices.len() {
-            self.devices[other].revoked |= other != i;
-        }
-    }
 }

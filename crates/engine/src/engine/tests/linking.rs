@@ -259,7 +259,7 @@ fn members_that_remove_a_revoked_device_at_once_are_told_of_no_failure() {
             ["b", "c", "d", "e"].map(|u| world.add(&format!("{u}/pc"))).into();
         world.group("g", &members);
         world.say(members[0], "/invite a/phone");
-        // Whose role does not allow it, leaves it to others.
+        // Members whose role does not allow removals leave them to others.
         for user in ["c", "d", "e"] {
             world.say(members[0], &format!("/role {user} moderator"));
         }

@@ -15,7 +15,7 @@ const DAY: u64 = 24 * 60 * 60 * 1000;
 
 impl World {
     /// Lets a device make a link into its current group; the link's text.
-    fn link_of(&mut self, i: usize, options: &str) -> String {
+    pub(super) fn link_of(&mut self, i: usize, options: &str) -> String {
         self.say(i, &format!("/invite-link {options}"));
         self.settle();
         let lines = self.devices[i].lines();
@@ -23,7 +23,7 @@ impl World {
         line.split(' ').nth(2).unwrap().to_string()
     }
 
-    fn joins(&mut self, i: usize, link: &str) {
+    pub(super) fn joins(&mut self, i: usize, link: &str) {
         self.say(i, &format!("/join {link}"));
         self.settle();
     }

@@ -124,7 +124,7 @@ fn an_answer_under_way_counts_when_the_session_ends_meanwhile() {
 
 impl World {
     /// A device is switched off: it hears and does nothing.
-    fn off(&mut self, devices: &[usize]) {
+    pub(super) fn off(&mut self, devices: &[usize]) {
         devices.iter().for_each(|i| self.devices[*i].revoked = true);
     }
 

@@ -1,7 +1,9 @@
 //! Rooms: what their users change, who may, and what becomes of a client that does not ask.
 
 use super::*;
-use crate::record::{Item, RoomChange, Work};
+use crate::book::Change;
+use crate::content::Content;
+use crate::record::{Item, Payload, RoomChange, Work};
 use conclave_mls::{Config, Group};
 
 /// A room of a's with b and c, and d, who is not in it.
@@ -27,6 +29,12 @@ impl World {
         let room = self.room(seen_by);
         let found = room.users.into_iter().find(|(known, _)| known.as_str() == user);
         found.map(|(_, role)| role)
+    }
+
+    /// Gives a device work in its group that its client does not ask about.
+    fn force(&mut self, i: usize, work: Work) {
+        let item = Item { group: self.group_id(i), work };
+        self.devices[i].engine.book.commit(None, vec![Change::NewItem(item)]).unwrap();
     }
 
     /// Makes a device's client one that does not ask what it may do.
@@ -130,11 +138,8 @@ fn a_visitor_reads_and_what_it_writes_all_the_same_is_not_shown() {
     );
 
     // A client that does not ask.
-    let id = world.group_id(c);
-    let content = crate::content::Content::from_text("me too");
-    let work = Work::Send { payload: crate::record::Payload::Content(content), sealed: None };
-    let change = crate::book::Change::NewItem(Item { group: id, work });
-    world.devices[c].engine.book.commit(None, vec![change]).unwrap();
+    let payload = Payload::Content(Content::from_text("me too"));
+    world.force(c, Work::Send { payload, sealed: None });
     world.settle();
     for i in [a, b] {
         assert_ne!(world.devices[i].messages().last().unwrap().3, "me too");
@@ -145,14 +150,11 @@ fn a_visitor_reads_and_what_it_writes_all_the_same_is_not_shown() {
 #[test]
 fn a_banned_user_is_out_and_does_not_come_back_before_it_is_forgiven() {
     let (mut world, [a, b, c, _]) = world(204);
-    world.says(b, "/invite-link --uses 3");
-    let lines = world.devices[b].lines();
-    let link = lines.iter().find(|line| line.starts_with("invite-link ")).unwrap();
-    let link = link.split(' ').nth(2).unwrap().to_string();
+    let link = world.link_of(b, "--uses 3");
     world.says(a, "/role c banned");
     assert!(world.devices[c].has_line("out g "));
     assert_eq!(world.role(b, "c").as_deref(), Some("banned"));
-    world.says(c, &format!("/join {link}"));
+    world.joins(c, &link);
     let lines = world.devices[c].lines();
     assert!(lines.iter().any(|line| line.contains("you are banned from it")), "{lines:?}");
     world.says(b, "/invite c");
@@ -169,11 +171,8 @@ fn whoever_leaves_or_joins_by_a_link_is_in_the_list_accordingly() {
     world.says(b, "/leave");
     assert!(world.devices[b].has_line("left g "), "{:?}", world.devices[b].lines());
     assert_eq!(world.role(c, "b"), None);
-    world.says(c, "/invite-link");
-    let lines = world.devices[c].lines();
-    let link = lines.iter().find(|line| line.starts_with("invite-link ")).unwrap();
-    let link = link.split(' ').nth(2).unwrap().to_string();
-    world.says(d, &format!("/join {link}"));
+    let link = world.link_of(c, "");
+    world.joins(d, &link);
     assert_eq!(world.role(a, "d").as_deref(), Some("member"));
     world.agree(&[a, c, d]);
 }
@@ -205,11 +204,8 @@ fn a_direct_chat_is_of_two_and_nobody_is_added() {
 fn the_service_does_not_take_what_a_modified_client_oversteps_by() {
     let (mut world, [a, b, c, _]) = world(207);
     world.modify(b);
-    let id = world.group_id(b);
     let change = RoomChange::Role { user: "b".parse().unwrap(), role: "owner".into() };
-    let work = Work::Room { change, committing: false };
-    let change = crate::book::Change::NewItem(Item { group: id, work });
-    world.devices[b].engine.book.commit(None, vec![change]).unwrap();
+    world.force(b, Work::Room { change, committing: false });
     world.settle();
     let lines = world.devices[b].lines();
     assert!(lines.iter().any(|line| line.contains("not-allowed")), "{lines:?}");

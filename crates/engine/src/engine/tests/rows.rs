@@ -90,7 +90,7 @@ fn a_message_is_answered_once_whenever_the_process_dies() {
     while world.step_without_outputs(b) {}
     answer_messages(&mut world, b, u64::MAX);
     world.settle();
-    let mut answers: Vec<String> = world.devices[a].messages().into_iter().map(|m| m.3).collect();
+    let mut answers = world.texts(a);
     answers.retain(|text| text.starts_with("re "));
     let expected: Vec<String> = (0..40).map(|n| format!("re text {n}")).collect();
     assert_eq!(answers, expected);
