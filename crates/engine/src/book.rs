@@ -86,7 +86,7 @@ pub(crate) enum Change {
     News(Option<GroupId>, News),
     /// The host has taken what was to be told.
     Acknowledged(u64),
-    /// The host keeps a message itself: it goes out of the history.
+    /// The host keeps a message itself: it is deleted from the history.
     Adopted(GroupId, u64),
     /// A user's account, as far as its log was checked.
     Account(Account),
@@ -187,6 +187,11 @@ fn decoded<T: Decode>(what: &str, bytes: &Secret) -> Result<T, StoreError> {
     T::from_bytes(bytes.expose()).map_err(|e| damaged(what, e))
 }
 
+/// The value of a row of which there is one at most.
+fn stored<T: Decode>(store: &impl Store, key: &[u8], what: &str) -> Result<Option<T>, StoreError> {
+    store.get(META, key)?.map(|bytes| decoded(what, &bytes)).transpose()
+}
+
 fn number(what: &str, key: &[u8]) -> Result<u64, StoreError> {
     let key = <[u8; 8]>::try_from(key).map_err(|e| damaged(what, e))?;
     Ok(u64::from_be_bytes(key))
@@ -246,8 +251,7 @@ impl<S: Store> Book<S> {
 
     /// What is trusted of certificates, if the store is of a device that a CA certifies.
     pub(crate) fn certified_in(store: &S) -> Result<Option<CertifiedRecord>, StoreError> {
-        let stored = store.get(META, CERTIFIED)?;
-        stored.map(|bytes| decoded("the certificates", &bytes)).transpose()
+        stored(store, CERTIFIED, "the certificates")
     }
 
     /// The key pair for which a certificate was asked, beside the one that is in use.
@@ -315,12 +319,8 @@ impl<S: Store> Book<S> {
         for (key, _) in all_named(REVOKING)? {
             revoking.insert(name("a device", &key)?);
         }
-        let watch = store.get(META, WATCH)?;
-        let watch =
-            watch.map(|bytes| decoded("what is known of the service", &bytes)).transpose()?;
-        let incarnation = store.get(META, INCARNATION)?;
-        let incarnation =
-            incarnation.map(|bytes| decoded("the service's incarnation", &bytes)).transpose()?;
+        let watch = stored(&store, WATCH, "what is known of the service")?;
+        let incarnation = stored(&store, INCARNATION, "the service's incarnation")?;
         let evidence = all(EVIDENCE)?.len() as u64;
         let mut behind = BTreeMap::new();
         for (key, value) in all_named(BEHIND)? {
@@ -342,13 +342,10 @@ impl<S: Store> Book<S> {
             };
             trust.insert(who(&key)?, value);
         }
-        let marks = store.get(META, MARKS)?;
-        let marks = marks.map(|bytes| decoded("the state's marks", &bytes)).transpose()?;
-        let copied = store.get(META, COPIED)?;
-        let copied = copied.map(|bytes| decoded("that it is a copy", &bytes)).transpose()?;
-        let key_renewals = store.get(META, KEY_RENEWALS)?;
-        let key_renewals =
-            key_renewals.map(|bytes| decoded("the renewals of its key", &bytes)).transpose()?;
+        let marks: Option<Marks> = stored(&store, MARKS, "the state's marks")?;
+        let copied = stored(&store, COPIED, "the record of a copy")?;
+        let key_renewals: Option<Times> =
+            stored(&store, KEY_RENEWALS, "the renewals of the device's key")?;
         let mut rejoins = BTreeMap::new();
         for (key, value) in all(REJOIN)? {
             rejoins.insert(GroupId::from(key), decoded("the way back into a group", &value)?);
@@ -551,7 +548,7 @@ impl<S: Store> Book<S> {
         &self.key_renewals
     }
 
-    /// How far the device is on its way back into a group, or when it has come back; none if it never had to.
+    /// How far the device is on its way back into a group, or when it has come back; none if it never had to come back.
     pub(crate) fn rejoin(&self, group: &GroupId) -> Option<&Rejoin> {
         self.rejoins.get(group)
     }
