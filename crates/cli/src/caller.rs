@@ -5,6 +5,7 @@ use crate::failure::Failure;
 use crate::rpc::{self, Devices, Opened};
 use crate::writer::InUse;
 use conclave_client::DeviceId;
+use core::fmt;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, PipeWriter, Read, Write, pipe};
 use std::path::Path;
@@ -12,16 +13,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-/// How often it is tried to get at a device that another process has.
+/// The wait between attempts to reach a device that another process has.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// For how long, if nothing else is said, in seconds.
-const PATIENCE: u64 = 60;
+/// How long a device may take to be reached, and to answer what waits for nobody else, in seconds.
+pub(crate) const PATIENCE: u64 = 60;
 
-/// An end of waiting: none is never.
+/// When to stop waiting: never, if there is none.
 pub(crate) type Deadline = Option<Instant>;
 
-/// So many seconds from now.
+/// A number of seconds from now.
 pub(crate) fn in_seconds(seconds: u64) -> Deadline {
     Instant::now().checked_add(Duration::from_secs(seconds))
 }
@@ -29,13 +30,25 @@ pub(crate) fn in_seconds(seconds: u64) -> Deadline {
 /// Why a call has no result.
 #[derive(Debug)]
 pub(crate) enum CallFailed {
-    /// It is refused: JSON-RPC's number, and why.
+    /// It was refused: JSON-RPC's number, and why.
     Refused(i64, String),
     /// There was no answer in time.
     Late,
     /// The process that has the device is gone.
     Gone,
 }
+
+impl fmt::Display for CallFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(_, why) => f.write_str(why),
+            Self::Late => f.write_str("the device does not answer"),
+            Self::Gone => f.write_str("the process that has this device has ended"),
+        }
+    }
+}
+
+impl core::error::Error for CallFailed {}
 
 /// A connection to a device.
 pub(crate) struct Caller {
@@ -45,8 +58,8 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
-    /// Opens a device, or asks the process that has it open, if it takes requests. `serves` says that others can ask for
-    /// the device here as long as this is open.
+    /// Opens a device, or connects to the process that has it open, if that takes requests. `serves` says whether others
+    /// can ask for the device here as long as this is open.
     pub(crate) fn reach(
         args: &DeviceArgs,
         serves: bool,
@@ -105,7 +118,7 @@ impl Caller {
         input: impl Read + Send + 'static,
         output: impl Write + Send + 'static,
     ) -> Result<Self, Failure> {
-        // What is not taken here waits there.
+        // Lines that nobody reads here wait at the sender.
         let (to, lines) = sync_channel(1);
         std::thread::Builder::new().name("conclave-answers".into()).spawn(move || {
             let mut input = BufReader::new(input);
@@ -132,7 +145,7 @@ impl Caller {
         })
     }
 
-    /// Makes a call, and waits for its result. Events that come before are not kept.
+    /// Makes a call, and waits for its result. Events that come before it are dropped.
     pub(crate) fn call(
         &mut self,
         method: &str,

@@ -5,12 +5,11 @@ mod qr;
 mod script;
 mod terminal;
 
+use crate::device::ServiceArgs;
 use crate::exit_codes::{PENDING, REFUSED};
 use crate::failure::{Failure, complain};
 use crate::folders::{self, read_file};
-use crate::sealing::{SealArgs, device_args, open_state};
-use crate::serve::default_address;
-use crate::server_url::{TlsArgs, parse_server};
+use crate::sealing::{device_args, open_state};
 use conclave_client::{
     CertificateFiles, DeviceId, Ended, Engine, Name, Options, Setup, SuiteError, find_suite,
     os_rng, suite_list,
@@ -112,15 +111,8 @@ pub(crate) struct Args {
     /// Which of your devices this is.
     #[arg(long, value_name = "NAME", default_value = "main")]
     device: Name,
-    /// The service, which `conclave serve` runs on this machine unless it is told otherwise. Where others may
-    /// listen in, it has to be an https:// address.
-    #[arg(long, value_name = "URL", default_value_t = format!("http://{}", default_address()),
-          value_parser = parse_server)]
-    server: String,
     #[command(flatten)]
-    tls: TlsArgs,
-    #[command(flatten)]
-    seal: SealArgs,
+    service: ServiceArgs,
     /// The folder of all users' state [default: ~/.local/share/conclave]. This device's is in
     /// USER/DEVICE below it.
     #[arg(long, value_name = "DIR")]
@@ -187,7 +179,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         certificate: args.certificate.as_deref().map(read_file).transpose()?,
         trust: args.trust.as_deref().map(read_file).transpose()?,
     };
-    let store = open_state(&folder, &args.seal, &device_args(&user, &args.device))?;
+    let store = open_state(&folder, &args.service.seal, &device_args(&user, &args.device))?;
     let engine = Engine::open(Setup {
         device: DeviceId::new(user, args.device),
         cipher_suite,
@@ -200,8 +192,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     })?;
     let interactive = stdin().is_terminal() && stdout().is_terminal();
     let options = Options {
-        roots: args.tls.roots()?,
-        url: args.server,
+        roots: args.service.tls.roots()?,
+        url: args.service.server,
         in_turn: !interactive,
         stay: args.stay,
         linger: Duration::from_secs(args.wait),

@@ -6,7 +6,7 @@ use crate::provider::provider;
 use crate::sealing::{SealArgs, device_args, open_state};
 use crate::serve::default_address;
 use crate::server_url::{TlsArgs, parse_server};
-use conclave_client::{CertificateFiles, DeviceId, Engine, Name, Setup, os_rng};
+use conclave_client::{DeviceId, Engine, Name, open_device};
 use conclave_store::SqliteStore;
 use std::path::{Path, PathBuf};
 
@@ -56,14 +56,5 @@ pub(crate) fn open(
     seal: &SealArgs,
 ) -> Result<Engine<SqliteStore>, Failure> {
     let store = open_state(folder, seal, &device_args(&device.user, &device.device))?;
-    Ok(Engine::open(Setup {
-        device: device.clone(),
-        cipher_suite: None,
-        provider: provider(),
-        rng: os_rng(),
-        store,
-        invitation: None,
-        certificates: CertificateFiles::default(),
-        evidence_place: folder.display().to_string(),
-    })?)
+    Ok(open_device(device.clone(), provider(), store, folder)?)
 }

@@ -2,13 +2,15 @@
 
 use crate::exit_codes::FOUND;
 use crate::failure::Failure;
+use crate::provider::provider;
 use crate::sealing::{SealArgs, open_existing};
 use crate::server_url::{TlsArgs, parse_server};
-use conclave_client::{CertificateFiles, Engine, Finding, Setup, catch_up, os_rng, plain};
+use conclave_client::{Engine, Finding, catch_up, now, open_device, plain};
+use serde_json::{Value, json};
 use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// For how long the service is asked.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -45,25 +47,15 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let Some(device) = Engine::device_in(&store)? else {
         return Err(format!("{} holds no device", args.folder.display()).into());
     };
-    let mut engine = Engine::open(Setup {
-        device,
-        cipher_suite: None,
-        provider: crate::provider::provider(),
-        rng: os_rng(),
-        store,
-        invitation: None,
-        certificates: CertificateFiles::default(),
-        evidence_place: args.folder.display().to_string(),
-    })?;
+    let mut engine = open_device(device, provider(), store, &args.folder)?;
     if let Some(url) = &args.server {
         catch_up(&mut engine, url, args.tls.roots()?.as_ref(), PATIENCE)?;
     }
 
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let findings = engine.doctor(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+    let findings = engine.doctor(now());
     let mut out = stdout().lock();
     match args.json {
-        true => writeln!(out, "{}", json(&findings))?,
+        true => writeln!(out, "{}", to_json(&findings))?,
         false => findings.iter().try_for_each(|finding| writeln!(out, "{}", line(finding)))?,
     }
     Ok(if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FOUND) })
@@ -75,7 +67,10 @@ fn line(finding: &Finding) -> String {
     plain(&format!("{group} {}: {what}. To do: {remedy}", problem.code()))
 }
 
-fn json(findings: &[Finding]) -> serde_json::Value {
-    let one = |Finding { group, problem, what, remedy }: &Finding| serde_json::json!({ "group": group, "code": problem.code(), "what": what, "remedy": remedy });
+fn to_json(findings: &[Finding]) -> Value {
+    let one = |finding: &Finding| {
+        let Finding { group, problem, what, remedy } = finding;
+        json!({ "group": group, "code": problem.code(), "what": what, "remedy": remedy })
+    };
     findings.iter().map(one).collect()
 }

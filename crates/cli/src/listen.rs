@@ -1,6 +1,6 @@
 //! `conclave listen`.
 
-use crate::caller::{CallFailed, Caller, in_seconds};
+use crate::caller::{CallFailed, Caller, PATIENCE, in_seconds};
 use crate::device::DeviceArgs;
 use crate::exit_codes::TOO_FEW;
 use crate::failure::{Failure, complain};
@@ -8,9 +8,6 @@ use conclave_client::{escaped, timestamp};
 use serde_json::{Value, json};
 use std::io::{Write, stdout};
 use std::process::ExitCode;
-
-/// How long the device may take to answer, in seconds.
-const PATIENCE: u64 = 60;
 
 const LINES: &str = "\
 A line is CURSOR KIND ROOM NUMBER USER/DEVICE TIME TEXT, with '-' where there is
@@ -57,12 +54,12 @@ fn line_of(event: &Value) -> String {
         let number = event.get(name).and_then(Value::as_u64);
         number.map_or_else(|| "-".to_string(), |number| number.to_string())
     };
-    let room = text(event.get("room").and_then(|room| room.get("name")));
+    let room = text(event.pointer("/room/name"));
     let who = |name: &str| {
         let of = event.get(name)?;
         Some(format!("{}/{}", of.get("user")?.as_str()?, of.get("device")?.as_str()?))
     };
-    // Who came or went is what is said of it.
+    // An event without a text may be about somebody who came or went.
     let said = event.get("text").and_then(Value::as_str).map(str::to_string);
     let said = said.or_else(|| who("who")).unwrap_or_else(|| "-".into());
     let time = event.get("time").and_then(Value::as_u64).map_or_else(|| "-".into(), timestamp);
@@ -82,22 +79,22 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let mut caller = Caller::reach(&args.device, true, deadline)?;
     if let Some(cursor) = args.since {
         let params = json!({ "cursor": cursor, "rooms": args.rooms });
-        caller.call("acknowledge", &params, in_seconds(PATIENCE)).map_err(why)?;
+        caller.call("acknowledge", &params, in_seconds(PATIENCE))?;
     }
-    caller.call("subscribe", &json!({ "rooms": args.rooms }), in_seconds(PATIENCE)).map_err(why)?;
+    caller.call("subscribe", &json!({ "rooms": args.rooms }), in_seconds(PATIENCE))?;
 
     let mut shown = 0;
     while args.count.is_none_or(|count| shown < count) {
         let event = match caller.event(deadline) {
             Ok(event) => event,
             Err(CallFailed::Late) => break,
-            Err(failed) => return Err(why(failed).into()),
+            Err(failed) => return Err(failed.into()),
         };
         let line = if args.json { event.to_string() } else { line_of(&event) };
         let mut output = stdout().lock();
         let written = output.write_all((line + "\n").as_bytes()).and_then(|()| output.flush());
         if let Err(e) = written {
-            // Whoever has read enough closes the pipe.
+            // A reader that has enough closes the pipe.
             return match e.kind() {
                 std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
                 _ => Err(format!("the output cannot be written: {e}").into()),
@@ -106,22 +103,15 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         shown += 1;
         if args.since.is_none() {
             let params = json!({ "only": [event.get("cursor")] });
-            caller.tell("acknowledge", &params).map_err(why)?;
+            caller.tell("acknowledge", &params)?;
         }
     }
-    // The last one has to be acknowledged before this process ends.
-    caller.call("acknowledge", &json!({ "only": [] }), in_seconds(PATIENCE)).map_err(why)?;
+
+    // An answer shows that the acknowledgements before it were taken, too.
+    caller.call("acknowledge", &json!({ "only": [] }), in_seconds(PATIENCE))?;
     if args.count.is_some_and(|count| shown < count) {
         complain("the time is up");
         return Ok(ExitCode::from(TOO_FEW));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn why(failed: CallFailed) -> String {
-    match failed {
-        CallFailed::Refused(_, why) => why,
-        CallFailed::Late => "the device does not answer".into(),
-        CallFailed::Gone => "the process that has this device has ended".into(),
-    }
 }

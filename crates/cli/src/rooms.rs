@@ -1,15 +1,12 @@
 //! `conclave rooms`.
 
-use crate::caller::{CallFailed, Caller, in_seconds};
+use crate::caller::{Caller, PATIENCE, in_seconds};
 use crate::device::DeviceArgs;
 use crate::failure::Failure;
 use conclave_client::escaped;
 use serde_json::{Value, json};
 use std::io::{Write, stdout};
 use std::process::ExitCode;
-
-/// For how long a device that another process has is asked for, in seconds.
-const PATIENCE: u64 = 60;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -26,12 +23,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let deadline = in_seconds(PATIENCE);
     let mut caller = Caller::reach(&args.device, false, deadline)?;
-    let listed = match caller.call("rooms", &json!({ "fresh": true }), deadline) {
-        Ok(listed) => listed,
-        Err(CallFailed::Refused(_, why)) => return Err(why.into()),
-        Err(CallFailed::Late) => return Err("the device does not answer".into()),
-        Err(CallFailed::Gone) => return Err("the process that has this device has ended".into()),
-    };
+    let listed = caller.call("rooms", &json!({ "fresh": true }), deadline)?;
 
     let mut lines = String::new();
     for room in listed.get("rooms").and_then(Value::as_array).into_iter().flatten() {

@@ -1,6 +1,6 @@
 //! `conclave send`.
 
-use crate::caller::{CallFailed, Caller, in_seconds};
+use crate::caller::{CallFailed, Caller, PATIENCE, in_seconds};
 use crate::device::DeviceArgs;
 use crate::exit_codes::{PENDING, REFUSED};
 use crate::failure::{Failure, complain};
@@ -10,9 +10,6 @@ use conclave_delivery_api::to_hex;
 use serde_json::{Value, json};
 use std::io::{Read, Write, stdin, stdout};
 use std::process::ExitCode;
-
-/// How long the device may take until it has kept the message, in seconds.
-const KEEP_PATIENCE: u64 = 60;
 
 const CODES: &str = "\
 It prints the message's number in the room.
@@ -78,14 +75,15 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
             "wait": wait, "quiet": true, "fresh": !wait,
         })
     };
-    // First it is kept, however little time there is; then the same message is waited for.
-    let kept = caller.call("send", &params(false), in_seconds(KEEP_PATIENCE));
+    // The first call keeps the message, however little time there is; the second waits until it is sent.
+    let kept = caller.call("send", &params(false), in_seconds(PATIENCE));
     let sent = match kept {
         Ok(sent) if sent.get("seq").is_some_and(Value::is_u64) => Ok(sent),
         Ok(_) => caller.call("send", &params(true), deadline),
-        Err(CallFailed::Late) => return Err("the device does not answer".into()),
+        Err(failed @ CallFailed::Late) => return Err(failed.into()),
         Err(failed) => Err(failed),
     };
+
     match sent {
         Ok(sent) => {
             let seq = sent.get("seq").and_then(Value::as_u64);
@@ -99,12 +97,11 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
             complain(&why);
             Ok(ExitCode::from(REFUSED))
         }
-        Err(CallFailed::Refused(_, why)) => Err(why.into()),
         Err(CallFailed::Late) => {
             complain("the service does not have it yet: it is kept, and sent later");
             Ok(ExitCode::from(PENDING))
         }
-        Err(CallFailed::Gone) => Err("the process that has this device has ended".into()),
+        Err(failed) => Err(failed.into()),
     }
 }
 

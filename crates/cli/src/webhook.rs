@@ -5,6 +5,7 @@ use crate::failure::{Failure, complain};
 use crate::folders::read_file;
 use crate::provider::provider;
 use crate::rpc::Devices;
+use conclave_client::now;
 use conclave_delivery::http_client::{Poster, TlsRoots};
 use conclave_delivery_api::to_hex;
 use conclave_mls::crypto::{CryptoProvider, Hash};
@@ -12,7 +13,7 @@ use conclave_store::Secret;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// The shortest key, in bytes.
 const MIN_KEY: usize = 16;
@@ -92,8 +93,7 @@ impl Webhook {
     }
 
     fn post(&self, body: &str) -> Result<u16, String> {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let time = since.as_secs().to_string();
+        let time = (now() / 1000).to_string();
         let parts = [time.as_bytes(), b".", body.as_bytes()];
         let mac = provider().hmac(Hash::Sha256, &self.key, &parts).map_err(|e| e.to_string())?;
         let signature = format!("v1={}", to_hex(mac.as_ref()));

@@ -1,7 +1,7 @@
 //! Lets an engine do what is due, without a user: for whoever wants to know how it stands.
 
-use crate::service::{Http, now};
-use conclave_delivery::http_client::{Client, Session, TlsRoots};
+use crate::service::{Http, client, now};
+use conclave_delivery::http_client::{Session, TlsRoots};
 use conclave_engine::{Engine, EngineError, Reply};
 use conclave_store::Store;
 use std::time::{Duration, Instant};
@@ -20,10 +20,7 @@ pub fn catch_up<S: Store>(
     roots: Option<&TlsRoots>,
     patience: Duration,
 ) -> Result<(), EngineError> {
-    let mut client = match roots {
-        Some(roots) => Client::with_roots(url, roots),
-        None => Client::new(url),
-    };
+    let mut client = client(url, roots);
     let begun = Instant::now();
     while begun.elapsed() < patience {
         let Some(request) = engine.next(now())? else {

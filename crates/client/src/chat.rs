@@ -5,12 +5,14 @@
 
 use crate::lines::{ChatCommand, Did, Shown};
 use crate::messenger::Messenger;
+use crate::mimi::{uri_of_room, uri_of_user};
+use crate::service::now;
 use crate::telling::{said, shown};
 use conclave_content::{
     Draft, Limits, MIMI_CONTENT, MessageId, MessageStatus, MessageStatusReport, MimiContent, Salt,
     is_media_type,
 };
-use conclave_delivery_api::{DeviceId, Name, is_successor};
+use conclave_delivery_api::{DeviceId, is_successor, parse_hex};
 use conclave_engine::{AppRows, Content, Engine, EngineError, News, Output, Phase};
 use conclave_history::{
     Body, Cursor, Entry, Event, ExportError, Format, History, HistoryError, Rows, RowsMut, Taken,
@@ -18,11 +20,9 @@ use conclave_history::{
 };
 use conclave_mls::GroupId;
 use conclave_mls::crypto::CryptoRng;
-use conclave_room::{LOCAL_AUTHORITY, room_uri, user_uri};
 use conclave_store::{Secret, Store, StoreError, WriteSet};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The table of what the user has chosen.
 const TABLE: &str = "chat";
@@ -97,21 +97,6 @@ fn rows_of(set: &WriteSet) -> AppRows {
     rows
 }
 
-/// Seconds since 1970.
-fn seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
-}
-
-/// The URI of a user, as all members derive it.
-fn uri_of_user(user: &Name) -> String {
-    user_uri(LOCAL_AUTHORITY, user.as_str())
-}
-
-/// The URI of a group's room, as all members derive it.
-fn uri_of_room(group: &GroupId) -> String {
-    room_uri(LOCAL_AUTHORITY, group)
-}
-
 /// The URI of the room in which content was meant to be said. What waited while a group was begun anew names the old
 /// one, and is said in its successor.
 fn room_of<S: Store>(engine: &Engine<S>, group: &GroupId, content: &Content) -> String {
@@ -133,12 +118,7 @@ fn room_of<S: Store>(engine: &Engine<S>, group: &GroupId, content: &Content) -> 
 /// The group whose room has this URI, if it is one of ours.
 fn predecessor_in(uri: &str) -> Option<GroupId> {
     let (_, hex) = uri.rsplit_once("/r/")?;
-    let digits = hex.chars().map(|c| c.to_digit(16)).collect::<Option<Vec<u32>>>()?;
-    let bytes = digits.chunks(2).map(|pair| match pair {
-        [high, low] => u8::try_from(high << 4 | low).ok(),
-        _ => None,
-    });
-    let group = GroupId::from(bytes.collect::<Option<Vec<u8>>>()?);
+    let group = GroupId::from(parse_hex(hex)?);
     (uri_of_room(&group) == uri).then_some(group)
 }
 
@@ -255,7 +235,7 @@ impl Chat {
     fn adopt<S: Store>(&self, engine: &mut Engine<S>, group: &GroupId) -> Result<(), ChatError> {
         for kept in engine.history(group, usize::MAX)?.chunks(ADOPTED_TOGETHER) {
             let rows = EngineRows(&*engine);
-            let mut recording = self.history.record(&rows, seconds());
+            let mut recording = self.history.record(&rows, now() / 1000);
             let mut adopted = Vec::new();
             for news in kept {
                 let News::Message { seq, time, sender, content, .. } = news else { continue };

@@ -2,20 +2,41 @@
 
 use crate::error::RunError;
 use crate::service::{Arrived, Service, now, os_rng, write_evidence};
-use conclave_content::{Arrival, Limits, Meaning, MessageId, MimiContent, interpret, text_rank};
 use conclave_delivery::http_client::TlsRoots;
 use conclave_engine::{
-    AppRows, CertificateFiles, CommandError, Content, DeviceId, Engine, GroupId, News, Output,
-    Setup,
+    AppRows, CertificateFiles, CommandError, Content, DeviceId, Engine, EngineError, GroupId,
+    Output, Setup,
 };
 use conclave_mls::crypto::CryptoProvider;
-use conclave_room::{LOCAL_AUTHORITY, room_uri, user_uri};
 use conclave_store::Store;
 use core::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
+
+/// Opens a device from its store, or makes it: with the default suites, and neither an invitation nor a certificate. The
+/// evidence against its service is kept in `folder`.
+///
+/// # Errors
+/// As of [`Engine::open`].
+pub fn open_device<S: Store>(
+    device: DeviceId,
+    provider: Arc<dyn CryptoProvider>,
+    store: S,
+    folder: &Path,
+) -> Result<Engine<S>, EngineError> {
+    Engine::open(Setup {
+        device,
+        cipher_suite: None,
+        provider,
+        rng: os_rng(),
+        store,
+        invitation: None,
+        certificates: CertificateFiles::default(),
+        evidence_place: folder.display().to_string(),
+    })
+}
 
 /// An engine with the threads that reach its service.
 ///
@@ -53,7 +74,7 @@ impl<S: Store> Headless<S> {
     /// certificate from one of the system's roots.
     ///
     /// # Errors
-    /// As of [`Engine::open`] and [`Self::start`].
+    /// As of [`open_device`] and [`Self::start`].
     pub fn open<M: From<Arrived> + Send + 'static>(
         device: DeviceId,
         provider: Arc<dyn CryptoProvider>,
@@ -62,28 +83,13 @@ impl<S: Store> Headless<S> {
         folder: PathBuf,
         to: Sender<M>,
     ) -> Result<Self, RunError> {
-        let engine = Engine::open(Setup {
-            device,
-            cipher_suite: None,
-            provider,
-            rng: os_rng(),
-            store,
-            invitation: None,
-            certificates: CertificateFiles::default(),
-            evidence_place: folder.display().to_string(),
-        })?;
+        let engine = open_device(device, provider, store, &folder)?;
         Self::start(engine, url, None, folder, to)
     }
 
     /// The engine.
     pub fn engine(&mut self) -> &mut Engine<S> {
         &mut self.engine
-    }
-
-    /// The time as the engine wants it, in milliseconds since 1970.
-    #[must_use]
-    pub fn now() -> u64 {
-        now()
     }
 
     /// What the engine has to say: events come until they are acknowledged.
@@ -148,27 +154,5 @@ impl<S: Store> Headless<S> {
     pub fn wake_in(&self) -> Option<Duration> {
         let wait = |at: u64| Duration::from_millis(at.saturating_sub(now()).max(1));
         self.engine.wake_at().map(wait)
-    }
-}
-
-/// The text that somebody says in a room by a message or a reply, plain or as MIMI content; none for all else.
-#[must_use]
-pub fn text_of(room: &GroupId, news: &News) -> Option<String> {
-    let News::Message { sender, time, content, .. } = news else { return None };
-    if let Some(text) = content.text() {
-        return Some(text.into());
-    }
-
-    let bytes = content.bytes();
-    let content = MimiContent::decode(bytes, &Limits::default()).ok()?;
-    let sender = user_uri(LOCAL_AUTHORITY, sender.user.as_str());
-    let room = room_uri(LOCAL_AUTHORITY, room);
-    let id = MessageId::derive(&sender, &room, bytes, &content.salt).ok()?;
-    let arrival = Arrival { id, sender: &sender, room: &room, accepted_at: *time };
-    match interpret(&content, &arrival, &(), &text_rank) {
-        Meaning::Text(body) | Meaning::Reply { body, .. } => {
-            body.leaves.first()?.text().map(str::to_owned)
-        }
-        _ => None,
     }
 }

@@ -20,6 +20,7 @@ mod headless;
 mod hostile;
 mod lines;
 mod messenger;
+mod mimi;
 mod service;
 mod shell;
 mod telling;
@@ -35,11 +36,12 @@ pub use conclave_engine::{
 };
 pub use error::RunError;
 pub use files::write_private;
-pub use headless::{Headless, text_of};
+pub use headless::{Headless, open_device};
 pub use lines::{
     ChatCommand, Command, Did, Input, LineError, MAX_LINE, Render, Said, Shown, SuiteError,
     escaped, find_suite, help_line, help_text, parse_line, plain, suite_list, timestamp, unescaped,
 };
 pub use messenger::Messenger;
-pub use service::{Arrived, os_rng};
+pub use mimi::{MimiMessage, text_of};
+pub use service::{Arrived, now, os_rng};
 pub use shell::{Ended, Message, Options, Screen, run};

@@ -34,10 +34,7 @@ impl Service {
         to: Sender<M>,
     ) -> Result<Self, RunError> {
         let (requests, asked) = channel();
-        let client = match roots {
-            Some(roots) => Client::with_roots(url, roots),
-            None => Client::new(url),
-        };
+        let client = client(url, roots);
         std::thread::Builder::new()
             .name("conclave-caller".into())
             .spawn(move || caller(client, &asked, &to))
@@ -75,10 +72,19 @@ pub fn os_rng() -> Box<dyn CryptoRng + Send> {
     Box::new(rand_core::UnwrapErr(getrandom::SysRng))
 }
 
-/// Milliseconds since 1970.
-pub(crate) fn now() -> u64 {
+/// The time as the engine wants it, in milliseconds since 1970.
+#[must_use]
+pub fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A client of the service at an address, whose certificate is from these roots or, if there are none, the system's.
+pub(crate) fn client(url: &str, roots: Option<&TlsRoots>) -> Client {
+    match roots {
+        Some(roots) => Client::with_roots(url, roots),
+        None => Client::new(url),
+    }
 }
 
 /// The service over HTTP.

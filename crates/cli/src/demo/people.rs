@@ -1,9 +1,8 @@
 //! Devices that run in threads of this process, each as `conclave chat` would run it.
 
 use crate::failure::Failure;
-use conclave_client::{
-    CertificateFiles, DeviceId, Engine, Message, Options, Render, Screen, Setup, Shown, os_rng, run,
-};
+use crate::provider::provider;
+use conclave_client::{DeviceId, Message, Options, Render, Screen, Shown, open_device, run};
 use conclave_store::SqliteStore;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -48,16 +47,8 @@ impl Device {
     /// Switches a device on.
     pub(super) fn start(id: &str, url: &str, folder: &Path) -> Result<Self, Failure> {
         let id: DeviceId = id.parse()?;
-        let engine = Engine::open(Setup {
-            device: id.clone(),
-            cipher_suite: None,
-            provider: crate::provider::provider(),
-            rng: os_rng(),
-            store: SqliteStore::open(state_file(folder, &id.to_string()))?,
-            invitation: None,
-            certificates: CertificateFiles::default(),
-            evidence_place: folder.display().to_string(),
-        })?;
+        let store = SqliteStore::open(state_file(folder, &id.to_string()))?;
+        let engine = open_device(id.clone(), provider(), store, folder)?;
         let options = Options {
             url: url.to_string(),
             roots: None,

@@ -62,11 +62,7 @@ impl Devices {
     /// A queue for a client of theirs.
     pub(super) fn outbox(&self) -> Arc<Outbox> {
         let all: Vec<Sender<Input>> = self.0.values().cloned().collect();
-        let all = std::sync::Mutex::new(all);
-        Arc::new(Outbox::new(move || {
-            let all = all.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            all.iter().for_each(|to| drop(to.send(Input::Drained)));
-        }))
+        Arc::new(Outbox::new(move || all.iter().for_each(|to| drop(to.send(Input::Drained)))))
     }
 
     /// Their names.

@@ -1,12 +1,10 @@
 //! Events as JSON.
 
-use conclave_client::{Content, DeviceId, GroupId, GroupView, News, Phase, RoomChange};
-use conclave_content::{
-    Arrival, Chosen, Limits, MIMI_CONTENT, Meaning, MessageId, MimiContent, Part, interpret,
-    text_rank,
+use conclave_client::{
+    Content, DeviceId, GroupId, GroupView, MimiMessage, News, Phase, RoomChange,
 };
+use conclave_content::{Chosen, MIMI_CONTENT, Meaning, MessageId, Part};
 use conclave_delivery_api::to_hex;
-use conclave_room::{LOCAL_AUTHORITY, room_uri, user_uri};
 use serde_json::{Map, Value, json};
 
 /// A room, as events name it.
@@ -130,28 +128,21 @@ fn said(
     said.insert("bytes".into(), content.bytes().len().into());
     if content.media_type() == MIMI_CONTENT
         && let Some(group) = group
-        && let Some(read) = mimi(group, sender, time, content.bytes())
+        && let Some(message) = MimiMessage::read(group, sender, time, content.bytes())
     {
-        said.extend(read);
+        said.extend(mimi(&message));
     }
     said
 }
 
-/// What a message in MIMI's format says. None if it cannot be read.
-fn mimi(group: &GroupId, sender: &DeviceId, time: u64, bytes: &[u8]) -> Option<Map<String, Value>> {
-    let content = MimiContent::decode(bytes, &Limits::default()).ok()?;
-    let sender = user_uri(LOCAL_AUTHORITY, sender.user.as_str());
-    // A message may name a room that this one has replaced; by which its identifier is made then.
-    let here = room_uri(LOCAL_AUTHORITY, group);
-    let id = MessageId::derive(&sender, &here, bytes, &content.salt).ok()?;
-    let arrival = Arrival { id, sender: &sender, room: &here, accepted_at: time };
-
+/// What a message in MIMI's format says.
+fn mimi(message: &MimiMessage) -> Map<String, Value> {
     let mut said = Map::new();
-    said.insert("message_id".into(), to_hex(&id.0).into());
+    said.insert("message_id".into(), to_hex(&message.id().0).into());
     let of = |said: &mut Map<String, Value>, id: &MessageId| {
         said.insert("of".into(), to_hex(&id.0).into());
     };
-    let (kind, body) = match interpret(&content, &arrival, &(), &text_rank) {
+    let (kind, body) = match message.meaning() {
         Meaning::Text(body) => ("text", Some(body)),
         Meaning::Reply { to, body } => {
             of(&mut said, &to.id);
@@ -174,17 +165,17 @@ fn mimi(group: &GroupId, sender: &DeviceId, time: u64, bytes: &[u8]) -> Option<M
         Meaning::Status(_) => ("status", None),
         Meaning::Empty => ("empty", None),
         Meaning::Ignored(_) => ("ignored", None),
-        Meaning::Unknown(_) => return Some(said),
+        Meaning::Unknown(_) => return said,
     };
     said.insert("kind".into(), kind.into());
     if let Some(body) = body {
         said.insert("text".into(), text_of(&body).into());
-        let attachments: Vec<Value> = attachments(&body);
+        let attachments = attachments(&body);
         if !attachments.is_empty() {
             said.insert("attachments".into(), attachments.into());
         }
     }
-    Some(said)
+    said
 }
 
 /// The texts of a body, a line between each two.

@@ -6,8 +6,8 @@ use super::outbox::Outbox;
 use super::request::{Acknowledge, Method, RoomRef, Send};
 use super::sent::{Fate, Outgoing, Sent, digest};
 use conclave_client::{
-    Answer, AppRows, Arrived, CommandError, Content, EngineCommand, EngineError, GroupId, Headless,
-    News, Output, Reason, RunError, plain,
+    Answer, AppRows, Arrived, CommandError, Content, Engine, EngineCommand, EngineError, GroupId,
+    Headless, News, Output, Reason, RunError, now, plain,
 };
 use conclave_store::Store;
 use serde_json::{Value, json};
@@ -52,10 +52,31 @@ impl Ask {
 /// A client that is given the events.
 struct Subscriber {
     to: Arc<Outbox>,
-    /// The number of the last event that it was given.
+    /// The number of the last event that was looked at for it.
     cursor: u64,
     /// The names of the rooms whose events it is given; all, if there are none.
     rooms: Vec<String>,
+}
+
+impl Subscriber {
+    /// Takes the next events of a device. Returns whether there may be more that it takes.
+    fn take_next<S: Store>(&mut self, engine: &Engine<S>, device: &str) -> bool {
+        let events = engine.events_after(self.cursor, BATCH);
+        let is_any = !events.is_empty();
+        for output in events {
+            let Output::News { key, group, news } = output else { continue };
+            let name = group.as_ref().map(|id| engine.group_name(id)).unwrap_or_default();
+            if self.rooms.is_empty() || group.is_some() && self.rooms.contains(&name) {
+                let of = group.as_ref().map(|id| (id, name.as_str()));
+                let line = notification(device, event::event(Some(key), of, &news));
+                if !self.to.offer(line) {
+                    return false;
+                }
+            }
+            self.cursor = key;
+        }
+        is_any
+    }
 }
 
 /// What comes of a request: an answer now, or when a message has arrived.
@@ -267,28 +288,19 @@ impl<S: Store> Host<S> {
             Method::Members(room) => self.members(room)?,
             Method::Send(send) => return self.send(send),
             Method::Invite(room, who) => {
-                let group = self.room(room)?;
-                self.command(EngineCommand::Invite { group, who: who.clone() })?
+                let who = who.clone();
+                self.about(room, |group| EngineCommand::Invite { group, who })?
             }
             Method::Remove(room, who) => {
-                let group = self.room(room)?;
-                self.command(EngineCommand::Remove { group, who: who.clone() })?
+                let who = who.clone();
+                self.about(room, |group| EngineCommand::Remove { group, who })?
             }
             Method::Create(name) => {
                 self.command(EngineCommand::New { name: name.clone(), suite: None })?
             }
-            Method::Leave(room) => {
-                let group = self.room(room)?;
-                self.command(EngineCommand::Leave(group))?
-            }
-            Method::Accept(room) => {
-                let group = self.room(room)?;
-                self.command(EngineCommand::Accept(group))?
-            }
-            Method::Decline(room) => {
-                let group = self.room(room)?;
-                self.command(EngineCommand::Decline(group))?
-            }
+            Method::Leave(room) => self.about(room, EngineCommand::Leave)?,
+            Method::Accept(room) => self.about(room, EngineCommand::Accept)?,
+            Method::Decline(room) => self.about(room, EngineCommand::Decline)?,
             Method::History(room, limit) => {
                 let group = self.room(room)?;
                 let engine = self.device.engine();
@@ -321,7 +333,7 @@ impl<S: Store> Host<S> {
         let group = self.room(room)?;
         let roster = self.device.engine().roster(&group)?;
         let roster = roster.ok_or_else(|| {
-            Fault::refused("not-a-member", "this device is not a member of the room")
+            Fault::refused(Reason::NotMember.code(), "this device is not a member of the room")
         })?;
         Ok(json!({
             "epoch": roster.epoch,
@@ -330,9 +342,19 @@ impl<S: Store> Host<S> {
         }))
     }
 
-    /// Has the engine do something. It is kept; if it fails later, an event says so.
+    /// Has the engine do something in a room.
+    fn about(
+        &mut self,
+        room: &RoomRef,
+        command: impl FnOnce(GroupId) -> EngineCommand,
+    ) -> Result<Value, Failed> {
+        let group = self.room(room)?;
+        self.command(command(group))
+    }
+
+    /// Has the engine do something. The command is kept; if it fails later, an event says so.
     fn command(&mut self, command: EngineCommand) -> Result<Value, Failed> {
-        let made = self.device.engine().command(Headless::<S>::now(), command)?;
+        let made = self.device.engine().command(now(), command)?;
         Ok(match made {
             Some(id) => json!({ "room": event::room(&id, &self.device.engine().group_name(&id)) }),
             None => json!({}),
@@ -397,32 +419,13 @@ impl<S: Store> Host<S> {
         }
     }
 
-    /// Gives the events to whoever has not got them, as far as they take them.
+    /// Gives the subscribers the events that they do not have, as far as they take them.
     fn give_events(&mut self) {
         self.subscribers.retain(|one| !one.to.is_closed());
         self.waiting.retain(|(_, ask)| !ask.from.is_closed());
         let engine = self.device.engine();
         for one in &mut self.subscribers {
-            'client: loop {
-                let events = engine.events_after(one.cursor, BATCH);
-                if events.is_empty() {
-                    break;
-                }
-                for output in events {
-                    let Output::News { key, group, news } = output else { continue };
-                    let name = group.as_ref().map(|id| engine.group_name(id)).unwrap_or_default();
-                    if one.rooms.is_empty() || group.is_some() && one.rooms.contains(&name) {
-                        let of = group.as_ref().map(|id| (id, name.as_str()));
-                        if !one
-                            .to
-                            .offer(notification(&self.name, event::event(Some(key), of, &news)))
-                        {
-                            break 'client;
-                        }
-                    }
-                    one.cursor = key;
-                }
-            }
+            while one.take_next(engine, &self.name) {}
         }
     }
 }

@@ -117,10 +117,7 @@ impl Outgoing {
     pub(super) fn plan(&self, sent: &Sent) -> (u64, AppRows) {
         let mut rows = AppRows::new();
         rows.put(TABLE, self.next.to_be_bytes(), sent.to_row());
-        let settled = self.rows.iter().filter(|(_, sent)| sent.fate != Fate::Queued);
-        let settled: Vec<u64> = settled.map(|(key, _)| *key).collect();
-        let excess = settled.len().saturating_sub(MAX_REMEMBERED);
-        for key in settled.into_iter().take(excess) {
+        for key in self.forgotten() {
             rows.delete(TABLE, key.to_be_bytes());
         }
         (self.next, rows)
@@ -130,10 +127,17 @@ impl Outgoing {
     pub(super) fn add(&mut self, key: u64, sent: Sent) {
         self.next = key.saturating_add(1);
         self.rows.insert(key, sent);
+        for key in self.forgotten() {
+            self.rows.remove(&key);
+        }
+    }
+
+    /// The numbers of the oldest messages, which a new message takes the place of.
+    fn forgotten(&self) -> Vec<u64> {
         let settled = self.rows.iter().filter(|(_, sent)| sent.fate != Fate::Queued);
         let settled: Vec<u64> = settled.map(|(key, _)| *key).collect();
         let excess = settled.len().saturating_sub(MAX_REMEMBERED);
-        settled.into_iter().take(excess).for_each(|key| drop(self.rows.remove(&key)));
+        settled.into_iter().take(excess).collect()
     }
 
     /// The number of the last event that was compared with what was sent.
