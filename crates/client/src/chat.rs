@@ -4,7 +4,7 @@
 //! in one step; the engine then keeps no copy of it. Text of older versions is read as it came.
 
 use crate::lines::{ChatCommand, Did, Shown};
-use crate::messenger::Messenger;
+use crate::messenger::{IN_NO_GROUP, Messenger};
 use crate::mimi::{uri_of_room, uri_of_user};
 use crate::service::now;
 use crate::telling::{said, shown};
@@ -21,6 +21,7 @@ use conclave_history::{
 use conclave_mls::GroupId;
 use conclave_mls::crypto::CryptoRng;
 use conclave_store::{Secret, Store, StoreError, WriteSet};
+use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
@@ -170,7 +171,7 @@ pub(crate) struct Told {
     pub(crate) rows: AppRows,
     pub(crate) adopted: Vec<(GroupId, u64)>,
     /// What is to be sent then.
-    pub(crate) reports: Vec<(GroupId, Content)>,
+    pub(crate) to_send: Vec<(GroupId, Content)>,
 }
 
 /// Why the messenger cannot go on.
@@ -250,7 +251,7 @@ impl Chat {
         Ok(())
     }
 
-    /// Takes what the engine says, and asks for what is shown of all that is no message.
+    /// Takes what the engine says. `otherwise` says what is shown of an output that is not a message.
     pub(crate) fn take<S: Store>(
         &mut self,
         engine: &Engine<S>,
@@ -260,7 +261,8 @@ impl Chat {
     ) -> Result<Told, ChatError> {
         let rows = EngineRows(engine);
         let mut told = Told::default();
-        let mut delivered: Vec<(GroupId, MessageId)> = Vec::new();
+        let mut delivered: BTreeMap<GroupId, Vec<MessageId>> = BTreeMap::new();
+        let me = self.me.to_string();
         let mut recording = self.history.record(&rows, now);
         for expired in recording.expire(EXPIRED_TOGETHER)? {
             let (group, number) = (engine.group_name(&expired.group), expired.number);
@@ -292,22 +294,19 @@ impl Chat {
                 && !entry.own
                 && is_member(engine, group)
             {
-                delivered.push((group.clone(), entry.id));
+                delivered.entry(group.clone()).or_default().push(entry.id);
             }
-            let me = self.me.to_string();
             told.shown.extend(shown(&engine.group_name(group), &me, sender, taken));
             told.adopted.push((group.clone(), *seq));
         }
         told.rows = rows_of(&recording.finish());
 
-        while let Some((group, _)) = delivered.first().cloned() {
-            let (of_group, others) = delivered.into_iter().partition(|(other, _)| *other == group);
-            delivered = others;
-            let ids = of_group.into_iter().map(|(_, id)| id).take(MAX_REPORTED);
+        for (group, ids) in delivered {
+            let ids = ids.into_iter().take(MAX_REPORTED);
             let report = MessageStatusReport::of(MessageStatus::DELIVERED, ids);
             // A report can always be made: it is short.
             let content = self.content(&group, Draft::status(&report)).ok();
-            told.reports.extend(content.map(|content| (group, content)));
+            told.to_send.extend(content.map(|content| (group, content)));
         }
         Ok(told)
     }
@@ -340,7 +339,7 @@ impl Chat {
         Some(at.saturating_mul(1000))
     }
 
-    /// Takes note that the user has read a group: so far, or all. What is to be written, and sent then.
+    /// Takes note that the user has read a group, up to a number. Returns what is to be written, and sent then.
     pub(crate) fn mark_read<S: Store>(
         &mut self,
         engine: &Engine<S>,
@@ -364,7 +363,7 @@ impl Chat {
             if !ids.is_empty() {
                 let report = Draft::status(&MessageStatusReport::of(MessageStatus::READ, ids));
                 let content = self.content(group, report).ok();
-                told.reports.extend(content.map(|content| (group.clone(), content)));
+                told.to_send.extend(content.map(|content| (group.clone(), content)));
             }
         }
         Ok(told)
@@ -377,6 +376,7 @@ impl Chat {
         now: u64,
         command: ChatCommand,
     ) -> Result<Told, Failure> {
+        let to_look_at = || messenger.group_to_look_at(engine).ok_or_else(|| refused(IN_NO_GROUP));
         let mut told = Told::default();
         match command {
             ChatCommand::Unread => told.shown = self.unread(engine)?,
@@ -395,13 +395,10 @@ impl Chat {
                 told.shown = vec![Shown::Note { group: String::new(), what: what.into() }];
             }
             ChatCommand::Page { .. } | ChatCommand::Search { .. } | ChatCommand::Export(_) => {
-                let group = messenger.group_to_look_at(engine);
-                let group = group.ok_or_else(|| refused("you are in no group"))?;
-                told.shown = self.look(engine, &group, command)?;
+                told.shown = self.look(engine, &to_look_at()?, command)?;
             }
             ChatCommand::Read(up_to) => {
-                let group = messenger.group_to_look_at(engine);
-                let group = group.ok_or_else(|| refused("you are in no group"))?;
+                let group = to_look_at()?;
                 told = self.mark_read(engine, &group, (up_to.unwrap_or(u64::MAX), now))?;
                 let what = match up_to {
                     Some(number) => format!("read up to {number}"),
@@ -417,7 +414,7 @@ impl Chat {
                 let group = messenger.group_to_talk_in(engine).map_err(refused)?;
                 for draft in self.drafts(engine, &group, command)? {
                     let content = self.content(&group, draft).map_err(refused)?;
-                    told.reports.push((group.clone(), content));
+                    told.to_send.push((group.clone(), content));
                 }
             }
         }

@@ -17,7 +17,7 @@ const TABLE: &str = "messenger";
 /// The group that lines go to: its identifier, or nothing.
 const CURRENT: &[u8] = b"current";
 
-const IN_NO_GROUP: &str = "you are in no group";
+pub(crate) const IN_NO_GROUP: &str = "you are in no group";
 const HOW_TO_GET_IN: &str = "you are in no group: /new NAME makes one, or somebody invites you";
 
 /// A messenger's state, beside that of its engine.
@@ -191,10 +191,9 @@ impl Messenger {
             }
             Command::Members => self.members(engine),
             Command::Room => Ok(self.room(engine)),
-            Command::ChangeRoom(change) => {
-                let why = why_nowhere(engine);
-                self.about_current(engine, now, &why, |group| Wish::ChangeRoom { group, change })
-            }
+            Command::ChangeRoom(change) => self.about_current(engine, now, why_nowhere, |group| {
+                Wish::ChangeRoom { group, change }
+            }),
             Command::History(n) => {
                 let Some(id) = self.group_to_look_at(engine) else {
                     return Ok(refused(IN_NO_GROUP));
@@ -206,25 +205,21 @@ impl Messenger {
             // The chat around this does it.
             Command::Chat(_) => Ok(refused("no history is kept here")),
             Command::Links => Ok(self.links(engine)),
-            Command::Leave => self.about_current(engine, now, IN_NO_GROUP, Wish::Leave),
-            Command::Reset => self.about_current(engine, now, IN_NO_GROUP, Wish::Reset),
+            Command::Leave => self.about_current(engine, now, |_| IN_NO_GROUP.into(), Wish::Leave),
+            Command::Reset => self.about_current(engine, now, |_| IN_NO_GROUP.into(), Wish::Reset),
             Command::Send(content) => self.send(engine, now, vec![content]),
             Command::Invite(who) => {
-                let why = why_nowhere(engine);
-                self.about_current(engine, now, &why, |group| Wish::Invite { group, who })
+                self.about_current(engine, now, why_nowhere, |group| Wish::Invite { group, who })
             }
             Command::Remove(who) => {
-                let why = why_nowhere(engine);
-                self.about_current(engine, now, &why, |group| Wish::Remove { group, who })
+                self.about_current(engine, now, why_nowhere, |group| Wish::Remove { group, who })
             }
             Command::InviteLink { max_uses, lifetime } => {
-                let why = why_nowhere(engine);
                 let wish = |group| Wish::InviteLink { group, max_uses, lifetime };
-                self.about_current(engine, now, &why, wish)
+                self.about_current(engine, now, why_nowhere, wish)
             }
             Command::Unlink(number) => {
-                let why = why_nowhere(engine);
-                self.about_current(engine, now, &why, |group| Wish::Unlink { group, number })
+                self.about_current(engine, now, why_nowhere, |group| Wish::Unlink { group, number })
             }
         }
     }
@@ -301,16 +296,17 @@ impl Messenger {
         Ok(Vec::new())
     }
 
+    /// Asks the engine for something about the current group. If there is none, the user is told why not.
     fn about_current<S: Store>(
         &mut self,
         engine: &mut Engine<S>,
         now: u64,
-        why_not: &str,
+        why_not: impl FnOnce(&Engine<S>) -> String,
         wish: impl FnOnce(GroupId) -> Wish,
     ) -> Result<Vec<Shown>, EngineError> {
         match self.current.clone() {
             Some(group) => self.wish(engine, now, wish(group)),
-            None => Ok(refused(why_not)),
+            None => Ok(refused(why_not(&*engine))),
         }
     }
 

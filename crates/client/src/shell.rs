@@ -309,7 +309,7 @@ impl<S: Store> Shell<'_, S> {
             self.engine.write_app_rows(told.rows)?;
         }
         let mut shown = told.shown;
-        for (group, content) in told.reports {
+        for (group, content) in told.to_send {
             shown.extend(Messenger::send_to(&mut self.engine, now(), &group, vec![content])?);
         }
         Ok(shown)
@@ -334,7 +334,7 @@ impl<S: Store> Shell<'_, S> {
             let (engine, adopted) = (&mut self.engine, &told.adopted);
             self.messenger.acknowledge_adopting(engine, &outputs, told.rows, adopted)?;
         }
-        for (group, content) in told.reports {
+        for (group, content) in told.to_send {
             // Nobody has asked for it, so nobody misses it if it is refused.
             Messenger::send_to(&mut self.engine, now(), &group, vec![content])?;
         }
