@@ -192,11 +192,16 @@ fn or_dash(group: &str) -> &str {
     if group.is_empty() { "-" } else { group }
 }
 
-fn failure_text(group: &str, what: &str) -> String {
+/// A text about a group, or about none, behind a mark.
+fn marked(group: &str, mark: char, what: &str) -> String {
     match group {
-        "" => format!("! {}", plain(what)),
-        group => format!("{group} ! {}", plain(what)),
+        "" => format!("{mark} {}", plain(what)),
+        group => format!("{group} {mark} {}", plain(what)),
     }
+}
+
+fn failure_text(group: &str, what: &str) -> String {
+    marked(group, '!', what)
 }
 
 fn alarm_text(what: &str) -> String {
@@ -204,10 +209,7 @@ fn alarm_text(what: &str) -> String {
 }
 
 fn note_text(group: &str, what: &str) -> String {
-    match group {
-        "" => format!("* {}", plain(what)),
-        group => format!("{group} * {}", plain(what)),
-    }
+    marked(group, '*', what)
 }
 
 fn news_text(group: &str, news: &News) -> String {
@@ -279,12 +281,11 @@ fn news_text(group: &str, news: &News) -> String {
             format!("{group} * you are here again; {missed} messages before that cannot be read")
         }
         News::RejoinLimited { until } => {
-            let group = if group.is_empty() { String::new() } else { format!("{group} ") };
-            format!(
-                "{group}! this device came back too often, and waits until {}: if its folder was copied, stop the other \
-                 copy",
+            let what = format!(
+                "this device came back too often, and waits until {}: if its folder was copied, stop the other copy",
                 clock(*until)
-            )
+            );
+            failure_text(group, &what)
         }
         News::Unreadable { seq, sender, reason } => {
             format!("{group} ! message {seq} from {sender} cannot be read: {}", plain(reason))

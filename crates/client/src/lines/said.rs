@@ -16,7 +16,7 @@ pub struct Said {
     pub time: u64,
     /// The device that sent it.
     pub sender: String,
-    /// Whether that is a device of this user.
+    /// Whether that is this device.
     pub own: bool,
     /// Whether it mentions this user.
     pub mentions_me: bool,
