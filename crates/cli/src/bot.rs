@@ -19,10 +19,10 @@ answer or a notification:
 
 Methods are devices, rooms, members, send, invite, remove, create, leave, accept,
 decline, history, acknowledge and subscribe. After subscribe, each event is a
-notification, with a cursor: it comes again, whatever dies, until a client has
-acknowledged it. docs/bots.md says more, docs/bot.schema.json all.
+notification with a cursor. It comes again after each subscribe, until a client
+acknowledges it. docs/bots.md explains the protocol, docs/bot.schema.json defines it.
 
-It ends with its input, unless there is a socket or a webhook.";
+The process ends with its input, unless it has a socket or a webhook.";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = PROTOCOL)]
@@ -30,13 +30,13 @@ pub(crate) struct Args {
     /// The folders of the devices, each USER/DEVICE in the folder of all users' state.
     #[arg(required = true, value_name = "FOLDER")]
     folders: Vec<PathBuf>,
-    /// Serve clients at this Unix socket, too, which is its owner's alone.
+    /// Also serve clients at this Unix socket, which only its owner can open.
     #[arg(long, value_name = "PATH")]
     socket: Option<PathBuf>,
-    /// Post each event to this address, in order, until it answers 2xx: then the event is acknowledged.
+    /// Post each event to this address, in order and until it answers 2xx, which acknowledges the event.
     #[arg(long, value_name = "URL", requires = "webhook_secret_file", value_parser = parse_target)]
     webhook: Option<String>,
-    /// The file whose first line is the key of the webhook's signatures, of 16 bytes at least.
+    /// The file whose first line is the key of the webhook's signatures, at least 16 bytes.
     #[arg(long, value_name = "FILE", requires = "webhook")]
     webhook_secret_file: Option<PathBuf>,
     #[command(flatten)]

@@ -33,8 +33,8 @@ that is not text, from another application, is shown by size and media type:
 
   content GROUP NUMBER USER/DEVICE TIME BYTES MEDIA/TYPE
 
-What belongs to a message stands on lines of its own behind it, and what happens
-to it later names its NUMBER:
+What belongs to a message follows on lines of its own, and what happens to it
+later names its NUMBER:
 
   reply GROUP NUMBER to NUMBER             the message that it answers; '-' if
                                            that is not here
@@ -45,16 +45,17 @@ to it later names its NUMBER:
   deleted GROUP NUMBER USER/DEVICE         who deleted it
   reaction GROUP NUMBER USER/DEVICE SYMBOLS
   unreaction GROUP NUMBER USER/DEVICE SYMBOLS
-                                           that was taken back
-  expired GROUP NUMBER                     it is gone
+                                           a reaction was taken back
+  expired GROUP NUMBER                     it has expired, and is deleted
   receipt GROUP USER/DEVICE read NUMBER... who has read these; or 'delivered'
   read GROUP NUMBER                        another device of yours has read it
-  unread GROUP N MENTIONS                  /unread: how much is, in each group
+  unread GROUP N MENTIONS                  /unread: how many messages you have
+                                           not read, and how many mention you
 
 /history and /search show such lines after the word 'history' or 'found', with
 'reactions GROUP NUMBER N SYMBOL' for each symbol, and, if there is more:
 
-  more GROUP before NUMBER                 say the same with 'before NUMBER'
+  more GROUP before NUMBER                 repeat it with 'before NUMBER'
 
 Events of the account, where CHECK is the first part of a device's
 verification code:
@@ -78,12 +79,14 @@ verification code:
   added GROUP NUMBER USER/DEVICE link USER/DEVICE CHECK
                                            who joined, and by whose link
   copied - TIME recovers|stopped           the folder is a copy, and another
-                                           process goes on since TIME, or '-'
-                                           if a log shows it; nothing is sent
+                                           process has used it since TIME, or
+                                           '-' if a log shows it; nothing is
+                                           sent
   key-renewed -                            this device has a new key
-  rejoined GROUP NUMBER missed N           this device is there again; it cannot
-                                           read N messages before that
-  rejoin-limited GROUP TIME                it came back too often: it waits
+  rejoined GROUP NUMBER missed N           this device is in the group again; it
+                                           cannot read N messages before that
+  rejoin-limited GROUP TIME                it came back too often, and waits
+                                           until TIME
   alarm - TEXT                             the service contradicts itself, or is
                                            another one: TEXT says what to do
 

@@ -10,7 +10,7 @@ use conclave_client::{DeviceId, Engine, Name, open_device};
 use conclave_store::SqliteStore;
 use std::path::{Path, PathBuf};
 
-/// The service that devices are at.
+/// The service that devices use.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServiceArgs {
     /// The service, which `conclave serve` runs on this machine unless it is told otherwise. Where others may

@@ -1,4 +1,4 @@
-//! `conclave doctor`: what is not as it should be with a device.
+//! `conclave doctor`: what is wrong with a device.
 
 use crate::exit_codes::FOUND;
 use crate::failure::Failure;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// For how long the service is asked.
+/// How long to ask the service.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 const EXIT_CODES: &str =
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// The device's folder: USER/DEVICE in the folder of all users' state. No messenger may be running in it.
     folder: PathBuf,
     /// Ask this service first, as a messenger would: what waits is sent, and what the service has is fetched. Without
-    /// it, only what is stored is looked at.
+    /// this option, only the stored state is examined.
     #[arg(long, value_name = "URL", value_parser = parse_server)]
     server: Option<String>,
     #[command(flatten)]

@@ -15,11 +15,12 @@ none: `text` is a message, and the other kinds are those of docs/bots.md. In TEX
 \\n is a line end, \\t a tab, \\\\ a backslash, and \\u{HEX} a character that would
 disturb the text around it.
 
-An event is acknowledged when it was written: then it is not shown again. A program
-that reads from a pipe and must lose nothing keeps the cursor, and gives it with
---since; or it acknowledges with what it answers, `conclave send --acknowledge`.
+An event is acknowledged once it is written, and is not shown again. A program that
+reads from a pipe and must lose nothing keeps the cursor, and gives it with --since;
+or it acknowledges the event as it answers, by `conclave send --acknowledge`.
 
-While it runs, `conclave send` and `conclave rooms` for the same device ask it.
+While this command runs, `conclave send` and `conclave rooms` for the same device
+go through it.
 
 Exit codes:
   0  as many events as were asked for, or the time is up
@@ -30,20 +31,20 @@ Exit codes:
 #[derive(Debug, clap::Args)]
 #[command(after_help = LINES)]
 pub(crate) struct Args {
-    /// The rooms; all, if there are none. Events of other rooms wait.
+    /// The rooms to listen to [default: all]. Events of other rooms wait.
     rooms: Vec<String>,
     #[command(flatten)]
     device: DeviceArgs,
-    /// Print one JSON object a line.
+    /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
-    /// You have the events up to this one, and say so: they are acknowledged, and those that are shown are not.
+    /// Acknowledge the events up to this one, and none of those that are shown.
     #[arg(long, value_name = "CURSOR")]
     since: Option<u64>,
-    /// End after so many events.
+    /// End after this many events.
     #[arg(long, value_name = "N")]
     count: Option<u64>,
-    /// End after so many seconds.
+    /// End after this many seconds.
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,
 }

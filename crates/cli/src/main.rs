@@ -56,11 +56,11 @@ enum Command {
     Chat(chat::Args),
     /// Say something in a room, from a script.
     Send(send::Args),
-    /// Show what happens in rooms, one line an event, for a script.
+    /// Show what happens in rooms, one line per event, for a script.
     Listen(listen::Args),
     /// List the rooms of a device.
     Rooms(rooms::Args),
-    /// Run devices for programs, which ask by JSON-RPC.
+    /// Run devices for programs that speak JSON-RPC.
     Bot(bot::Args),
     /// Certify devices: be the CA of an organisation whose service trusts it instead of accounts.
     Ca(ca::Args),
@@ -68,7 +68,7 @@ enum Command {
     Certificate(certificate::Args),
     /// Seal a device's state under a passphrase, or change the passphrase.
     Seal(seal::Args),
-    /// Say what is not as it should be with a device, and what to do.
+    /// Say what is wrong with a device, and what to do.
     Doctor(doctor::Args),
     /// Administer a service on this machine.
     Admin(admin::Args),

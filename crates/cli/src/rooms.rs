@@ -15,7 +15,7 @@ stuck, ended, removed or left, and MEMBERS is the number of devices.")]
 pub(crate) struct Args {
     #[command(flatten)]
     device: DeviceArgs,
-    /// Print one JSON object a line.
+    /// Print one JSON object per line.
     #[arg(long)]
     json: bool,
 }

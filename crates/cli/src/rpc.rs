@@ -1,4 +1,4 @@
-//! Devices for programs, by JSON-RPC: each on a thread of its own, asked and heard by lines.
+//! Devices for programs, by JSON-RPC over lines: each device on a thread of its own.
 
 mod connection;
 mod devices;
@@ -22,7 +22,7 @@ pub(crate) use socket::{listen, of_device};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Starts devices. Each can be asked at a socket in its folder, too: other commands about a device ask whoever has it.
+/// Starts devices. Each also has a socket in its folder, where other commands about the device reach this process.
 pub(crate) fn start(
     opened: Vec<Opened>,
     url: &str,

@@ -14,8 +14,8 @@ use std::process::ExitCode;
 const CODES: &str = "\
 It prints the message's number in the room.
 
-If another process has the device, as `conclave listen` or `conclave bot` may,
-that one sends the message.
+If `conclave listen` or `conclave bot` has the device open, that process sends the
+message.
 
 Exit codes:
   0  the service has the message
@@ -30,17 +30,17 @@ Exit codes:
 pub(crate) struct Args {
     /// The room, as `conclave rooms` lists it.
     room: String,
-    /// What to say; `-`, or nothing, is all of standard input but the line end at its end.
+    /// What to say; if it is `-` or missing, all of standard input without its last line end.
     text: Option<String>,
     #[command(flatten)]
     device: DeviceArgs,
-    /// A name of your own for the message: however often you send under it, the message is sent once.
+    /// Your own identifier for the message, which is sent once however often you send under the same one.
     #[arg(long, value_name = "ID")]
     id: Option<String>,
     /// Acknowledge the events up to this one in the same step: either both are done, or neither.
     #[arg(long, value_name = "CURSOR")]
     acknowledge: Option<u64>,
-    /// Wait for so many seconds.
+    /// Wait this many seconds until the service has the message.
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     timeout: u64,
     /// Print a JSON object.
@@ -105,7 +105,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     }
 }
 
-/// A name for a message that the caller has not named.
+/// An identifier for a message that the user has given none.
 fn new_id() -> String {
     let mut bytes = [0; 16];
     os_rng().fill_bytes(&mut bytes);

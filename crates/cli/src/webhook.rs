@@ -1,4 +1,4 @@
-//! Events that are posted to somebody: in order, signed, and until they are taken.
+//! Webhooks: events are posted in order, signed, and again until they are taken.
 
 use crate::caller::{CallFailed, Caller};
 use crate::failure::{Failure, complain};
@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// The shortest key, in bytes.
 const MIN_KEY: usize = 16;
-/// The wait before the first repetition; each doubles, up to the longest.
+/// The wait before an event is posted again the first time. It doubles each time, up to the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -30,7 +30,7 @@ pub(crate) fn parse_target(url: &str) -> Result<String, String> {
     }
 }
 
-/// Whom events are posted to.
+/// The address that events are posted to.
 #[derive(Clone)]
 pub(crate) struct Webhook {
     poster: Poster,
@@ -46,7 +46,7 @@ impl Webhook {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.len() < MIN_KEY {
             return Err(
-                format!("the key in {} has less than {MIN_KEY} bytes", key.display()).into()
+                format!("the key in {} has fewer than {MIN_KEY} bytes", key.display()).into()
             );
         }
         let secret = Arc::new(Secret::new(line.to_vec()));

@@ -1,8 +1,8 @@
 //! Which process has a device's folder.
 //!
-//! The lock is the state's own, which the system takes from a process however it ends. The file `writer` beside it says
-//! who took it last, and how often it was taken: so a second process can say whom it waits for, and one that was killed
-//! is in nobody's way.
+//! The lock is the state's own, which the system releases however a process ends. The file `writer` beside it names the
+//! process that took it last, and says how often it was taken: so a second process can say which one it waits for, and
+//! one that was killed blocks nobody.
 
 use crate::failure::Failure;
 use conclave_client::write_private;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 const FILE: &str = "writer";
 
-/// Who had the folder last: its process, and the how manieth it was.
+/// The process that took the folder last, and how often it was taken until then.
 fn last(folder: &Path) -> Option<(u32, u64)> {
     let text = std::fs::read_to_string(folder.join(FILE)).ok()?;
     let (process, generation) = text.trim_end().split_once(' ')?;
@@ -28,7 +28,7 @@ pub(crate) fn note(folder: &Path) -> Result<(), Failure> {
         .map_err(|e| format!("{} cannot be written: {e}", file.display()).into())
 }
 
-/// Why a state cannot be opened: if another process has it, that is an [`InUse`].
+/// Why a state cannot be opened: an [`InUse`] if another process has it.
 pub(crate) fn named(folder: &Path, why: Failure) -> Failure {
     let Some(StoreError::InUse(state)) = why.downcast_ref() else { return why };
     let process = last(folder).map(|(process, _)| process);

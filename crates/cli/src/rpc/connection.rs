@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::sync::Arc;
 
-/// Serves a client until its input ends and all is answered, or it is gone.
+/// Serves a client until its input has ended and every request is answered, or the client is gone.
 pub(crate) fn serve(
     input: impl Read,
     output: impl Write + Send + 'static,
@@ -55,7 +55,7 @@ pub(crate) fn serve(
         }
     }
     outbox.end();
-    // It writes what is still to be answered.
+    // The remaining answers are written first.
     let _ = writing.join();
     Ok(())
 }

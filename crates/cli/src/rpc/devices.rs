@@ -26,8 +26,8 @@ pub(crate) struct Opened {
 }
 
 impl Devices {
-    /// Starts the threads of some devices. If one of them cannot go on, the process ends: whatever looks after it starts
-    /// it again, and its state is on the disk.
+    /// Starts the threads of some devices. If one of them cannot go on, the process ends: its supervisor restarts it, and
+    /// its state is on the disk.
     pub(crate) fn start(
         opened: Vec<Opened>,
         url: &str,
@@ -84,7 +84,7 @@ impl Devices {
         let Some(to) = found else {
             let why = match device {
                 Some(_) => "the daemon has no such device",
-                None => "the daemon has several devices: device says which",
+                None => "the daemon has several devices: say which, with device",
             };
             return ask.answer(&Err(Fault::refused("unknown-device", why)));
         };

@@ -7,7 +7,7 @@ use conclave_content::{Chosen, MIMI_CONTENT, Meaning, MessageId, Part};
 use conclave_delivery_api::to_hex;
 use serde_json::{Map, Value, json};
 
-/// A room, as events name it.
+/// A room as events name it.
 pub(super) fn room(id: &GroupId, name: &str) -> Value {
     json!({ "id": to_hex(id), "name": name })
 }

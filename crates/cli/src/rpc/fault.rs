@@ -1,4 +1,4 @@
-//! Why a request is not done: JSON-RPC's number, a word that never changes, and a text for people.
+//! Why a request was refused: JSON-RPC's number, a word that never changes, and a text for people.
 
 use conclave_client::Reason;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ pub(super) struct Fault {
     pub(super) text: String,
 }
 
-/// The number of all that the daemon itself refuses; the word says more.
+/// The number of everything that the daemon itself refuses; the word says why.
 pub(crate) const REFUSED: i64 = -32000;
 /// The number of a message that was taken, and then not sent.
 pub(crate) const NOT_SENT: i64 = -32001;

@@ -1,4 +1,4 @@
-//! One device of the daemon, on its thread: it does what clients ask for, and gives them the events.
+//! One device of the daemon, on its thread: it carries out what clients ask for, and gives them the events.
 
 use super::event;
 use super::fault::{Fault, response};
@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 /// How many events are read at once.
 const BATCH: usize = 64;
-/// How long a request that is to see what is new waits for the service.
+/// How long a request that asks for fresh state waits for the service.
 const FRESH_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What comes to a device's thread.
@@ -35,7 +35,7 @@ impl From<Arrived> for Input {
     }
 }
 
-/// A request of a client's.
+/// A client's request.
 pub(super) struct Ask {
     pub(super) from: Arc<Outbox>,
     pub(super) id: Option<Value>,
@@ -120,7 +120,7 @@ pub(super) struct Host<S> {
     /// The number of the last event that was looked at.
     seen: u64,
     subscribers: Vec<Subscriber>,
-    /// Requests that wait until the device has caught up, or until then.
+    /// Requests that wait until the device has caught up, or until this time.
     held: Vec<(Ask, Instant)>,
     /// Requests that wait until a message has arrived, by its number.
     waiting: Vec<(u64, Ask)>,
@@ -157,7 +157,7 @@ impl<S: Store> Host<S> {
                 },
             };
             let mut next = first;
-            // What has come together is done together, but for a bound.
+            // Input that has come together is taken together, up to a bound.
             for _ in 0..BATCH {
                 let Some(input) = next else { break };
                 self.take(input)?;
@@ -169,7 +169,7 @@ impl<S: Store> Host<S> {
         }
     }
 
-    /// How long there is nothing to do unless something comes.
+    /// How long to wait for input.
     fn wait(&self) -> Option<Duration> {
         let held =
             self.held.iter().map(|(_, until)| until.saturating_duration_since(Instant::now()));
@@ -188,14 +188,14 @@ impl<S: Store> Host<S> {
         }
     }
 
-    /// What the engine says of the connection, and of what nobody waits for, is for whoever looks after the daemon.
+    /// Reports what the engine says of the connection, and of what no client waits for, to the daemon's operator.
     fn say_answers(&mut self) {
         for answer in self.device.engine().answers() {
             say(&self.name, answer);
         }
     }
 
-    /// Finds out from the events what became of messages that clients have sent.
+    /// Finds out from the events what became of the messages that clients have sent.
     fn observe(&mut self) -> Result<(), RunError> {
         let mut after = self.seen.max(self.outgoing.observed());
         loop {
@@ -279,7 +279,7 @@ impl<S: Store> Host<S> {
 
     fn perform(&mut self, method: &Method) -> Result<Outcome, Failed> {
         let value = match method {
-            // They are the daemon's own.
+            // These are answered elsewhere.
             Method::Devices | Method::Subscribe { .. } => Value::Null,
             Method::Rooms => {
                 let rooms = self.device.engine().groups();
@@ -430,7 +430,7 @@ impl<S: Store> Host<S> {
     }
 }
 
-/// Says on standard error what nobody has asked for.
+/// Says on standard error what no client has asked for.
 fn say(device: &str, answer: Answer) {
     let what = match answer {
         Answer::Offline { reason } => format!("offline: {reason}"),

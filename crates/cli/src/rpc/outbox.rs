@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::io::Write;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// How many requests of a client may be without an answer that was written; no more are read before.
+/// How many requests of a client may be unanswered; no more are read until an answer is written.
 const MAX_IN_FLIGHT: usize = 64;
-/// How many bytes may wait before no further event is taken.
+/// How many bytes may wait; beyond that no event is taken.
 const MAX_WAITING: usize = 256 << 10;
 
 enum Line {

@@ -11,7 +11,7 @@ impl Params {
         match params {
             None => Ok(Self(Map::new())),
             Some(Value::Object(map)) => Ok(Self(map)),
-            Some(_) => Err(Fault::params("params is an object")),
+            Some(_) => Err(Fault::params("params must be an object")),
         }
     }
 
@@ -25,7 +25,7 @@ impl Params {
             None | Some(Value::Null) => Ok(None),
             Some(value) => match read(&value) {
                 Some(value) => Ok(Some(value)),
-                None => Err(Fault::params(format!("{name} is {what}"))),
+                None => Err(Fault::params(format!("{name} must be {what}"))),
             },
         }
     }

@@ -18,11 +18,11 @@ const MAX_LIST: usize = 1000;
 /// A request, before it is known which device it is for.
 #[derive(Debug)]
 pub(super) struct Request {
-    /// What the answer is given; none if the client wants no answer.
+    /// The id of the answer; none if the client wants no answer.
     pub(super) id: Option<Value>,
     /// The device, if it is named.
     pub(super) device: Option<String>,
-    /// Whether the device is first to fetch what the service has for it.
+    /// Whether the device first fetches what the service has for it.
     pub(super) fresh: bool,
     pub(super) method: Method,
 }
@@ -62,7 +62,7 @@ pub(super) struct Send {
     pub(super) acknowledge: Option<u64>,
     /// Whether the answer waits until the message is in the room's log.
     pub(super) wait: bool,
-    /// Whether there is to be no event of the message.
+    /// Whether the message causes no event.
     pub(super) quiet: bool,
 }
 
@@ -75,7 +75,7 @@ pub(super) enum Acknowledge {
     Only(Vec<u64>),
 }
 
-/// Reads a line. An error comes with what its answer is given.
+/// Reads a line. An error comes with the id of its answer.
 pub(super) fn parse(line: &[u8]) -> Result<Request, (Value, Fault)> {
     let value: Value = serde_json::from_slice(line)
         .map_err(|e| (Value::Null, Fault::no_json(format!("the line is no JSON: {e}"))))?;
@@ -85,19 +85,19 @@ pub(super) fn parse(line: &[u8]) -> Result<Request, (Value, Fault)> {
     let id = request.remove("id");
     let answer_to = id.clone().unwrap_or_default();
     if !matches!(answer_to, Value::Null | Value::String(_) | Value::Number(_)) {
-        return Err((Value::Null, Fault::request("id is a string or a number")));
+        return Err((Value::Null, Fault::request("id must be a string or a number")));
     }
 
     let parsed = (|| {
         if request.remove("jsonrpc") != Some(Value::from("2.0")) {
-            return Err(Fault::request("jsonrpc is \"2.0\""));
+            return Err(Fault::request("jsonrpc must be \"2.0\""));
         }
         let Some(Value::String(name)) = request.remove("method") else {
-            return Err(Fault::request("method is a string"));
+            return Err(Fault::request("method must be a string"));
         };
         let mut params = Params::new(request.remove("params"))?;
         if let Some(name) = request.keys().next() {
-            return Err(Fault::request(format!("a request has no {name:?}")));
+            return Err(Fault::request(format!("a request has no member {name:?}")));
         }
         let (device, fresh) = (params.text("device")?, params.flag("fresh")?);
         let method = method(&name, &mut params)?;
@@ -122,7 +122,7 @@ fn method(name: &str, params: &mut Params) -> Result<Method, Fault> {
         "history" => {
             let limit = params.number("limit")?.unwrap_or(50);
             if limit > MAX_HISTORY {
-                return Err(Fault::params(format!("limit is at most {MAX_HISTORY}")));
+                return Err(Fault::params(format!("limit must be at most {MAX_HISTORY}")));
             }
             Method::History(room(params)?, usize::try_from(limit).unwrap_or_default())
         }
@@ -138,12 +138,12 @@ fn method(name: &str, params: &mut Params) -> Result<Method, Fault> {
 fn room(params: &mut Params) -> Result<RoomRef, Fault> {
     match (params.text("room")?, params.text("room_name")?) {
         (Some(id), None) => {
-            let id =
-                parse_hex(&id).ok_or_else(|| Fault::params("room is an id, in hexadecimal"))?;
+            let id = parse_hex(&id)
+                .ok_or_else(|| Fault::params("room must be an id, in hexadecimal"))?;
             Ok(RoomRef::Id(GroupId::from(id.as_slice())))
         }
         (None, Some(name)) => Ok(RoomRef::Name(name)),
-        _ => Err(Fault::params("either room, an id, or room_name is given")),
+        _ => Err(Fault::params("give either room, an id, or room_name")),
     }
 }
 
@@ -161,7 +161,7 @@ fn rooms(params: &mut Params) -> Result<Vec<String>, Fault> {
 fn who(params: &mut Params) -> Result<Vec<Who>, Fault> {
     let words = bounded("who", needed("who", params.texts("who")?)?)?;
     if words.is_empty() {
-        return Err(Fault::params("who names nobody"));
+        return Err(Fault::params("who is empty"));
     }
     words.iter().map(|word| parse_who(word)).collect()
 }
@@ -198,7 +198,7 @@ fn acknowledge(params: &mut Params) -> Result<Acknowledge, Fault> {
     match (params.number("cursor")?, params.numbers("only")?) {
         (Some(cursor), None) => Ok(Acknowledge::UpTo { cursor, rooms }),
         (None, Some(only)) if rooms.is_empty() => Ok(Acknowledge::Only(bounded("only", only)?)),
-        _ => Err(Fault::params("either cursor, perhaps with rooms, or only is given")),
+        _ => Err(Fault::params("give either cursor, perhaps with rooms, or only")),
     }
 }
 

@@ -1,4 +1,5 @@
-//! What clients have sent, by their own names for it: so that a message that is asked for twice is sent once.
+//! What clients have sent, by their own names for it: so that a message is sent once, however often a client asks for
+//! it.
 //!
 //! One row each, written with the message. Rows are numbered, as the names of rows are not sealed.
 
@@ -32,7 +33,7 @@ pub(super) struct Sent {
     pub(super) room: GroupId,
     /// The hash of what it says.
     pub(super) digest: String,
-    /// Whether there is to be no event of it.
+    /// Whether it causes no event.
     pub(super) quiet: bool,
     pub(super) fate: Fate,
 }
@@ -145,8 +146,8 @@ impl Outgoing {
         self.observed
     }
 
-    /// The message that an own one in a room's log is: the first that says the same. A message that was to be said in a
-    /// room that has ended is said in its successor.
+    /// The message that has arrived as one of ours in a room's log: the first that says the same. A message for a room
+    /// that has ended is sent to its successor.
     pub(super) fn arrived(&self, room: &GroupId, content: &Content) -> Option<u64> {
         let digest = digest(content);
         let same = |sent: &Sent| sent.fate == Fate::Queued && sent.digest == digest;
@@ -154,7 +155,7 @@ impl Outgoing {
         here.or_else(|| self.rows.iter().find(|(_, sent)| same(sent))).map(|(key, _)| *key)
     }
 
-    /// The message that failed, when the engine says of a room that one has: the first.
+    /// The message that failed, when the engine says that one has in a room: the first that waits.
     pub(super) fn failed(&self, room: &GroupId) -> Option<u64> {
         let waits = |sent: &Sent| sent.fate == Fate::Queued && sent.room == *room;
         self.rows.iter().find(|(_, sent)| waits(sent)).map(|(key, _)| *key)

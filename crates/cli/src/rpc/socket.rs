@@ -1,4 +1,4 @@
-//! Unix sockets of the daemon: whoever can open one speaks for its devices, so each is its owner's.
+//! Unix sockets of the daemon: a process that can open one speaks for its devices, so only the owner can.
 
 use super::connection::serve_apart;
 use super::devices::Devices;
@@ -18,7 +18,8 @@ pub(crate) fn of_device(folder: &Path) -> PathBuf {
     folder.join("bot.sock")
 }
 
-/// Serves clients at a socket, on threads of their own. A socket that is there is taken for one of a daemon that died.
+/// Serves clients at a socket, each on a thread of its own. A socket that is there already is replaced, as one of a
+/// daemon that died.
 pub(crate) fn listen(path: &Path, devices: Arc<Devices>) -> Result<(), Failure> {
     let failed = |e: std::io::Error| -> Failure {
         format!("the socket {} cannot be opened: {e}", path.display()).into()
@@ -56,7 +57,7 @@ fn serve(stream: UnixStream, place: Place, devices: Arc<Devices>) -> std::io::Re
     serve_apart(stream, output, devices)
 }
 
-/// The way to a client. When nothing is written any more, nothing is read either.
+/// The output to a client. Once nothing more is written, nothing more is read.
 struct Output {
     stream: UnixStream,
     _place: Place,

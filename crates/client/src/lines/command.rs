@@ -24,7 +24,7 @@ pub enum Input {
 /// What a user asks for. Groups are called by their names, or are the current one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Something that the engine does, and that is not about a group which this device knows.
+    /// Something that the engine does, and that is not about a group that this device knows.
     Wish(Wish),
     /// Add devices to the current group.
     Invite(Vec<Who>),
@@ -139,9 +139,12 @@ const HELP: &[(&str, &str)] = &[
     ("/history [N] [before M]", "show the last N messages (20), or those before number M"),
     ("/search WORDS [before M]", "show messages that have all these words, the latest first"),
     ("/unread", "how many messages you have not read, in each group"),
-    ("/read [N]", "you have read all, or all up to message N"),
-    ("/receipts on", "tell others what you have received and read; off, if you say nothing else"),
-    ("/export FILE", "write all that was said here to FILE: as JSON if it ends so, as text if not"),
+    ("/read [N]", "mark all messages as read, or those up to message N"),
+    ("/receipts on", "tell others what you have received and read; off by default"),
+    (
+        "/export FILE",
+        "write all that was said here to FILE: as JSON if it ends in .json, as text if not",
+    ),
     ("/accept [NAME]", "take an invitation: talk in that group, and trust whoever invited you"),
     ("/decline [NAME]", "refuse an invitation: this device leaves that group"),
     ("/block USER", "take no invitations of USER's; to /invite USER undoes it"),
