@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// The wait between attempts to reach a device that another process has.
 const RETRY: Duration = Duration::from_millis(50);
 
-/// How long a device may take to be reached, and to answer what waits for nobody else, in seconds.
+/// How long a device may take to be reached, or to answer a call that has no limit of its own, in seconds.
 pub(crate) const PATIENCE: u64 = 60;
 
 /// When to stop waiting: never, if there is none.

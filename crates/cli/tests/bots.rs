@@ -15,6 +15,7 @@ mod schema;
 mod common;
 
 use common::{CONCLAVE, Done, PATIENCE, People, Process, run};
+use conclave_delivery_api::to_hex;
 use schema::Schema;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -457,8 +458,7 @@ fn a_webhook_is_signed_and_repeated_until_it_is_taken() {
         let secret = conclave_store::Secret::new(b"0123456789abcdef".to_vec());
         let parts = [headers["conclave-timestamp"].as_bytes(), b".", &body];
         let mac = provider.hmac(Hash::Sha256, &secret, &parts).unwrap();
-        let mac: String = mac.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(headers["conclave-signature"], format!("v1={mac}"));
+        assert_eq!(headers["conclave-signature"], format!("v1={}", to_hex(mac.as_ref())));
         let event: Value = serde_json::from_slice(&body).unwrap();
         schema.check("event", &event).unwrap();
         texts.extend(event["text"].as_str().map(str::to_string));

@@ -178,7 +178,7 @@ fn a_folder_has_one_process_which_a_second_one_names() {
     let second = people.chat("alice/main", "");
     let who = format!("in use by process {}", alice.child.id());
     assert!(second.code == Some(1) && second.stderr.contains(&who), "{second:?}");
-    // Whoever was killed is in nobody's way.
+    // A process that was killed blocks nobody.
     alice.kill_9();
     assert_eq!(people.chat("alice/main", "/new g\n").code, Some(0));
     let writer = std::fs::read_to_string(people.data().join("alice/main/writer")).unwrap();

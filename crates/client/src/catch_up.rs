@@ -1,4 +1,4 @@
-//! Lets an engine do what is due, without a user: for whoever wants to know how it stands.
+//! Lets an engine do what is due, without a user: for a program that wants to know how the engine stands.
 
 use crate::service::{Http, client, now};
 use conclave_delivery::http_client::{Session, TlsRoots};
@@ -6,7 +6,7 @@ use conclave_engine::{Engine, EngineError, Reply};
 use conclave_store::Store;
 use std::time::{Duration, Instant};
 
-/// What is due later than this is not waited for, in milliseconds.
+/// How long to wait for something that is due, in milliseconds; what is due later is left.
 const SOON: u64 = 2_000;
 
 /// Makes the calls that the engine wants, until there is none for a while or the time is up. Events stay with the

@@ -389,7 +389,7 @@ impl Chat {
                     }
                     false => {
                         told.rows.delete(TABLE, RECEIPTS);
-                        "nobody is told what you have received and read; your other devices are not, either"
+                        "nobody is told what you have received and read, not even your other devices"
                     }
                 };
                 told.shown = vec![Shown::Note { group: String::new(), what: what.into() }];

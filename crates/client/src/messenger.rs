@@ -331,7 +331,7 @@ impl Messenger {
         let Some(group) = groups.find(|group| group.name == name) else {
             return Ok(refused(format!("there is no group {name}; /groups lists them")));
         };
-        // Whoever goes there has seen who is there, or may be asked.
+        // A user who goes there has seen who is there, or can ask.
         if matches!(group.phase, Phase::Invited { .. }) {
             let refused = self.wish(engine, now, Wish::Accept(group.id.clone()))?;
             if !refused.is_empty() {

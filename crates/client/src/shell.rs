@@ -275,7 +275,7 @@ impl<S: Store> Shell<'_, S> {
         said
     }
 
-    /// Says what was typed, as MIMI content. Whoever says something in a group has read it.
+    /// Says what was typed, as MIMI content. A user who says something in a group has read it.
     fn say(&mut self, typed: Vec<Content>) -> Result<Vec<Shown>, RunError> {
         let Ok(group) = self.messenger.group_to_talk_in(&self.engine) else {
             return Ok(self.messenger.send(&mut self.engine, now(), typed)?);

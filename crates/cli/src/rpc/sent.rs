@@ -133,7 +133,7 @@ impl Outgoing {
         }
     }
 
-    /// The numbers of the oldest messages, which a new message takes the place of.
+    /// The numbers of the oldest messages, which are forgotten when a new one comes.
     fn forgotten(&self) -> Vec<u64> {
         let settled = self.rows.iter().filter(|(_, sent)| sent.fate != Fate::Queued);
         let settled: Vec<u64> = settled.map(|(key, _)| *key).collect();

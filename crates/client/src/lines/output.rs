@@ -264,7 +264,7 @@ fn news_text(group: &str, news: &News) -> String {
             let since = since.map(|at| format!(", since {}", clock(at))).unwrap_or_default();
             let what = match by_itself {
                 true => {
-                    "It takes a new key and comes back into your groups; whoever runs the other copy is out"
+                    "This one takes a new key and comes back into your groups; the other copy is shut out"
                 }
                 false => {
                     "Nothing is sent from here. Stop the other one; to go on here, ask the CA for a certificate with a \
