@@ -167,7 +167,6 @@ struct Judging<'a> {
     /// How many clients each user has after it.
     clients: BTreeMap<&'a str, u32>,
     leavers: BTreeSet<&'a str>,
-    roles_before: RolesByUser<'a>,
     roles_after: RolesByUser<'a>,
     /// The users who are new in the participant list.
     added: BTreeSet<&'a str>,
@@ -201,7 +200,7 @@ impl<'a> Judging<'a> {
         let expelled = users.filter(is_expelled).collect();
 
         let leavers = leavers(before, &commit.clients, &commit.removes).into_iter().collect();
-        Self { before, after, commit, clients, leavers, roles_before, roles_after, added, expelled }
+        Self { before, after, commit, clients, leavers, roles_after, added, expelled }
     }
 
     /// Whether the committer may do something.

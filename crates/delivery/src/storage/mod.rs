@@ -384,7 +384,8 @@ pub enum Appended {
     /// Another handshake message came first, or the group is in another epoch than it has to be; this is the group
     /// now. Nothing was written.
     Lost(GroupRecord),
-    /// The sender has to be a member and is none; or there is no such group to be a member of. Nothing was written.
+    /// The sender has to be a member and is none, or was none between the message's epoch, which need not be the group's,
+    /// and now; or there is no such group to be a member of. Nothing was written.
     NoMember,
     /// The sender's state has another mark by now: another process has gone on from a copy of it. Nothing was written.
     Overtaken,

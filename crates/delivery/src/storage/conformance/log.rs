@@ -238,6 +238,13 @@ fn senders<P: Place>(new: &dyn Fn() -> P) {
 
     // Who was removed or revoked adds nothing from then on, and may ask for what it sent before.
     assert!(is_refused(from(&alice, 7)) && is_known(from(&alice, 1)));
+    // Once it is back, what it encrypted before is refused: it was told that this was not sent.
+    let returns = CommitEffects { added: vec![alice.clone()], ..CommitEffects::default() };
+    won(&storage, Append { by_member: true, ..commit(&group, &bob, 6, 1, returns) });
+    let late = |sender, n| Append { epoch: 1, ..from(sender, n) };
+    assert!(is_refused(late(&alice, 7)) && is_known(from(&alice, 1)));
+    assert_eq!(won(&storage, Append { epoch: 2, ..now(from(&alice, 8)) }), 7);
+    assert_eq!(won(&storage, late(&bob, 9)), 8);
     let revoked = vec![bob.clone()];
     let extension = AccountExtension { revoked, ..extension("bob", 1, vec![]) };
     storage.extend_account(extension).unwrap();

@@ -34,6 +34,7 @@ const STEPS: &[Step] = &[
     |db| db.execute_batch(include_str!("formats/11.sql")),
     |db| db.execute_batch(include_str!("formats/12.sql")),
     |db| db.execute_batch(include_str!("formats/13.sql")),
+    |db| db.execute_batch(include_str!("formats/14.sql")),
 ];
 
 /// The format that this version writes: SQLite's `user_version`.

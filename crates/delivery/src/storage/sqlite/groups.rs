@@ -39,14 +39,20 @@ pub(super) fn write_rows(db: &Connection, group: i64, batch: &Batch) -> Sql<()> 
     Ok(())
 }
 
-pub(super) fn add_members(db: &Connection, group: i64, members: &[DeviceId]) -> Sql<()> {
+/// Makes devices members from an epoch on.
+pub(super) fn add_members(
+    db: &Connection,
+    group: i64,
+    members: &[DeviceId],
+    since: u64,
+) -> Sql<()> {
     let mut add = db.prepare_cached(
-        "INSERT INTO member (grp, device, removed_seq) VALUES (?, ?, NULL)
-         ON CONFLICT DO UPDATE SET removed_seq = NULL",
+        "INSERT INTO member (grp, device, removed_seq, since) VALUES (?, ?, NULL, ?)
+         ON CONFLICT DO UPDATE SET removed_seq = NULL, since = excluded.since",
     )?;
     for member in members {
         if let Some(member) = active_device(db, member)? {
-            add.execute([group, member])?;
+            add.execute([group, member, ordered(since)])?;
         }
     }
     Ok(())
@@ -67,7 +73,8 @@ pub(super) fn commit_effects(
     }
     removals::committed(db, group, &effects.removed)?;
     // Who is removed and added by one commit stays.
-    add_members(db, group, &effects.added)?;
+    let epoch = append.epoch.saturating_add(1);
+    add_members(db, group, &effects.added, epoch)?;
     match &effects.group_info {
         Some(info) => db
             .prepare_cached(
@@ -89,7 +96,7 @@ pub(super) fn commit_effects(
         "INSERT INTO inbox (device, grp, epoch, seq, sender, welcome, tree, chain, received_at)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
-    let epoch = ordered(append.epoch.saturating_add(1));
+    let epoch = ordered(epoch);
     for (welcome, recipients) in &effects.welcomes {
         let welcome = put_blob(welcome)?;
         for recipient in recipients {
@@ -115,6 +122,10 @@ pub(super) fn commit_effects(
 fn refused(append: &Append, found: &FoundSender) -> Option<Appended> {
     let record = &found.record;
     if append.by_member && !found.is_member {
+        return Some(Appended::NoMember);
+    }
+    // It was removed and has come back since: it has no way to tell that this was taken.
+    if append.by_member && !append.in_epoch && append.epoch < found.member_since {
         return Some(Appended::NoMember);
     }
     if append.state_mark.is_some_and(|mark| mark != found.state_mark) {
@@ -252,7 +263,7 @@ pub(super) fn create_group(db: &Connection, group: &NewGroup, cap: u32) -> Sql<G
         db.prepare_cached("UPDATE mls_group SET successor = ? WHERE group_id = ?")?
             .execute([group.group_id.as_ref(), predecessor.as_ref()])?;
     }
-    add_members(db, number, &group.members)?;
+    add_members(db, number, &group.members, group.epoch)?;
     if let Some(rows) = &group.rows {
         write_rows(db, number, rows)?;
     }

@@ -108,13 +108,15 @@ pub(super) struct FoundSender {
     pub(super) record: GroupRecord,
     pub(super) sender: i64,
     pub(super) is_member: bool,
+    /// The epoch in which it came in last; 0 if that was not noted.
+    pub(super) member_since: u64,
     /// The number of the mark that the sender's state has; 0 if it has none.
     pub(super) state_mark: u64,
 }
 
 pub(super) const SENDER: &str =
     "SELECT mls_group.id, tracked, handshake, head, epoch, chain, successor, device.id,
-        member.device NOT NULL AND removed_seq IS NULL, ifnull(number, 0)
+        member.device NOT NULL AND removed_seq IS NULL, ifnull(number, 0), ifnull(since, 0)
      FROM mls_group JOIN device ON user = ? AND name = ?
      LEFT JOIN member ON member.grp = mls_group.id AND member.device = device.id
      LEFT JOIN state_mark ON state_mark.device = device.id
@@ -130,7 +132,8 @@ pub(super) fn find_sender(
         .query_row(params![sender.user.as_str(), sender.device.as_str(), id.as_ref()], |r| {
             let (group, record) = (r.get(0)?, group_record(r)?);
             let (sender, is_member, state_mark) = (r.get(7)?, r.get(8)?, r.get(9)?);
-            Ok(FoundSender { group, record, sender, is_member, state_mark })
+            let member_since = unordered(r.get(10)?);
+            Ok(FoundSender { group, record, sender, is_member, member_since, state_mark })
         })
         .optional()
 }

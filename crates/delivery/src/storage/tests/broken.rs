@@ -58,6 +58,8 @@ enum Fault {
     HandshakeIgnored,
     /// Whoever is no member appends.
     StrangerAppends,
+    /// Whoever was removed and came back appends what it encrypted before.
+    ReturnedAppends,
     /// A mark is set whatever was there.
     CopyMarks,
     /// A copy of a state appends.
@@ -483,6 +485,10 @@ impl Storage for Opened {
             Fault::HandshakeIgnored => append.expected_handshake = None,
             Fault::StrangerAppends => append.by_member = false,
             Fault::CopyAppends => append.state_mark = None,
+            Fault::ReturnedAppends => {
+                let members = self.storage.members(&append.group_id)?;
+                append.by_member &= !members.contains(&append.sender);
+            }
             Fault::EpochIgnored => append.in_epoch = false,
             Fault::EntryTwice => getrandom::fill(&mut append.hash).unwrap(),
             Fault::RevokedAdded => {
@@ -711,6 +717,7 @@ fn each_fault_of_a_storage_is_found() {
         Fault::GroupsUnlimited,
         Fault::HandshakeIgnored,
         Fault::StrangerAppends,
+        Fault::ReturnedAppends,
         Fault::CopyMarks,
         Fault::CopyAppends,
         Fault::OtherKeyMarks,
