@@ -1,5 +1,6 @@
 //! `conclave chat`.
 
+mod bar;
 mod lines;
 mod qr;
 mod script;
@@ -8,6 +9,7 @@ mod terminal;
 use crate::device::ServiceArgs;
 use crate::exit_codes::{PENDING, REFUSED};
 use crate::failure::{Failure, complain};
+use crate::file_cipher::file_cipher;
 use crate::folders::{self, read_file};
 use crate::sealing::{device_args, open_state};
 use conclave_client::{
@@ -47,6 +49,10 @@ later names its NUMBER:
   unreaction GROUP NUMBER USER/DEVICE SYMBOLS
                                            a reaction was taken back
   expired GROUP NUMBER                     it has expired, and is deleted
+  upload GROUP N PERCENT NAME              /send: how far a file is, each ten
+                                           percent; '/cancel N' stops it
+  download GROUP N PERCENT NAME            /save: the same
+  saved GROUP NUMBER BYTES PATH            /save: the file is there
   receipt GROUP USER/DEVICE read NUMBER... who has read these; or 'delivered'
   read GROUP NUMBER                        another device of yours has read it
   unread GROUP N MENTIONS                  /unread: how many messages you have
@@ -141,6 +147,10 @@ pub(crate) struct Args {
     /// Go on at the end of the input, until a signal comes.
     #[arg(long)]
     stay: bool,
+    /// At a terminal, say how far a file is by a line each ten percent instead of a bar that is drawn again and again:
+    /// for screen readers.
+    #[arg(long)]
+    no_bar: bool,
 }
 
 /// An invitation's bytes.
@@ -202,9 +212,10 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         linger: Duration::from_secs(args.wait),
         patience: Duration::from_secs(60),
         folder,
+        cipher: file_cipher(),
     };
     let ended = match interactive {
-        true => terminal::run(engine, &options)?,
+        true => terminal::run(engine, &options, !args.no_bar)?,
         false => script::run(engine, &options)?,
     };
     Ok(exit_code(ended, interactive))

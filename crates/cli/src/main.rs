@@ -13,11 +13,13 @@ mod device;
 mod doctor;
 mod exit_codes;
 mod failure;
+mod file_cipher;
 mod folders;
 mod health;
 mod input;
 mod inspect;
 mod listen;
+mod mapped;
 #[cfg(test)]
 mod pages;
 #[cfg(unix)]

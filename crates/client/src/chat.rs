@@ -331,6 +331,24 @@ impl Chat {
         }
     }
 
+    /// A message of this group, by its number, if it is here and not deleted.
+    pub(crate) fn entry<S: Store>(
+        &self,
+        engine: &Engine<S>,
+        group: &GroupId,
+        number: u64,
+    ) -> Result<Entry, Failure> {
+        let rows = EngineRows(engine);
+        let entry = self.history.read(&rows).entry(group, number)?;
+        let name = engine.group_name(group);
+        let none = || refused(format!("there is no message {number} in {name}"));
+        let entry = entry.ok_or_else(none)?;
+        match entry.body {
+            Body::Deleted { .. } => Err(refused(format!("message {number} was deleted"))),
+            _ => Ok(entry),
+        }
+    }
+
     /// When something expires, in milliseconds since 1970.
     pub(crate) fn wake_at<S: Store>(&self, engine: &Engine<S>) -> Option<u64> {
         let rows = EngineRows(engine);
@@ -445,16 +463,7 @@ impl Chat {
     ) -> Result<Vec<Draft>, Failure> {
         let rows = EngineRows(engine);
         let reading = self.history.read(&rows);
-        let find = |number: u64| -> Result<Entry, Failure> {
-            let entry = reading.entry(group, number)?;
-            let name = || engine.group_name(group);
-            let none = || refused(format!("there is no message {number} in {}", name()));
-            let entry = entry.ok_or_else(none)?;
-            match entry.body {
-                Body::Deleted { .. } => Err(refused(format!("message {number} was deleted"))),
-                _ => Ok(entry),
-            }
-        };
+        let find = |number: u64| self.entry(engine, group, number);
         let find_own = |number: u64| -> Result<Entry, Failure> {
             let entry = find(number)?;
             let not_own =

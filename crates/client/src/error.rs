@@ -19,6 +19,8 @@ pub enum RunError {
     Evidence(PathBuf, io::Error),
     /// What was said cannot be kept or read.
     History(HistoryError),
+    /// The files that are sent or saved cannot be kept.
+    Files(io::Error),
     /// The threads cannot be started.
     Threads(io::Error),
 }
@@ -30,6 +32,7 @@ impl fmt::Display for RunError {
             Self::Screen(e) => write!(f, "the output cannot be written: {e}"),
             Self::History(e) => fmt::Display::fmt(e, f),
             Self::Evidence(file, e) => write!(f, "{} cannot be written: {e}", file.display()),
+            Self::Files(e) => write!(f, "the folder of files under way: {e}"),
             Self::Threads(e) => write!(f, "a thread cannot be started: {e}"),
         }
     }

@@ -3,6 +3,7 @@
 //! * [`run`]: the shell around the engine, with a thread that calls the service and a thread that listens to it;
 //! * [`Headless`]: the same threads for a program that has no user, as a bot;
 //! * [`Messenger`]: which group lines go to, and names instead of identifiers;
+//! * [`Transfers`]: the files that are sent and saved;
 //! * [`parse_line`]: what a user can type;
 //! * [`Render`]: what a user is told, as a line for scripts or for people.
 //!
@@ -11,8 +12,10 @@
 //! killed, as a terminal's while a line is being edited, is not shown again; messages are in the history.
 #![forbid(unsafe_code)]
 
+mod attachments;
 mod catch_up;
 mod chat;
+mod connection;
 mod error;
 mod files;
 mod headless;
@@ -26,6 +29,10 @@ mod shell;
 mod telling;
 mod words;
 
+pub use attachments::{
+    CipherError, FileCipher, FileKey, FileToSend, TAG_LENGTH, TransferNews, TransferRefusal,
+    TransferReport, TransferSetup, Transfers,
+};
 pub use catch_up::catch_up;
 pub use conclave_engine::{
     Answer, AppRows, CLASSIC, CertificateFiles, Command as EngineCommand, CommandError, Content,
@@ -38,8 +45,9 @@ pub use error::RunError;
 pub use files::write_private;
 pub use headless::{Headless, open_device};
 pub use lines::{
-    ChatCommand, Command, Did, Input, LineError, MAX_LINE, Render, Said, Shown, SuiteError,
-    escaped, find_suite, help_line, help_text, parse_line, plain, suite_list, timestamp, unescaped,
+    ChatCommand, Command, Did, FileCommand, FileShown, Input, LineError, MAX_LINE, Render, Said,
+    Shown, SuiteError, escaped, find_suite, help_line, help_text, parse_line, plain, suite_list,
+    timestamp, unescaped,
 };
 pub use messenger::Messenger;
 pub use mimi::{MimiMessage, text_of};

@@ -1,5 +1,6 @@
 //! The threads between an engine and its service: one makes its calls, one listens to what the service pushes.
 
+use crate::connection::Connection;
 use crate::error::RunError;
 use crate::files::write_private;
 use conclave_delivery::http_client::{Client, Events, Session, Stop, TlsRoots};
@@ -24,6 +25,7 @@ pub enum Arrived {
 /// The service, as one engine reaches it.
 pub(crate) struct Service {
     requests: Sender<Asked>,
+    connection: Connection,
 }
 
 impl Service {
@@ -35,11 +37,18 @@ impl Service {
     ) -> Result<Self, RunError> {
         let (requests, asked) = channel();
         let client = client(url, roots);
+        let connection = Connection::new(client.clone());
+        let renewed = connection.clone();
         std::thread::Builder::new()
             .name("conclave-caller".into())
-            .spawn(move || caller(client, &asked, &to))
+            .spawn(move || caller(client, &renewed, &asked, &to))
             .map_err(RunError::Threads)?;
-        Ok(Self { requests })
+        Ok(Self { requests, connection })
+    }
+
+    /// The service, for calls beside the engine's.
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
     }
 
     /// Makes a call of an engine's.
@@ -108,7 +117,7 @@ struct Asked {
 
 /// Makes calls, one after another, and hands on the answers; the first of them open a session, which
 /// is what the listener needs.
-fn caller<M>(client: Client, requests: &Receiver<Asked>, to: &Sender<M>)
+fn caller<M>(client: Client, connection: &Connection, requests: &Receiver<Asked>, to: &Sender<M>)
 where
     M: From<Arrived> + Send + 'static,
 {
@@ -120,6 +129,7 @@ where
             // A listener lives on for a while after it was stopped: a new one only for a new session.
             if client.session().map(Session::token) != Some(&opened.token) {
                 client = client.with_session(Session::new(provider, key, opened.token.clone()));
+                connection.renew(&client);
                 if let Some(stop) = listening.take() {
                     stop.stop();
                 }
@@ -197,7 +207,9 @@ mod tests {
             }
         });
         let ((requests, asked), (to, inbox)) = (channel(), channel());
-        std::thread::spawn(move || caller(Client::new(&url), &asked, &to));
+        let client = Client::new(&url);
+        let connection = Connection::new(client.clone());
+        std::thread::spawn(move || caller(client, &connection, &asked, &to));
         let provider: Arc<dyn CryptoProvider> = Arc::new(RustCrypto::new());
         let session_key =
             provider.signature_key_pair(SignatureScheme::Ed25519, &mut *os_rng()).unwrap();

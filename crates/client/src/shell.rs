@@ -1,16 +1,23 @@
 //! The messenger's thread: it takes the user's lines and what comes from the service, and shows what the engine says.
 
+use crate::attachments::{
+    FileCipher, FileToSend, TransferNews, TransferRefusal, TransferReport, TransferSetup, Transfers,
+};
 use crate::chat::{Chat, Failure, Told};
 use crate::error::RunError;
-use crate::lines::{ChatCommand, Command, Input, LineError, Shown, parse_line};
-use crate::messenger::Messenger;
+use crate::lines::{
+    ChatCommand, Command, FileCommand, FileShown, Input, LineError, Shown, parse_line,
+};
+use crate::messenger::{IN_NO_GROUP, Messenger};
 use crate::service::{Arrived, Service, now, os_rng, write_evidence};
+use crate::words;
 use conclave_delivery::http_client::TlsRoots;
-use conclave_engine::{CallError, Content, Engine, Output, Reply, StreamEvent};
+use conclave_engine::{CallError, CommandError, Content, Engine, Output, Reply, StreamEvent};
 use conclave_store::Store;
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
 use std::time::{Duration, Instant};
 
@@ -33,6 +40,8 @@ pub enum Message {
     Reply(Result<Reply, CallError>),
     /// What the service pushes.
     Heard(StreamEvent),
+    /// What a transfer's thread says.
+    Transfer(TransferReport),
 }
 
 impl From<Arrived> for Message {
@@ -79,8 +88,10 @@ pub struct Options {
     pub linger: Duration,
     /// How long, after there is no more input, it tries to do what is left to do.
     pub patience: Duration,
-    /// Where evidence against the service is written.
+    /// Where evidence against the service is written, and files lie that are under way.
     pub folder: PathBuf,
+    /// What encrypts files.
+    pub cipher: Arc<dyn FileCipher>,
 }
 
 /// How a messenger ended.
@@ -107,16 +118,22 @@ pub fn run<S: Store>(
     screen: &mut dyn Screen,
 ) -> Result<Ended, RunError> {
     let (to, inbox) = inbox;
+    let reports = to.clone();
     let service = Service::start(&options.url, options.roots.as_ref(), to)?;
     let held = VecDeque::new();
     let (ended, settled, quit, refused) = (None, None, false, 0);
     let mut engine = engine;
     let messenger = Messenger::open(&engine)?;
     let chat = Chat::open(&mut engine, os_rng())?;
+    // The messenger lives as long as its end of the channel.
+    let to = Arc::new(move |report| drop(reports.send(Message::Transfer(report))));
+    let setup = TransferSetup { cipher: options.cipher.clone(), to };
+    let transfers = Transfers::open(&mut engine, &options.folder, service.connection(), setup)?;
     let mut shell = Shell {
         engine,
         messenger,
         chat,
+        transfers,
         options,
         inbox,
         service,
@@ -129,6 +146,15 @@ pub fn run<S: Store>(
     shell.run(screen)
 }
 
+impl From<TransferRefusal> for Failure {
+    fn from(e: TransferRefusal) -> Self {
+        match e {
+            TransferRefusal::Refused(why) => Self::Refused(why),
+            TransferRefusal::Engine(e) => e.into(),
+        }
+    }
+}
+
 /// How many of these say that something was refused.
 fn refusals(shown: &[Shown]) -> usize {
     shown.iter().filter(|shown| matches!(shown, Shown::Refused(_))).count()
@@ -138,6 +164,7 @@ struct Shell<'a, S> {
     engine: Engine<S>,
     messenger: Messenger,
     chat: Chat,
+    transfers: Transfers,
     options: &'a Options,
     inbox: Receiver<Message>,
     service: Service,
@@ -192,8 +219,8 @@ impl<S: Store> Shell<'_, S> {
     fn deadline(&mut self) -> Result<Option<Instant>, Ended> {
         let Some(ended) = self.ended else { return Ok(None) };
         let refused = self.refused + self.engine.failures();
-        let done = Ended { refused, waiting: self.engine.waiting() };
-        let settled = self.engine.is_settled();
+        let done = Ended { refused, waiting: self.engine.waiting() + self.transfers.count() };
+        let settled = self.engine.is_settled() && self.transfers.count() == 0;
         if settled && self.quit {
             return Err(done);
         }
@@ -206,7 +233,9 @@ impl<S: Store> Shell<'_, S> {
         } else {
             self.settled = None;
             let longest = if self.quit { QUIT_PATIENCE } else { Duration::MAX };
-            ended.checked_add(self.options.patience.min(longest))
+            // A transfer may take long, as long as it goes on.
+            let since = if self.quit { ended } else { ended.max(self.transfers.moved_at()) };
+            since.checked_add(self.options.patience.min(longest))
         };
         if until.is_some_and(|until| now >= until) { Err(done) } else { Ok(until) }
     }
@@ -239,6 +268,10 @@ impl<S: Store> Shell<'_, S> {
                     let answer = self.chat_command(command)?;
                     self.refused += self.show(answer, screen)?;
                 }
+                Ok(Input::Command(Command::File(command))) => {
+                    let answer = self.file_command(command)?;
+                    self.refused += self.show(answer, screen)?;
+                }
                 Ok(Input::Command(Command::History(limit))) => {
                     let answer =
                         self.chat_command(ChatCommand::Page { limit, before: u64::MAX })?;
@@ -258,6 +291,10 @@ impl<S: Store> Shell<'_, S> {
             Message::End => self.end(false),
             Message::Reply(reply) => self.engine.reply(now(), reply)?,
             Message::Heard(heard) => self.engine.heard(now(), heard),
+            Message::Transfer(report) => {
+                let shown = self.transferred(report)?;
+                self.refused += self.show(shown, screen)?;
+            }
         }
         Ok(())
     }
@@ -296,6 +333,69 @@ impl<S: Store> Shell<'_, S> {
     fn chat_command(&mut self, command: ChatCommand) -> Result<Vec<Shown>, RunError> {
         let told = self.chat.command((&self.engine, &self.messenger), now() / 1000, command);
         self.do_told(told)
+    }
+
+    fn file_command(&mut self, command: FileCommand) -> Result<Vec<Shown>, RunError> {
+        match self.do_with_files(command) {
+            Ok(shown) => Ok(shown),
+            Err(Failure::Refused(why)) => Ok(vec![Shown::Refused(why)]),
+            Err(Failure::Fatal(e)) => Err(e.into()),
+        }
+    }
+
+    fn do_with_files(&mut self, command: FileCommand) -> Result<Vec<Shown>, Failure> {
+        let refused = Failure::Refused;
+        match command {
+            FileCommand::Send { path, text } => {
+                let group = self.messenger.group_to_talk_in(&self.engine).map_err(refused)?;
+                let file = FileToSend { path, text, ..FileToSend::default() };
+                self.transfers.send(&mut self.engine, &group, file)?;
+                Ok(Vec::new())
+            }
+            FileCommand::Save { number, path } => {
+                let group = self.messenger.group_to_look_at(&self.engine);
+                let group = group.ok_or_else(|| refused(IN_NO_GROUP.into()))?;
+                let content = self.chat.entry(&self.engine, &group, number)?.content();
+                let of = (&group, number);
+                self.transfers.save(&mut self.engine, of, content.as_ref(), path.as_deref())?;
+                Ok(Vec::new())
+            }
+            FileCommand::Cancel(id) => {
+                let name = self.transfers.cancel(&mut self.engine, id)?;
+                Ok(vec![Shown::Note { group: String::new(), what: format!("stopped: {name}") }])
+            }
+        }
+    }
+
+    /// Takes what a transfer's thread says. The message of an upload is sent.
+    fn transferred(&mut self, report: TransferReport) -> Result<Vec<Shown>, RunError> {
+        let Some(news) = self.transfers.take(&mut self.engine, report)? else {
+            return Ok(Vec::new());
+        };
+        let (group, file) = match news {
+            TransferNews::Moved { group, id, sends, name, percent, size, is_step } => {
+                (group, FileShown::Moved { id, sends, name, percent, size, is_step })
+            }
+            TransferNews::Saved { group, number, path, size, .. } => {
+                (group, FileShown::Saved { number, size, path })
+            }
+            TransferNews::Failed { name, why, .. } => {
+                return Ok(vec![Shown::Refused(format!("{name}: {why}"))]);
+            }
+            TransferNews::Uploaded { id, group, content, rows, .. } => {
+                match self.engine.send_with(now(), &group, content, &[], rows) {
+                    Ok(()) => self.transfers.sent(id),
+                    Err(CommandError::Refused(reason)) => {
+                        self.transfers.discard(&mut self.engine, id)?;
+                        let why = words::about_group(&self.engine, Some(&group), &reason);
+                        return Ok(vec![Shown::Refused(why)]);
+                    }
+                    Err(CommandError::Engine(e)) => return Err(e.into()),
+                }
+                return Ok(Vec::new());
+            }
+        };
+        Ok(vec![Shown::File { group: self.engine.group_name(&group), file }])
     }
 
     /// Writes and sends what a command leads to, and returns what is shown of it.

@@ -58,6 +58,36 @@ impl AwsLc {
         self.suites = suites;
         self
     }
+
+    /// Encrypts content where it stands, for what is too long to be copied, as a file in memory-mapped pages. The last 16
+    /// bytes of `content` are room for the tag.
+    ///
+    /// # Errors
+    /// If the AEAD is not here, the key or the nonce has another length, or `content` is shorter than a tag.
+    pub fn aead_seal_in_place(
+        &self,
+        aead: Aead,
+        key: &Secret,
+        (nonce, aad): (&[u8], &[u8]),
+        content: &mut [u8],
+    ) -> Result<(), CryptoError> {
+        aead::seal_in_place(aead, key.expose(), nonce, aad, content)
+    }
+
+    /// Decrypts content where it stands. The last 16 bytes of `content` are the tag, and stay what they are; the others
+    /// are nobody's if this fails.
+    ///
+    /// # Errors
+    /// [`CryptoError::OpenFailed`] if it was encrypted otherwise or changed since; as of [`Self::aead_seal_in_place`].
+    pub fn aead_open_in_place(
+        &self,
+        aead: Aead,
+        key: &Secret,
+        (nonce, aad): (&[u8], &[u8]),
+        content: &mut [u8],
+    ) -> Result<(), CryptoError> {
+        aead::open_in_place(aead, key.expose(), nonce, aad, content)
+    }
 }
 
 impl Default for AwsLc {

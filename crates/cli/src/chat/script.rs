@@ -21,7 +21,11 @@ impl Lines {
 impl Screen for Lines {
     fn show(&mut self, shown: &[Shown]) -> std::io::Result<()> {
         // One write, so that a reader sees whole lines.
-        let lines: String = shown.iter().map(|shown| shown.to_line() + "\n").collect();
+        let lines: String = shown
+            .iter()
+            .filter(|shown| !shown.is_minor())
+            .map(|shown| shown.to_line() + "\n")
+            .collect();
         self.write(&lines)
     }
 

@@ -1,6 +1,7 @@
 //! At a terminal: a prompt that keeps what is being written when something comes in; without
 //! editing, if the terminal cannot move its cursor.
 
+use super::bar::Bar;
 use super::{lines, qr};
 use crate::failure::Failure;
 use crate::restore::Restore;
@@ -14,6 +15,7 @@ use rustyline::error::ReadlineError;
 use rustyline::history::MemHistory;
 use rustyline::{Editor, ExternalPrinter};
 use std::io::{self, Stdout, Write, stdout};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -27,6 +29,7 @@ struct Terminal<P> {
     printer: P,
     prompt: Prompt,
     group: Option<String>,
+    bar: Option<Bar>,
 }
 
 impl<P: ExternalPrinter> Screen for Terminal<P> {
@@ -34,10 +37,22 @@ impl<P: ExternalPrinter> Screen for Terminal<P> {
         // While a line is being written, this hands the text to its reader, who prints it in a
         // moment: whoever kills the process just then does not see it, though it counts as shown.
         // What was said stays in /history.
-        self.printer.print(with_pictures(shown)).map_err(io::Error::other)
+        let text = match &mut self.bar {
+            Some(bar) => {
+                shown.iter().map(|one| bar.draw(one).unwrap_or_else(|| with_picture(one))).collect()
+            }
+            None => shown.iter().map(with_picture).collect::<String>(),
+        };
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.printer.print(text).map_err(io::Error::other)
     }
 
     fn help(&mut self) -> io::Result<()> {
+        if let Some(bar) = &mut self.bar {
+            bar.is_behind();
+        }
         self.printer.print(help_text() + "\n").map_err(io::Error::other)
     }
 
@@ -71,12 +86,13 @@ impl Screen for Teletype {
 }
 
 fn text_of(shown: &[Shown]) -> String {
-    shown.iter().map(|shown| shown.to_text() + "\n").collect()
+    let worthy = shown.iter().filter(|shown| !shown.is_minor());
+    worthy.map(|shown| shown.to_text() + "\n").collect()
 }
 
-/// The same, and each code for linking, and each link into a group, as a picture, too.
-fn with_pictures(shown: &[Shown]) -> String {
-    let text = |shown: &Shown| match shown {
+/// Something as text, and each code for linking, and each link into a group, as a picture, too.
+fn with_picture(shown: &Shown) -> String {
+    match shown {
         Shown::Answer(Answer::Link { code, .. }) => {
             text_of(core::slice::from_ref(shown)) + &qr::picture(code).unwrap_or_default()
         }
@@ -84,16 +100,17 @@ fn with_pictures(shown: &[Shown]) -> String {
             text_of(core::slice::from_ref(shown)) + &qr::picture(text).unwrap_or_default()
         }
         shown => text_of(core::slice::from_ref(shown)),
-    };
-    shown.iter().map(text).collect()
+    }
 }
 
 type Input = Editor<(), MemHistory>;
 
-fn read_input(mut editor: Input, prompt: &Prompt, to: &Sender<Message>) {
+fn read_input(mut editor: Input, prompt: &Prompt, lines: &AtomicU64, to: &Sender<Message>) {
     loop {
         let now = prompt.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let message = match editor.readline(&now) {
+        let read = editor.readline(&now);
+        lines.fetch_add(1, Ordering::Relaxed);
+        let message = match read {
             Ok(line) => Message::Line(line),
             Err(ReadlineError::Interrupted) => Message::Line("/quit".into()),
             Err(_) => Message::End,
@@ -114,7 +131,11 @@ fn ends(message: &Message) -> bool {
     }
 }
 
-pub(super) fn run<S: Store>(engine: Engine<S>, options: &Options) -> Result<Ended, Failure> {
+pub(super) fn run<S: Store>(
+    engine: Engine<S>,
+    options: &Options,
+    has_bar: bool,
+) -> Result<Ended, Failure> {
     let config = rustyline::Config::default();
     let mut editor: Input = Editor::with_history(config, MemHistory::new())?;
     editor.set_auto_add_history(true);
@@ -123,12 +144,14 @@ pub(super) fn run<S: Store>(engine: Engine<S>, options: &Options) -> Result<Ende
     };
     let restore = Restore::at_end(BRACKETED_PASTE_OFF)?;
     let prompt = Prompt::new(Mutex::new("> ".into()));
-    let mut screen = Terminal { printer, prompt: prompt.clone(), group: None };
+    let lines = Arc::new(AtomicU64::new(0));
+    let bar = has_bar.then(|| Bar::new(lines.clone()));
+    let mut screen = Terminal { printer, prompt: prompt.clone(), group: None, bar };
     let (to, inbox) = channel();
     let reader = to.clone();
     std::thread::Builder::new()
         .name("conclave-input".into())
-        .spawn(move || read_input(editor, &prompt, &reader))?;
+        .spawn(move || read_input(editor, &prompt, &lines, &reader))?;
     let ended = run_engine(engine, options, (to, inbox), &mut screen);
     drop(restore);
     Ok(ended?)

@@ -1,6 +1,7 @@
 //! Devices that run in threads of this process, each as `conclave chat` would run it.
 
 use crate::failure::Failure;
+use crate::file_cipher::file_cipher;
 use crate::provider::provider;
 use conclave_client::{DeviceId, Message, Options, Render, Screen, Shown, open_device, run};
 use conclave_store::SqliteStore;
@@ -57,6 +58,7 @@ impl Device {
             linger: Duration::ZERO,
             patience: PATIENCE,
             folder: folder.to_path_buf(),
+            cipher: file_cipher(),
         };
         let (to, inbox) = channel();
         let (mirror, screen) = channel();

@@ -1,6 +1,7 @@
 //! What a user can say.
 
 use super::chat::{ChatCommand, parse_chat};
+use super::files::{FileCommand, parse_files};
 use super::suites::{SuiteError, find_suite};
 use super::text::unescaped;
 use conclave_delivery_api::{DeviceId, Name};
@@ -65,6 +66,8 @@ pub enum Command {
     Devices(Option<Name>),
     /// Something about what was said in the current group.
     Chat(ChatCommand),
+    /// Something about files in the current group.
+    File(FileCommand),
     /// Show the last messages of the current group.
     History(usize),
     /// Say something in the current group.
@@ -136,6 +139,9 @@ const HELP: &[(&str, &str)] = &[
     ("/react N SYMBOL...", "react to message N; /unreact N takes it back"),
     ("/edit N TEXT", "say TEXT instead of what you said as message N"),
     ("/delete N", "delete what you said as message N, for everybody"),
+    ("/send FILE [TEXT]", "send a file, encrypted; quotes go around a name with spaces"),
+    ("/save N [PATH]", "save the file of message N, here or under PATH"),
+    ("/cancel [N]", "stop sending or saving a file; N is the number that it began with"),
     ("/history [N] [before M]", "show the last N messages (20), or those before number M"),
     ("/search WORDS [before M]", "show messages that have all these words, the latest first"),
     ("/unread", "how many messages you have not read, in each group"),
@@ -370,6 +376,11 @@ pub fn parse_line(line: &str) -> Result<Input, LineError> {
     if let Some(parsed) = parse_chat(line) {
         let command = parsed.map_err(LineError::Usage)?;
         return Ok(Input::Command(Command::Chat(command)));
+    }
+
+    if let Some(parsed) = parse_files(line) {
+        let command = parsed.map_err(LineError::Usage)?;
+        return Ok(Input::Command(Command::File(command)));
     }
 
     let mut words = line.split_whitespace();

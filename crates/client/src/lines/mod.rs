@@ -5,6 +5,7 @@
 
 mod chat;
 mod command;
+mod files;
 mod listed;
 mod output;
 mod said;
@@ -15,6 +16,7 @@ mod time;
 
 pub use chat::ChatCommand;
 pub use command::{Command, Input, LineError, MAX_LINE, help_line, help_text, parse_line};
+pub use files::{FileCommand, FileShown};
 pub use output::Render;
 pub use said::{Did, Said};
 pub use shown::Shown;

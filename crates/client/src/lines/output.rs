@@ -57,6 +57,7 @@ impl Render for Shown {
             Self::History { group, news } => format!("history {}", news_line(group, news)),
             Self::Said(said) => said.to_line(),
             Self::Did { group, did } => did.to_line(group),
+            Self::File { group, file } => file.to_line(group),
             Self::Note { group, what } => format!("note {} {}", or_dash(group), escaped(what)),
             Self::Refused(why) => format!("error {}", escaped(why)),
         }
@@ -85,6 +86,7 @@ impl Render for Shown {
             Self::History { group, news } => news_text(group, news),
             Self::Said(said) => said.to_text(),
             Self::Did { group, did } => did.to_text(group),
+            Self::File { group, file } => file.to_text(group),
             Self::Note { group, what } => note_text(group, what),
             Self::Refused(why) => format!("! {}", plain(why)),
         }

@@ -1,5 +1,6 @@
 //! What a user is told.
 
+use super::files::FileShown;
 use super::said::{Did, Said};
 use conclave_delivery_api::{DeviceId, Name};
 use conclave_engine::{Answer, DeviceView, GroupView, LinkView, Member, News, PairCode, RoomView};
@@ -110,6 +111,13 @@ pub enum Shown {
         /// What.
         did: Did,
     },
+    /// What becomes of a file that is sent or saved.
+    File {
+        /// The group's name.
+        group: String,
+        /// What.
+        file: FileShown,
+    },
     /// Something worth knowing.
     Note {
         /// The group's name; empty for a note about none.
@@ -119,4 +127,12 @@ pub enum Shown {
     },
     /// A line was refused, or something failed of which nothing is kept: why.
     Refused(String),
+}
+
+impl Shown {
+    /// Whether a line of its own is too much for it: how far a file is, but for each ten percent.
+    #[must_use]
+    pub fn is_minor(&self) -> bool {
+        matches!(self, Self::File { file: FileShown::Moved { is_step: false, .. }, .. })
+    }
 }

@@ -6,6 +6,7 @@ use conclave_delivery_api::{
     BeginUpload, CallError, FetchAttachment, MAX_PART, Upload, UploadPart,
 };
 use core::fmt;
+use core::ops::ControlFlow;
 use sha2::Digest;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
@@ -19,6 +20,8 @@ pub enum TransferError {
     File(io::Error),
     /// The local file is not what is transferred: it does not have the hash, or is longer or shorter.
     OtherFile,
+    /// The caller has stopped it.
+    Stopped,
 }
 
 impl fmt::Display for TransferError {
@@ -29,6 +32,7 @@ impl fmt::Display for TransferError {
             Self::OtherFile => {
                 f.write_str("the file on this machine does not have the attachment's hash")
             }
+            Self::Stopped => f.write_str("it was stopped"),
         }
     }
 }
@@ -47,6 +51,11 @@ impl From<io::Error> for TransferError {
     }
 }
 
+/// Goes on unless the caller has stopped it.
+fn unless_stopped(flow: ControlFlow<()>) -> Result<(), TransferError> {
+    if flow.is_break() { Err(TransferError::Stopped) } else { Ok(()) }
+}
+
 /// SHA-256 of a whole file, by which an attachment is named, and the file's length in bytes. No more than a part of it
 /// is in memory at once.
 ///
@@ -60,18 +69,18 @@ pub fn attachment_hash(file: &mut (impl Read + Seek)) -> io::Result<([u8; 32], u
 
 impl Client {
     /// Uploads a file of this hash and length, from where an earlier call has stopped. `progress` is told after each part
-    /// how many bytes the service has.
+    /// how many bytes the service has, and may stop it.
     ///
     /// # Errors
-    /// If the file is another one or cannot be read, or the service does not answer or refuses.
+    /// If the file is another one or cannot be read, the service does not answer or refuses, or `progress` stops it.
     pub fn upload(
         &self,
         file: &mut (impl Read + Seek),
         (hash, size): (&[u8; 32], u64),
-        mut progress: impl FnMut(u64),
+        mut progress: impl FnMut(u64) -> ControlFlow<()>,
     ) -> Result<Upload, TransferError> {
         let mut upload = self.call(&BeginUpload { hash: (*hash).into(), size })?;
-        progress(upload.received);
+        unless_stopped(progress(upload.received))?;
         while upload.received < size {
             file.seek(SeekFrom::Start(upload.received))?;
             let content = next_part(file)?;
@@ -80,32 +89,37 @@ impl Client {
             }
             let (hash, offset) = ((*hash).into(), upload.received);
             upload = self.call(&UploadPart { hash, offset, content: content.into() })?;
-            progress(upload.received);
+            unless_stopped(progress(upload.received))?;
         }
         Ok(upload)
     }
 
-    /// Fetches an attachment into a file, behind what is in it from an earlier call, and checks the whole. `progress` is
-    /// told after each part how many bytes are there, and how many there are in all.
+    /// Fetches an attachment of at most so many bytes into a file, behind what is in it from an earlier call, and checks
+    /// the whole. `progress` is told after each part how many bytes are there, and how many there are in all, and may
+    /// stop it.
     ///
     /// # Errors
-    /// If the file does not have the hash in the end, or cannot be read or written, or the service does not answer or
-    /// refuses.
+    /// If the file does not have the hash in the end or would be longer, or cannot be read or written, the service does
+    /// not answer or refuses, or `progress` stops it.
     pub fn download(
         &self,
-        hash: &[u8; 32],
+        (hash, most): (&[u8; 32], u64),
         file: &mut (impl Read + Write + Seek),
-        mut progress: impl FnMut(u64, u64),
+        mut progress: impl FnMut(u64, u64) -> ControlFlow<()>,
     ) -> Result<u64, TransferError> {
         file.seek(SeekFrom::Start(0))?;
         let (mut hasher, mut offset) = hashed(file)?;
         loop {
             let length = MAX_PART as u32;
             let part = self.call(&FetchAttachment { hash: (*hash).into(), offset, length })?;
+            // What a service gives without end must not fill the disk.
+            if part.size > most || offset + part.content.len() as u64 > most {
+                return Err(TransferError::OtherFile);
+            }
             file.write_all(&part.content)?;
             hasher.update(&part.content);
             offset += part.content.len() as u64;
-            progress(offset, part.size);
+            unless_stopped(progress(offset, part.size))?;
             if offset >= part.size || part.content.is_empty() {
                 break;
             }

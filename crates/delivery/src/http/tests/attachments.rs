@@ -3,6 +3,7 @@
 use super::*;
 use crate::attachments::{AttachmentLimits, AttachmentStore, FolderStore};
 use crate::http_client::{TransferError, attachment_hash};
+use core::ops::ControlFlow;
 use std::io::Cursor;
 
 fn with_attachments(directory: &Path, port: u16) -> Server {
@@ -41,6 +42,7 @@ fn a_transfer_survives_restarts_of_both_sides() {
                 seen.push(received);
                 drop(running.take());
             }
+            ControlFlow::Continue(())
         });
         match uploaded {
             Ok(uploaded) => break uploaded,
@@ -61,10 +63,24 @@ fn a_transfer_survives_restarts_of_both_sides() {
     let bob = known_client(&server, &other);
     let mut got = Cursor::new(content[..MAX_PART + 1].to_vec());
     let mut steps = Vec::new();
-    assert_eq!(bob.download(&hash, &mut got, |at, of| steps.push((at, of))).unwrap(), size);
+    let downloaded = bob.download((&hash, size), &mut got, |at, of| {
+        steps.push((at, of));
+        ControlFlow::Continue(())
+    });
+    assert_eq!(downloaded.unwrap(), size);
     assert!(got.into_inner() == content);
     assert_eq!(steps, [(2 * part + 1, size), (3 * part + 1, size), (size, size)]);
     let mut wrong = Cursor::new(b"something else".to_vec());
-    let fetched = bob.download(&hash, &mut wrong, |_, _| {});
+    let fetched = bob.download((&hash, size), &mut wrong, |_, _| ControlFlow::Continue(()));
     assert!(matches!(fetched, Err(TransferError::OtherFile)), "{fetched:?}");
+
+    // What is longer than was said is not written, and what is stopped stays as far as it came.
+    let mut short = Cursor::new(Vec::new());
+    let fetched = bob.download((&hash, size - 1), &mut short, |_, _| ControlFlow::Continue(()));
+    assert!(matches!(fetched, Err(TransferError::OtherFile)), "{fetched:?}");
+    assert!(short.into_inner().is_empty());
+    let mut stopped = Cursor::new(Vec::new());
+    let fetched = bob.download((&hash, size), &mut stopped, |_, _| ControlFlow::Break(()));
+    assert!(matches!(fetched, Err(TransferError::Stopped)), "{fetched:?}");
+    assert_eq!(stopped.into_inner(), content[..MAX_PART]);
 }

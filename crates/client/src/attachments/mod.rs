@@ -1,0 +1,14 @@
+//! Files in rooms: encrypted under a key of their own, uploaded to the service in parts, and named in a message by their
+//! hash, with the key; or fetched from there, checked and decrypted.
+
+mod cipher;
+mod message;
+mod record;
+mod spool;
+mod transfers;
+mod work;
+
+pub use cipher::{CipherError, FileCipher, FileKey, TAG_LENGTH};
+pub use transfers::{
+    FileToSend, TransferNews, TransferRefusal, TransferReport, TransferSetup, Transfers,
+};

@@ -1,0 +1,234 @@
+//! What is kept of a transfer that is under way, so that it goes on whenever the device is next in use.
+//!
+//! One row each, by number. The key of a file is in it, so the row is as secret as the messages are.
+
+use crate::attachments::cipher::FileKey;
+use conclave_content::Aead;
+use conclave_delivery_api::{
+    Bytes, Decode, DecodeError, Encode, EncodeError, GroupId, Reader, Writer,
+};
+use conclave_mls::crypto::Secret;
+
+/// The table of transfers in the engine's store.
+pub(super) const TABLE: &str = "files";
+
+/// How rows are encoded.
+const VERSION: u8 = 1;
+const SEND: u8 = 0;
+const SAVE: u8 = 1;
+
+/// A file on the service, encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sealed {
+    pub(super) key: FileKey,
+    /// SHA-256 of the encrypted file, by which the service names it.
+    pub(super) hash: [u8; 32],
+    /// The length of the encrypted file; of one that is fetched, the most that it may have.
+    pub(super) length: u64,
+}
+
+/// A file that is to be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ToSend {
+    pub(super) path: String,
+    /// What is said with it; may be empty.
+    pub(super) text: String,
+    /// What a client calls the message; may be empty.
+    pub(super) label: String,
+    /// Whether the message is to cause no event.
+    pub(super) quiet: bool,
+    /// The encrypted copy, once there is one.
+    pub(super) sealed: Option<Sealed>,
+}
+
+/// A file that is to be saved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ToSave {
+    /// The number of the message that it came with.
+    pub(super) number: u64,
+    /// Where it is to be.
+    pub(super) path: String,
+    pub(super) sealed: Sealed,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Task {
+    Send(ToSend),
+    Save(ToSave),
+}
+
+/// A transfer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) group: GroupId,
+    /// What the file is called.
+    pub(super) name: String,
+    pub(super) task: Task,
+}
+
+fn put_text(w: &mut Writer, text: &str) -> Result<(), EncodeError> {
+    w.put_opaque(text.as_bytes())
+}
+
+fn text(r: &mut Reader<'_>) -> Result<String, DecodeError> {
+    String::from_utf8(Bytes::decode(r)?.into_vec()).map_err(|_| invalid("text", 0))
+}
+
+fn flag(r: &mut Reader<'_>) -> Result<bool, DecodeError> {
+    match u8::decode(r)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(DecodeError::InvalidPresence(other)),
+    }
+}
+
+fn invalid(field: &'static str, value: u64) -> DecodeError {
+    DecodeError::InvalidValue { field, value }
+}
+
+impl Sealed {
+    fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
+        (self.key.aead as u16).encode(w)?;
+        w.put_opaque(self.key.key.expose())?;
+        w.put_opaque(&self.key.nonce)?;
+        w.put_opaque(&self.key.aad)?;
+        w.put_opaque(&self.hash)?;
+        self.length.encode(w)
+    }
+
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let aead = match u16::decode(r)? {
+            1 => Aead::Aes128Gcm,
+            2 => Aead::Aes256Gcm,
+            29 => Aead::ChaCha20Poly1305,
+            other => return Err(invalid("AEAD", other.into())),
+        };
+        let key = Secret::copy_from(&Bytes::decode(r)?);
+        let (nonce, aad) = (Bytes::decode(r)?.into_vec(), Bytes::decode(r)?.into_vec());
+        let hash = Bytes::decode(r)?;
+        let hash = hash.as_ref().try_into().map_err(|_| invalid("hash", hash.len() as u64))?;
+        let key = FileKey { aead, key, nonce, aad };
+        Ok(Self { key, hash, length: u64::decode(r)? })
+    }
+}
+
+impl Record {
+    pub(super) fn to_row(&self) -> Result<Secret, EncodeError> {
+        let mut w = Writer::secret();
+        VERSION.encode(&mut w)?;
+        w.put_opaque(&self.group)?;
+        put_text(&mut w, &self.name)?;
+        match &self.task {
+            Task::Send(send) => {
+                SEND.encode(&mut w)?;
+                put_text(&mut w, &send.path)?;
+                put_text(&mut w, &send.text)?;
+                put_text(&mut w, &send.label)?;
+                u8::from(send.quiet).encode(&mut w)?;
+                u8::from(send.sealed.is_some()).encode(&mut w)?;
+                if let Some(sealed) = &send.sealed {
+                    sealed.encode(&mut w)?;
+                }
+            }
+            Task::Save(save) => {
+                SAVE.encode(&mut w)?;
+                save.number.encode(&mut w)?;
+                put_text(&mut w, &save.path)?;
+                save.sealed.encode(&mut w)?;
+            }
+        }
+        Ok(Secret::new(w.finish()))
+    }
+
+    pub(super) fn from_row(row: &[u8]) -> Result<Self, DecodeError> {
+        Self::from_bytes(row)
+    }
+}
+
+impl Decode for Record {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        match u8::decode(r)? {
+            VERSION => {}
+            other => return Err(invalid("version", other.into())),
+        }
+        let group = GroupId::from(&*Bytes::decode(r)?);
+        let name = text(r)?;
+        let task = match u8::decode(r)? {
+            SEND => Task::Send(ToSend {
+                path: text(r)?,
+                text: text(r)?,
+                label: text(r)?,
+                quiet: flag(r)?,
+                sealed: if flag(r)? { Some(Sealed::decode(r)?) } else { None },
+            }),
+            SAVE => Task::Save(ToSave {
+                number: u64::decode(r)?,
+                path: text(r)?,
+                sealed: Sealed::decode(r)?,
+            }),
+            other => return Err(invalid("task", other.into())),
+        };
+        Ok(Self { group, name, task })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealed() -> Sealed {
+        let key = Secret::copy_from(&[7; 16]);
+        let key = FileKey { aead: Aead::Aes128Gcm, key, nonce: vec![1; 12], aad: Vec::new() };
+        Sealed { key, hash: [3; 32], length: 99 }
+    }
+
+    fn records() -> Vec<Record> {
+        let send = |sealed| {
+            Task::Send(ToSend {
+                path: "/tmp/a b".into(),
+                text: "look".into(),
+                label: "id".into(),
+                quiet: true,
+                sealed,
+            })
+        };
+        let save = Task::Save(ToSave { number: 7, path: "/tmp/c".into(), sealed: sealed() });
+        let record =
+            |task| Record { group: GroupId::from([1, 2].as_slice()), name: "a".into(), task };
+        vec![record(send(None)), record(send(Some(sealed()))), record(save)]
+    }
+
+    #[test]
+    fn rows_are_read_back_as_they_were_written() {
+        for record in records() {
+            let row = record.to_row().unwrap();
+            assert_eq!(Record::from_row(row.expose()).unwrap(), record);
+            for cut in 0..row.len() {
+                assert!(Record::from_row(&row.expose()[..cut]).is_err(), "{cut}");
+            }
+            let longer = [row.expose(), &[0]].concat();
+            assert!(Record::from_row(&longer).is_err());
+        }
+    }
+
+    /// What is under way when a new version is installed goes on.
+    #[test]
+    fn the_rows_of_the_first_version_stay_readable() {
+        let rows = [
+            "010201020161000\
+             82f746d702f612062046c6f6f6b0269640100",
+            "010201020161000\
+             82f746d702f612062046c6f6f6b02696401010001100707070707070707070707070707070\
+             70c0101010101010101010101010020030303030303030303030303030303030303030303030303030303030303\
+             03030000000000000063",
+            "0102010201610100000000000000070\
+             62f746d702f630001100707070707070707070707070707070\
+             70c0101010101010101010101010020030303030303030303030303030303030303030303030303030303030303\
+             03030000000000000063",
+        ];
+        for (record, row) in records().iter().zip(rows) {
+            let row = conclave_delivery_api::parse_hex(row).unwrap();
+            assert_eq!(&Record::from_row(&row).unwrap(), record);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! The files of transfers that are under way, in a folder of the device's that is nobody else's.
+
+use crate::attachments::cipher::TAG_LENGTH;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// The folder, below that of the device.
+const FOLDER: &str = "files";
+
+/// The folder of files that are under way.
+#[derive(Clone, Debug)]
+pub(super) struct Spool(PathBuf);
+
+/// Opens a file for reading and writing that only its owner can open.
+fn open_private(path: &Path, new: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).create_new(new).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Removes a file, if it is there.
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
+}
+
+impl Spool {
+    /// The folder below a device's, which is made unless it is there.
+    pub(super) fn open(device: &Path) -> io::Result<Self> {
+        let folder = device.join(FOLDER);
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&folder)?;
+        Ok(Self(folder))
+    }
+
+    fn sealed(&self, id: u64) -> PathBuf {
+        self.0.join(format!("{id}.sealed"))
+    }
+
+    fn part(&self, id: u64) -> PathBuf {
+        self.0.join(format!("{id}.part"))
+    }
+
+    /// What is being decrypted: cut off there, it is neither ciphertext nor plaintext.
+    fn opening(&self, id: u64) -> PathBuf {
+        self.0.join(format!("{id}.opening"))
+    }
+
+    /// Deletes the files of a transfer.
+    pub(super) fn discard(&self, id: u64) {
+        // What stays is deleted at the next start.
+        for file in [self.sealed(id), self.part(id), self.opening(id)] {
+            let _ = remove(&file);
+        }
+    }
+
+    /// Deletes the files of all transfers that are not under way.
+    pub(super) fn sweep(&self, is_under_way: impl Fn(u64) -> bool) -> io::Result<()> {
+        for entry in std::fs::read_dir(&self.0)? {
+            let path = entry?.path();
+            let id = path.file_stem().and_then(|stem| stem.to_str()).and_then(|id| id.parse().ok());
+            if !id.is_some_and(&is_under_way) {
+                remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A copy of a file as it is now, with room for a tag behind it.
+    pub(super) fn copy_in(&self, id: u64, source: &Path) -> io::Result<File> {
+        let path = self.sealed(id);
+        remove(&path)?;
+        let source = File::open(source)?;
+        let length = source.metadata()?.len();
+        let mut copy = open_private(&path, true)?;
+        // It may grow meanwhile, as a log does.
+        io::copy(&mut source.take(length), &mut copy)?;
+        copy.write_all(&[0; TAG_LENGTH as usize])?;
+        Ok(copy)
+    }
+
+    /// The encrypted copy of a file.
+    pub(super) fn sealed_file(&self, id: u64) -> io::Result<File> {
+        File::open(self.sealed(id))
+    }
+
+    /// What was fetched so far, to go on with.
+    pub(super) fn part_file(&self, id: u64) -> io::Result<File> {
+        remove(&self.opening(id))?;
+        open_private(&self.part(id), false)
+    }
+
+    /// Takes a file that was fetched to be decrypted where it lies.
+    pub(super) fn begin_opening(&self, id: u64) -> io::Result<()> {
+        std::fs::rename(self.part(id), self.opening(id))
+    }
+
+    /// Cuts the tag off a file that was decrypted, and gives the file its name.
+    pub(super) fn deliver(&self, id: u64, mut file: File, to: &Path) -> io::Result<u64> {
+        let length = file.metadata()?.len().saturating_sub(TAG_LENGTH);
+        file.set_len(length)?;
+        file.sync_all()?;
+        let from = self.opening(id);
+        // A link never takes the place of a file that is there.
+        match std::fs::hard_link(&from, to) {
+            Ok(()) => {}
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => return Err(e),
+            // On another file system, or one without links.
+            Err(_) => {
+                file.seek(SeekFrom::Start(0))?;
+                copy_out(&mut file, to)?;
+            }
+        }
+        remove(&from)?;
+        Ok(length)
+    }
+}
+
+/// Copies a file to a place where there is none. Nobody sees a part of it under that name.
+fn copy_out(file: &mut File, to: &Path) -> io::Result<()> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(to.file_name().unwrap_or_default());
+    name.push(".part");
+    let beside = to.with_file_name(name);
+
+    remove(&beside)?;
+    let mut copy = open_private(&beside, true)?;
+    let copied = io::copy(file, &mut copy).and_then(|_| copy.sync_all()).and_then(|()| {
+        // This takes the name, which nobody else can then.
+        open_private(to, true)?;
+        std::fs::rename(&beside, to).inspect_err(|_| drop(remove(to)))
+    });
+    if copied.is_err() {
+        let _ = remove(&beside);
+    }
+    copied
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder of this test's, which is removed at its end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("conclave-{name}-{}", std::process::id()));
+            let _ = std::fs::remove_dir_all(&path);
+            std::fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn fetched(spool: &Spool, id: u64, content: &[u8]) -> File {
+        let mut file = spool.part_file(id).unwrap();
+        file.write_all(content).unwrap();
+        file.write_all(&[9; TAG_LENGTH as usize]).unwrap();
+        spool.begin_opening(id).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_file_is_delivered_without_its_tag_and_never_over_another_one() {
+        let folder = Folder::new("deliver");
+        let spool = Spool::open(&folder.0).unwrap();
+        let to = folder.0.join("to");
+        let file = fetched(&spool, 1, b"content");
+        assert_eq!(spool.deliver(1, file, &to).unwrap(), 7);
+        assert_eq!(std::fs::read(&to).unwrap(), b"content");
+
+        let file = fetched(&spool, 2, b"another");
+        let refused = spool.deliver(2, file, &to).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&to).unwrap(), b"content");
+
+        // Between file systems it is copied, under the same rules.
+        let mut file = fetched(&spool, 3, b"third");
+        file.seek(SeekFrom::Start(0)).unwrap();
+        let refused = copy_out(&mut file, &to).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&to).unwrap(), b"content");
+        let beside = std::fs::read_dir(&folder.0).unwrap().count();
+        assert_eq!(beside, 2, "the folder of files and the first file");
+    }
+
+    #[test]
+    fn what_belongs_to_no_transfer_is_swept_away() {
+        let folder = Folder::new("sweep");
+        let spool = Spool::open(&folder.0).unwrap();
+        let source = folder.0.join("source");
+        std::fs::write(&source, b"content").unwrap();
+        let file = spool.copy_in(1, &source).unwrap();
+        assert_eq!(file.metadata().unwrap().len(), 7 + TAG_LENGTH);
+        drop(spool.copy_in(2, &source).unwrap());
+        spool.sweep(|id| id == 2).unwrap();
+        assert!(spool.sealed_file(1).is_err() && spool.sealed_file(2).is_ok());
+        spool.discard(2);
+        assert!(spool.sealed_file(2).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_can_open_what_is_under_way() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = Folder::new("private");
+        let spool = Spool::open(&folder.0).unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        std::fs::write(folder.0.join("source"), b"content").unwrap();
+        drop(spool.copy_in(1, &folder.0.join("source")).unwrap());
+        assert_eq!((mode(&spool.0), mode(&spool.sealed(1))), (0o700, 0o600));
+    }
+}

@@ -1,0 +1,528 @@
+//! The transfers of a device: what is under way, and what has come of it.
+
+use crate::attachments::cipher::FileCipher;
+use crate::attachments::message::{attached, content_of};
+use crate::attachments::record::{Record, Sealed, TABLE, Task, ToSave, ToSend};
+use crate::attachments::spool::Spool;
+use crate::attachments::work::{Report, Work};
+use crate::connection::Connection;
+use crate::error::RunError;
+use crate::service::{now, os_rng};
+use conclave_content::{MimiContent, safe};
+use conclave_delivery_api::DeleteAttachment;
+use conclave_engine::{AppRows, Content, Engine, EngineError};
+use conclave_mls::GroupId;
+use conclave_store::Store;
+use core::fmt;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// How many files can be under way at once.
+const MAX_UNDER_WAY: usize = 8;
+/// How often progress is worth a line, in percent.
+const STEP: u8 = 10;
+
+/// What a transfer's thread says. It is for [`Transfers::take`].
+pub struct TransferReport {
+    id: u64,
+    report: Report,
+}
+
+impl fmt::Debug for TransferReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransferReport").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// What a transfer takes: what encrypts files, and where its threads report.
+#[derive(Clone)]
+pub struct TransferSetup {
+    /// What encrypts and decrypts files.
+    pub cipher: Arc<dyn FileCipher>,
+    /// Who is told what the threads say.
+    pub to: Arc<dyn Fn(TransferReport) + Send + Sync>,
+}
+
+impl fmt::Debug for TransferSetup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransferSetup").finish_non_exhaustive()
+    }
+}
+
+/// A file to send.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FileToSend {
+    /// Where it is.
+    pub path: String,
+    /// What is said with it; may be empty.
+    pub text: String,
+    /// What a client calls the message; may be empty.
+    pub label: String,
+    /// Whether the message is to cause no event.
+    pub quiet: bool,
+}
+
+/// What came of a transfer.
+#[derive(Debug)]
+pub enum TransferNews {
+    /// It goes on.
+    Moved {
+        /// Its number.
+        id: u64,
+        /// The group.
+        group: GroupId,
+        /// Whether a file is sent; otherwise one is saved.
+        sends: bool,
+        /// What the file is called.
+        name: String,
+        /// How much is there, in percent.
+        percent: u8,
+        /// How many bytes there are in all.
+        size: u64,
+        /// Whether that is worth a line: at the beginning, and each ten percent.
+        is_step: bool,
+    },
+    /// The service has a file. The message that says so is to be sent, with these rows in the same write; then
+    /// [`Transfers::sent`] is called.
+    Uploaded {
+        /// Its number.
+        id: u64,
+        /// The group.
+        group: GroupId,
+        /// The message.
+        content: Content,
+        /// What a client calls it; may be empty.
+        label: String,
+        /// Whether it is to cause no event.
+        quiet: bool,
+        /// What is to be written.
+        rows: AppRows,
+    },
+    /// A file is saved.
+    Saved {
+        /// Its number.
+        id: u64,
+        /// The group.
+        group: GroupId,
+        /// The number of the message that it came with.
+        number: u64,
+        /// Where it is.
+        path: String,
+        /// How many bytes it has.
+        size: u64,
+    },
+    /// A file is not sent or saved.
+    Failed {
+        /// Its number.
+        id: u64,
+        /// The group.
+        group: GroupId,
+        /// What the file is called.
+        name: String,
+        /// Why, and what to do.
+        why: String,
+    },
+}
+
+/// Why a transfer does not begin.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TransferRefusal {
+    /// It cannot: why, and what to do.
+    Refused(String),
+    /// The state cannot be read or written.
+    Engine(EngineError),
+}
+
+impl From<EngineError> for TransferRefusal {
+    fn from(e: EngineError) -> Self {
+        Self::Engine(e)
+    }
+}
+
+fn refused<T>(why: impl Into<String>) -> Result<T, TransferRefusal> {
+    Err(TransferRefusal::Refused(why.into()))
+}
+
+struct UnderWay {
+    record: Record,
+    stop: Arc<AtomicBool>,
+    percent: Option<u8>,
+}
+
+/// The files that a device sends and saves. Each has a thread, and is kept in the engine's store until it is done: what is
+/// cut off, or under way when the process is killed, goes on when the device is next in use.
+pub struct Transfers {
+    setup: TransferSetup,
+    connection: Connection,
+    spool: Spool,
+    under_way: BTreeMap<u64, UnderWay>,
+    next: u64,
+    moved_at: Instant,
+}
+
+impl fmt::Debug for Transfers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transfers")
+            .field("under_way", &self.under_way.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Transfers {
+    fn drop(&mut self) {
+        self.under_way.values().for_each(|one| one.stop.store(true, Ordering::Relaxed));
+    }
+}
+
+impl Transfers {
+    /// The transfers of a device whose state is in `folder`. Those that were under way go on.
+    pub(crate) fn open<S: Store>(
+        engine: &mut Engine<S>,
+        folder: &Path,
+        connection: &Connection,
+        setup: TransferSetup,
+    ) -> Result<Self, RunError> {
+        let spool = Spool::open(folder).map_err(RunError::Files)?;
+        let (connection, under_way) = (connection.clone(), BTreeMap::new());
+        let moved_at = Instant::now();
+        let mut transfers = Self { setup, connection, spool, under_way, next: 1, moved_at };
+
+        for (key, row) in engine.app_rows(TABLE, &[], usize::MAX)? {
+            let id = key.as_slice().try_into().map(u64::from_be_bytes).unwrap_or_default();
+            transfers.next = transfers.next.max(id.saturating_add(1));
+            // A later version's stays for that version.
+            let Ok(record) = Record::from_row(row.expose()) else { continue };
+            transfers.start(id, record)?;
+        }
+        let under_way = &transfers.under_way;
+        transfers.spool.sweep(|id| under_way.contains_key(&id)).map_err(RunError::Files)?;
+        Ok(transfers)
+    }
+
+    /// How many files are under way.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.under_way.len()
+    }
+
+    /// When one of them has last gone on.
+    pub(crate) fn moved_at(&self) -> Instant {
+        self.moved_at
+    }
+
+    /// The transfer of a message that a client has called by this name.
+    #[must_use]
+    pub fn labelled(&self, label: &str) -> Option<u64> {
+        let is_it =
+            |one: &UnderWay| matches!(&one.record.task, Task::Send(send) if send.label == label);
+        self.under_way.iter().find(|(_, one)| is_it(one)).map(|(id, _)| *id)
+    }
+
+    fn start(&mut self, id: u64, record: Record) -> Result<(), RunError> {
+        let (stop, to) = (Arc::new(AtomicBool::new(false)), self.setup.to.clone());
+        let work = Work {
+            id,
+            connection: self.connection.clone(),
+            cipher: self.setup.cipher.clone(),
+            spool: self.spool.clone(),
+            stop: stop.clone(),
+            say: Box::new(move |report| to(TransferReport { id, report })),
+        };
+        let task = record.task.clone();
+        std::thread::Builder::new()
+            .name("conclave-file".into())
+            .spawn(move || work.run(&task))
+            .map_err(RunError::Threads)?;
+        self.under_way.insert(id, UnderWay { record, stop, percent: None });
+        Ok(())
+    }
+
+    fn begin<S: Store>(
+        &mut self,
+        engine: &mut Engine<S>,
+        record: Record,
+    ) -> Result<u64, TransferRefusal> {
+        if self.count() >= MAX_UNDER_WAY {
+            return refused(format!(
+                "{MAX_UNDER_WAY} files are under way: wait until one is there, or stop one"
+            ));
+        }
+        let id = self.next;
+        engine.write_app_rows(kept(id, &record)?)?;
+        self.next += 1;
+        match self.start(id, record) {
+            Ok(()) => Ok(id),
+            Err(e) => {
+                engine.write_app_rows(forgotten(id))?;
+                refused(e.to_string())
+            }
+        }
+    }
+
+    /// Sends a file to a group: it is encrypted, uploaded, and then named in a message. Returns the transfer's number.
+    ///
+    /// # Errors
+    /// If there is no such file, or too much is under way.
+    pub fn send<S: Store>(
+        &mut self,
+        engine: &mut Engine<S>,
+        group: &GroupId,
+        file: FileToSend,
+    ) -> Result<u64, TransferRefusal> {
+        let path = match absolute(&file.path) {
+            Ok(path) => path,
+            Err(why) => return refused(why),
+        };
+        match std::fs::metadata(&path) {
+            Ok(found) if found.is_dir() => {
+                return refused(format!("{path} is a folder: pack it into one file first"));
+            }
+            Ok(found) if !found.is_file() => return refused(format!("{path} is no file")),
+            Ok(_) => {}
+            Err(e) => return refused(format!("{path}: {e}")),
+        }
+        let name = Path::new(&path).file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let record = Record {
+            group: group.clone(),
+            name: name.into(),
+            task: Task::Send(ToSend {
+                path: path.clone(),
+                text: file.text,
+                label: file.label,
+                quiet: file.quiet,
+                sealed: None,
+            }),
+        };
+        self.begin(engine, record)
+    }
+
+    /// Saves the files that came with a message: under this name, in this folder, or under their own names in the current
+    /// one. Returns the transfers' numbers.
+    ///
+    /// # Errors
+    /// If the message has none, one cannot be fetched, there is a file of that name, or too much is under way.
+    pub fn save<S: Store>(
+        &mut self,
+        engine: &mut Engine<S>,
+        (group, number): (&GroupId, u64),
+        content: Option<&MimiContent>,
+        to: Option<&str>,
+    ) -> Result<Vec<u64>, TransferRefusal> {
+        let files = content.map(|content| attached(content, now() / 1000)).unwrap_or_default();
+        if files.is_empty() {
+            return refused(format!("message {number} has no file"));
+        }
+        let to = match absolute(to.unwrap_or(".")) {
+            Ok(to) => PathBuf::from(to),
+            Err(why) => return refused(why),
+        };
+        let is_folder = to.is_dir();
+        if !is_folder && files.len() > 1 {
+            return refused(format!(
+                "message {number} has {} files: name a folder to save them in",
+                files.len()
+            ));
+        }
+
+        let mut records: Vec<Record> = Vec::new();
+        for (index, file) in files.into_iter().enumerate() {
+            let name = file.name.unwrap_or_else(|| format!("attachment-{number}-{}", index + 1));
+            let sealed = match file.sealed {
+                Ok(sealed) => sealed,
+                Err(why) => return refused(format!("{name} cannot be fetched: {why}")),
+            };
+            let path = if is_folder { to.join(&name) } else { to.clone() };
+            let Some(path) = path.to_str().map(str::to_string) else {
+                return refused("the folder's name is not UTF-8");
+            };
+            // A link that leads nowhere is there, too.
+            let is_taken = Path::new(&path).symlink_metadata().is_ok()
+                || records.iter().any(|other| other.is_saved_at(&path))
+                || self.under_way.values().any(|other| other.record.is_saved_at(&path));
+            if is_taken {
+                let how = format!("/save {number} PATH saves it under another name");
+                return refused(format!("{path}: there is a file of that name already; {how}"));
+            }
+            let (group, task) = (group.clone(), Task::Save(ToSave { number, path, sealed }));
+            records.push(Record { group, name, task });
+        }
+        records.into_iter().map(|record| self.begin(engine, record)).collect()
+    }
+
+    /// Stops a transfer for good; the only one, if none is named. Returns what its file is called.
+    ///
+    /// # Errors
+    /// If there is none, or none is named and there are several.
+    pub fn cancel<S: Store>(
+        &mut self,
+        engine: &mut Engine<S>,
+        id: Option<u64>,
+    ) -> Result<String, TransferRefusal> {
+        let ids: Vec<u64> = self.under_way.keys().copied().collect();
+        let id = match (id, ids.as_slice()) {
+            (_, []) => return refused("no file is under way"),
+            (Some(id), _) => id,
+            (None, [id]) => *id,
+            (None, _) => {
+                let all =
+                    self.under_way.iter().map(|(id, one)| format!("{id} {}", one.record.name));
+                let all = all.collect::<Vec<_>>().join(", ");
+                return refused(format!(
+                    "several files are under way, name one by its number: {all}"
+                ));
+            }
+        };
+        let Some(one) = self.under_way.get(&id) else {
+            return refused(format!("no file of number {id} is under way"));
+        };
+        let name = one.record.name.clone();
+        self.discard(engine, id)?;
+        Ok(name)
+    }
+
+    /// Forgets a transfer that comes to nothing, and takes back what the service has of it.
+    ///
+    /// # Errors
+    /// If the state cannot be written.
+    pub fn discard<S: Store>(
+        &mut self,
+        engine: &mut Engine<S>,
+        id: u64,
+    ) -> Result<(), EngineError> {
+        engine.write_app_rows(forgotten(id))?;
+        let Some(one) = self.finish(id) else { return Ok(()) };
+        if let Task::Send(ToSend { sealed: Some(Sealed { hash, .. }), .. }) = one.task {
+            let connection = self.connection.clone();
+            // What stays there expires.
+            let _ = std::thread::Builder::new().name("conclave-file".into()).spawn(move || {
+                let client = connection.with_session(|| Err(()));
+                client.map(|client| client.call(&DeleteAttachment { hash: hash.into() }))
+            });
+        }
+        Ok(())
+    }
+
+    /// A transfer is done, and forgotten in the store. Its files are deleted.
+    fn finish(&mut self, id: u64) -> Option<Record> {
+        let one = self.under_way.remove(&id)?;
+        one.stop.store(true, Ordering::Relaxed);
+        self.spool.discard(id);
+        Some(one.record)
+    }
+
+    /// The message of an upload is kept to be sent.
+    pub fn sent(&mut self, id: u64) {
+        self.finish(id);
+    }
+
+    /// Takes what a thread says.
+    ///
+    /// # Errors
+    /// If the state cannot be written.
+    pub fn take<S: Store>(
+        &mut self,
+        engine: &mut Engine<S>,
+        TransferReport { id, report }: TransferReport,
+    ) -> Result<Option<TransferNews>, EngineError> {
+        // It was stopped meanwhile.
+        let Some(one) = self.under_way.get_mut(&id) else { return Ok(None) };
+        let (group, name) = (one.record.group.clone(), one.record.name.clone());
+        match report {
+            Report::Sealed(sealed) => {
+                if let Task::Send(send) = &mut one.record.task {
+                    send.sealed = Some(sealed);
+                }
+                let rows = kept(id, &one.record);
+                engine.write_app_rows(rows.map_err(|e| match e {
+                    TransferRefusal::Engine(e) => e,
+                    TransferRefusal::Refused(why) => conclave_store::StoreError::failed(why).into(),
+                })?)?;
+                Ok(None)
+            }
+            Report::Moved(there, size) => {
+                self.moved_at = Instant::now();
+                let sends = matches!(one.record.task, Task::Send(_));
+                let percent = percent(there, size);
+                let before = one.percent.replace(percent);
+                if before == Some(percent) {
+                    return Ok(None);
+                }
+                let is_step = before.is_none_or(|before| before / STEP < percent / STEP);
+                // The last one is what comes of it.
+                let is_step = is_step && percent < 100;
+                Ok(Some(TransferNews::Moved { id, group, sends, name, percent, size, is_step }))
+            }
+            Report::Uploaded(sealed, expires_at) => {
+                let Task::Send(send) = &one.record.task else { return Ok(None) };
+                let content = content_of(
+                    (&name, &send.text),
+                    &sealed,
+                    (&self.connection.url(), expires_at),
+                    (engine.device(), &group),
+                    &mut *os_rng(),
+                );
+                let (label, quiet) = (send.label.clone(), send.quiet);
+                Ok(Some(match content {
+                    Ok(content) => {
+                        let rows = forgotten(id);
+                        TransferNews::Uploaded { id, group, content, label, quiet, rows }
+                    }
+                    Err(why) => {
+                        self.discard(engine, id)?;
+                        TransferNews::Failed { id, group, name, why }
+                    }
+                }))
+            }
+            Report::Saved(size) => {
+                let Task::Save(ToSave { number, path, .. }) = one.record.task.clone() else {
+                    return Ok(None);
+                };
+                engine.write_app_rows(forgotten(id))?;
+                self.finish(id);
+                Ok(Some(TransferNews::Saved { id, group, number, path, size }))
+            }
+            Report::Failed(why) => {
+                self.discard(engine, id)?;
+                Ok(Some(TransferNews::Failed { id, group, name, why }))
+            }
+        }
+    }
+}
+
+impl Record {
+    fn is_saved_at(&self, at: &str) -> bool {
+        matches!(&self.task, Task::Save(ToSave { path, .. }) if path == at)
+    }
+}
+
+fn kept(id: u64, record: &Record) -> Result<AppRows, TransferRefusal> {
+    let row = record.to_row().map_err(|e| TransferRefusal::Refused(e.to_string()))?;
+    let mut rows = AppRows::new();
+    rows.put_secret(TABLE, id.to_be_bytes(), row);
+    Ok(rows)
+}
+
+fn forgotten(id: u64) -> AppRows {
+    let mut rows = AppRows::new();
+    rows.delete(TABLE, id.to_be_bytes());
+    rows
+}
+
+fn percent(there: u64, size: u64) -> u8 {
+    let percent = u128::from(there) * 100 / u128::from(size.max(1));
+    u8::try_from(percent.min(100)).unwrap_or(100)
+}
+
+/// A path that stays the same wherever the process runs next, of one that a user has typed.
+fn absolute(path: &str) -> Result<String, String> {
+    let home = path.strip_prefix("~/").and_then(|rest| Some((std::env::home_dir()?, rest)));
+    let path = home.map_or_else(|| PathBuf::from(path), |(home, rest)| home.join(rest));
+    let absolute = std::path::absolute(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    absolute.into_os_string().into_string().map_err(|_| {
+        format!("{} is not UTF-8: rename it", safe::line(&path.display().to_string(), 200))
+    })
+}

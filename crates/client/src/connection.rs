@@ -1,0 +1,38 @@
+//! The service with the session of the moment, for whoever makes calls beside the engine's.
+
+use conclave_delivery::http_client::Client;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The client that the engine's calls are made by, shared.
+#[derive(Clone, Debug)]
+pub(crate) struct Connection(Arc<Mutex<Client>>);
+
+impl Connection {
+    pub(crate) fn new(client: Client) -> Self {
+        Self(Arc::new(Mutex::new(client)))
+    }
+
+    /// Takes the client that has a new session.
+    pub(crate) fn renew(&self, client: &Client) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = client.clone();
+    }
+
+    /// The client, once it has a session. `wait` is called until then, and may give up.
+    pub(crate) fn with_session<E>(
+        &self,
+        mut wait: impl FnMut() -> Result<(), E>,
+    ) -> Result<Client, E> {
+        loop {
+            let client = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if client.session().is_some() {
+                return Ok(client);
+            }
+            wait()?;
+        }
+    }
+
+    /// The service's address.
+    pub(crate) fn url(&self) -> String {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).url().into()
+    }
+}
