@@ -9,6 +9,8 @@
     reason = "the helpers of tests, too, are tests"
 )]
 
+#[path = "bots/asynchronous.rs"]
+mod asynchronous;
 #[path = "bots/schema.rs"]
 mod schema;
 

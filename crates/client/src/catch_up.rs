@@ -23,7 +23,7 @@ pub fn catch_up<S: Store>(
     let mut client = client(url, roots);
     let begun = Instant::now();
     while begun.elapsed() < patience {
-        let Some(request) = engine.next(now())? else {
+        let Some((call, request)) = engine.next(now())? else {
             let due = engine.wake_at().map(|at| at.saturating_sub(now()));
             let Some(wait) = due.filter(|wait| *wait <= SOON) else { break };
             std::thread::sleep(Duration::from_millis(wait.max(1)));
@@ -35,7 +35,7 @@ pub fn catch_up<S: Store>(
             let session = Session::new(engine.provider(), key, opened.token.clone());
             client = client.with_session(session);
         }
-        engine.reply(now(), reply)?;
+        engine.reply(now(), call, reply)?;
     }
     Ok(())
 }

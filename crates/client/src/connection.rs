@@ -17,13 +17,18 @@ impl Connection {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = client.clone();
     }
 
+    /// The client, with a session or without one.
+    pub(crate) fn current(&self) -> Client {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// The client, once it has a session. `wait` is called until then, and may give up.
     pub(crate) fn with_session<E>(
         &self,
         mut wait: impl FnMut() -> Result<(), E>,
     ) -> Result<Client, E> {
         loop {
-            let client = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let client = self.current();
             if client.session().is_some() {
                 return Ok(client);
             }
@@ -33,6 +38,6 @@ impl Connection {
 
     /// The service's address.
     pub(crate) fn url(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).url().into()
+        self.current().url().into()
     }
 }

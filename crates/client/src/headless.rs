@@ -1,7 +1,7 @@
 //! One device without a screen: for bots, and for whatever else has its own idea of input and output.
 
 use crate::error::RunError;
-use crate::service::{Arrived, Service, now, os_rng, write_evidence};
+use crate::service::{Arrived, Service, Take, now, os_rng, write_evidence};
 use conclave_delivery::http_client::TlsRoots;
 use conclave_engine::{
     AppRows, CertificateFiles, CommandError, Content, DeviceId, Engine, EngineError, GroupId,
@@ -12,7 +12,7 @@ use conclave_store::Store;
 use core::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 /// Opens a device from its store, or makes it: with the default suites, and neither an invitation nor a certificate. The
@@ -60,12 +60,12 @@ impl<S: Store> Headless<S> {
     ///
     /// # Errors
     /// [`RunError::Threads`].
-    pub fn start<M: From<Arrived> + Send + 'static>(
+    pub fn start(
         engine: Engine<S>,
         url: &str,
         roots: Option<&TlsRoots>,
         folder: PathBuf,
-        to: Sender<M>,
+        to: impl Take,
     ) -> Result<Self, RunError> {
         Ok(Self { engine, service: Service::start(url, roots, to)?, folder })
     }
@@ -75,13 +75,13 @@ impl<S: Store> Headless<S> {
     ///
     /// # Errors
     /// As of [`open_device`] and [`Self::start`].
-    pub fn open<M: From<Arrived> + Send + 'static>(
+    pub fn open(
         device: DeviceId,
         provider: Arc<dyn CryptoProvider>,
         store: S,
         url: &str,
         folder: PathBuf,
-        to: Sender<M>,
+        to: impl Take,
     ) -> Result<Self, RunError> {
         let engine = open_device(device, provider, store, &folder)?;
         Self::start(engine, url, None, folder, to)
@@ -117,13 +117,13 @@ impl<S: Store> Headless<S> {
     /// [`RunError::Engine`].
     pub fn take(&mut self, arrived: Arrived) -> Result<(), RunError> {
         match arrived {
-            Arrived::Reply(reply) => self.engine.reply(now(), reply)?,
+            Arrived::Reply(call, reply) => self.engine.reply(now(), call, reply)?,
             Arrived::Heard(heard) => self.engine.heard(now(), heard),
         }
         Ok(())
     }
 
-    /// Makes the call that is next, as [`Self::advance`], then waits until something comes from the service, and takes
+    /// Makes the calls that are next, as [`Self::advance`], then waits until something comes from the service, and takes
     /// it, or until there may be something to do.
     ///
     /// # Errors
@@ -138,14 +138,12 @@ impl<S: Store> Headless<S> {
         arrived.map_or(Ok(()), |arrived| self.take(arrived))
     }
 
-    /// Makes the call that is next, if there is one, and writes evidence down.
+    /// Makes the calls that are next, and writes evidence down.
     ///
     /// # Errors
     /// If the state cannot be read or written, or the evidence.
     pub fn advance(&mut self) -> Result<(), RunError> {
-        if let Some(request) = self.engine.next(now())? {
-            self.service.ask(&self.engine, request);
-        }
+        self.service.make_calls(&mut self.engine)?;
         write_evidence(&mut self.engine, &self.folder)
     }
 

@@ -1,7 +1,8 @@
 //! A messenger for one device, at a terminal or in a script: the engine ([`conclave_engine`]) and what moves it.
 //!
-//! * [`run`]: the shell around the engine, with a thread that calls the service and a thread that listens to it;
-//! * [`Headless`]: the same threads for a program that has no user, as a bot;
+//! * [`run`]: the shell around the engine, with threads that call the service and one that listens to it;
+//! * [`Headless`]: the same threads for a program that has no user, as a bot; with the feature `tokio` there is
+//!   `AsyncDevice`, for one that is asynchronous;
 //! * [`Messenger`]: which group lines go to, and names instead of identifiers;
 //! * [`Transfers`]: the files that are sent and saved;
 //! * [`parse_line`]: what a user can type;
@@ -12,6 +13,8 @@
 //! killed, as a terminal's while a line is being edited, is not shown again; messages are in the history.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod attachments;
 mod catch_up;
 mod chat;
@@ -29,6 +32,8 @@ mod shell;
 mod telling;
 mod words;
 
+#[cfg(feature = "tokio")]
+pub use asynchronous::AsyncDevice;
 pub use attachments::{
     CipherError, FileCipher, FileKey, FileToSend, TAG_LENGTH, TransferNews, TransferRefusal,
     TransferReport, TransferSetup, Transfers,
@@ -51,5 +56,5 @@ pub use lines::{
 };
 pub use messenger::Messenger;
 pub use mimi::{MimiMessage, text_of};
-pub use service::{Arrived, now, os_rng};
+pub use service::{Arrived, Take, now, os_rng};
 pub use shell::{Ended, Message, Options, Screen, run};

@@ -1,62 +1,108 @@
-//! The threads between an engine and its service: one makes its calls, one listens to what the service pushes.
+//! The threads between an engine and its service: some make its calls, one listens to what the service pushes.
 
 use crate::connection::Connection;
 use crate::error::RunError;
 use crate::files::write_private;
 use conclave_delivery::http_client::{Client, Events, Session, Stop, TlsRoots};
 use conclave_delivery_api::Call;
-use conclave_engine::{CallError, Engine, Evidence, Reply, Request, StreamEvent, Transport};
+use conclave_engine::{
+    CallError, CallId, Engine, Evidence, MAX_CALLS, Reply, Request, StreamEvent, Transport,
+};
 use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair};
 use conclave_store::Store;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What comes from the service.
 #[derive(Debug)]
 pub enum Arrived {
-    /// Its answer.
-    Reply(Result<Reply, CallError>),
+    /// Its answer to a call.
+    Reply(CallId, Result<Reply, CallError>),
     /// What it pushes.
     Heard(StreamEvent),
+}
+
+/// What takes what comes from the service: the end of a channel, for example.
+pub trait Take: Send + Sync + 'static {
+    /// Takes it; false if nobody wants it any more.
+    fn take(&self, arrived: Arrived) -> bool;
+}
+
+impl<M: From<Arrived> + Send + 'static> Take for Sender<M> {
+    fn take(&self, arrived: Arrived) -> bool {
+        self.send(arrived.into()).is_ok()
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl<M: From<Arrived> + Send + 'static> Take for tokio::sync::mpsc::UnboundedSender<M> {
+    fn take(&self, arrived: Arrived) -> bool {
+        self.send(arrived.into()).is_ok()
+    }
 }
 
 /// The service, as one engine reaches it.
 pub(crate) struct Service {
     requests: Sender<Asked>,
-    connection: Connection,
+    callers: Callers,
+    /// How many threads make calls.
+    threads: usize,
 }
 
 impl Service {
-    /// Starts the threads. What comes from the service goes to `to`.
-    pub(crate) fn start<M: From<Arrived> + Send + 'static>(
+    /// Prepares to reach a service. What comes from it is given to `to`.
+    pub(crate) fn start(
         url: &str,
         roots: Option<&TlsRoots>,
-        to: Sender<M>,
+        to: impl Take,
     ) -> Result<Self, RunError> {
         let (requests, asked) = channel();
-        let client = client(url, roots);
-        let connection = Connection::new(client.clone());
-        let renewed = connection.clone();
-        std::thread::Builder::new()
-            .name("conclave-caller".into())
-            .spawn(move || caller(client, &renewed, &asked, &to))
-            .map_err(RunError::Threads)?;
-        Ok(Self { requests, connection })
+        let line = Line { connection: Connection::new(client(url, roots)), listening: None };
+        let callers = Callers {
+            asked: Arc::new(Mutex::new(asked)),
+            connection: line.connection.clone(),
+            line: Arc::new(Mutex::new(line)),
+            to: Arc::new(to),
+            idle: Arc::new(AtomicUsize::new(0)),
+        };
+        let mut service = Self { requests, callers, threads: 0 };
+        service.start_caller()?;
+        Ok(service)
     }
 
     /// The service, for calls beside the engine's.
     pub(crate) fn connection(&self) -> &Connection {
-        &self.connection
+        &self.callers.connection
     }
 
-    /// Makes a call of an engine's.
-    pub(crate) fn ask<S: Store>(&self, engine: &Engine<S>, request: Request) {
-        let session_key = engine.session_key().cloned();
-        let provider = engine.provider();
-        // The thread lives as long as this end of the channel.
-        let _ = self.requests.send(Asked { request, provider, session_key });
+    fn start_caller(&mut self) -> Result<(), RunError> {
+        let callers = self.callers.clone();
+        self.callers.idle.fetch_add(1, Ordering::Relaxed);
+        let thread = std::thread::Builder::new().name("conclave-caller".into());
+        thread.spawn(move || callers.run()).map_err(RunError::Threads)?;
+        self.threads += 1;
+        Ok(())
+    }
+
+    /// Makes all calls that an engine wants now.
+    ///
+    /// # Errors
+    /// As of [`Engine::next`], and [`RunError::Threads`].
+    pub(crate) fn make_calls<S: Store>(&mut self, engine: &mut Engine<S>) -> Result<(), RunError> {
+        while let Some((call, request)) = engine.next(now())? {
+            // Whoever has one conversation needs one thread.
+            if self.callers.idle.load(Ordering::Relaxed) == 0 && self.threads < MAX_CALLS {
+                self.start_caller()?;
+            }
+            let (provider, session_key) = (engine.provider(), engine.session_key().cloned());
+            self.callers.idle.fetch_sub(1, Ordering::Relaxed);
+            // The threads live as long as this end of the channel.
+            let _ = self.requests.send(Asked { call, request, provider, session_key });
+        }
+        Ok(())
     }
 }
 
@@ -109,47 +155,84 @@ impl Transport for Http<'_> {
 
 /// A call to be made.
 struct Asked {
+    call: CallId,
     request: Request,
     provider: Arc<dyn CryptoProvider>,
     /// The key of the session that is to be opened.
     session_key: Option<SignatureKeyPair>,
 }
 
-/// Makes calls, one after another, and hands on the answers; the first of them open a session, which
-/// is what the listener needs.
-fn caller<M>(client: Client, connection: &Connection, requests: &Receiver<Asked>, to: &Sender<M>)
-where
-    M: From<Arrived> + Send + 'static,
-{
-    let mut client = client;
-    let mut listening: Option<Stop> = None;
-    for Asked { request, provider, session_key } in requests {
-        let reply = request.call(&mut Http(&client));
-        if let (Ok(Reply::OpenSession(opened)), Some(key)) = (&reply, session_key) {
-            // A listener lives on for a while after it was stopped: a new one only for a new session.
-            if client.session().map(Session::token) != Some(&opened.token) {
-                client = client.with_session(Session::new(provider, key, opened.token.clone()));
-                connection.renew(&client);
-                if let Some(stop) = listening.take() {
-                    stop.stop();
-                }
-                let (events, to) = (client.events(), to.clone());
-                listening = Some(events.stop_handle());
-                // Without it the messenger works, but hears of news only when it asks.
-                let _ = std::thread::Builder::new()
-                    .name("conclave-listener".into())
-                    .spawn(move || listener(events, &to));
+/// The way to the service.
+struct Line {
+    connection: Connection,
+    /// What ends the thread that listens.
+    listening: Option<Stop>,
+}
+
+type Taker = Arc<dyn Take>;
+
+/// What the threads share that make calls.
+#[derive(Clone)]
+struct Callers {
+    asked: Arc<Mutex<Receiver<Asked>>>,
+    connection: Connection,
+    line: Arc<Mutex<Line>>,
+    to: Taker,
+    /// How many threads wait for something to do.
+    idle: Arc<AtomicUsize>,
+}
+
+impl Callers {
+    /// Makes calls, one after another, and hands on the answers.
+    fn run(&self) {
+        loop {
+            let asked = locked(&self.asked).recv();
+            let Ok(Asked { call, request, provider, session_key }) = asked else { return };
+            let client = self.connection.current();
+            let reply = request.call(&mut Http(&client));
+            if let (Ok(Reply::OpenSession(opened)), Some(key)) = (&reply, session_key) {
+                let session = Session::new(provider, key, opened.token.clone());
+                locked(&self.line).open(session, &self.to);
             }
-        }
-        if to.send(Arrived::Reply(reply).into()).is_err() {
-            return;
+            // The answer may lead to a call at once.
+            self.idle.fetch_add(1, Ordering::Relaxed);
+            if !self.to.take(Arrived::Reply(call, reply)) {
+                return;
+            }
         }
     }
 }
 
-fn listener<M: From<Arrived>>(events: Events, to: &Sender<M>) {
+impl Line {
+    /// From now on calls are made in this session, and somebody listens to what the service pushes in it.
+    fn open(&mut self, session: Session, to: &Taker) {
+        // A listener lives on for a while after it was stopped: a new one only for a new session.
+        let client = self.connection.current();
+        if client.session().map(Session::token) == Some(session.token()) {
+            return;
+        }
+        let client = client.with_session(session);
+        self.connection.renew(&client);
+        if let Some(stop) = self.listening.take() {
+            stop.stop();
+        }
+        let (events, to) = (client.events(), to.clone());
+        self.listening = Some(events.stop_handle());
+        // Without it the messenger works, but hears of news only when it asks.
+        let _ = std::thread::Builder::new()
+            .name("conclave-listener".into())
+            .spawn(move || listener(events, &to));
+    }
+}
+
+/// What is locked is whole whatever a thread died of.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn listener(events: Events, to: &Taker) {
     for heard in events {
-        if to.send(Arrived::Heard(heard).into()).is_err() {
+        if !to.take(Arrived::Heard(heard)) {
             return;
         }
     }
@@ -158,41 +241,18 @@ fn listener<M: From<Arrived>>(events: Events, to: &Sender<M>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use conclave_account::Author;
-    use conclave_delivery_api::{
-        Bytes, Decode, Encode, ErrorCode, Incarnation, MAX_BODY, OpenSession, OpenedSession,
-        SendMessage, Token,
-    };
+    use conclave_delivery_api::{ErrorCode, MAX_BODY, SendMessage, Token};
     use conclave_mls::crypto::SignatureScheme;
     use conclave_provider_rustcrypto::RustCrypto;
-    use std::io::{BufRead, BufReader, Read, Write};
+    use std::io::{BufRead, BufReader, Write};
     use std::net::{TcpListener, TcpStream};
     use std::time::Duration;
 
-    /// Answers one request: a session with a token that is its time, anything else with an event
-    /// stream.
+    /// Answers one request with an event stream.
     fn answer(stream: &mut TcpStream) {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        let mut length = 0;
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line).unwrap();
-            match line.trim_end().to_lowercase().split_once(": ") {
-                Some(("content-length", n)) => length = n.parse().unwrap(),
-                None if line.trim_end().is_empty() => break,
-                _ => {}
-            }
-        }
-        let mut body = Vec::new();
-        reader.take(length).read_to_end(&mut body).unwrap();
-        let (mut head, mut reply) = ("HTTP/1.1 200 OK\r\n".to_string(), Vec::new());
-        if let Ok(open) = OpenSession::from_bytes(&body) {
-            let token = Token::new(open.issued_at.to_string());
-            let incarnation = Incarnation { id: [1; 16], number: 1 };
-            reply = OpenedSession { token, lifetime: 3600, incarnation }.to_bytes().unwrap();
-            head += &format!("connection: close\r\ncontent-length: {}\r\n", reply.len());
-        }
-        stream.write_all(&[head.as_bytes(), b"\r\n", &reply].concat()).unwrap();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
     }
 
     #[test]
@@ -206,32 +266,21 @@ mod tests {
                 open.push(stream);
             }
         });
-        let ((requests, asked), (to, inbox)) = (channel(), channel());
-        let client = Client::new(&url);
-        let connection = Connection::new(client.clone());
-        std::thread::spawn(move || caller(client, &connection, &asked, &to));
+        let (to, inbox) = channel();
+        let mut line = Line { connection: Connection::new(Client::new(&url)), listening: None };
+        let to: Taker = Arc::new(to);
         let provider: Arc<dyn CryptoProvider> = Arc::new(RustCrypto::new());
-        let session_key =
+        let key_pair =
             provider.signature_key_pair(SignatureScheme::Ed25519, &mut *os_rng()).unwrap();
-        for (issued_at, connected) in [(1, true), (1, false), (1, false), (2, true), (2, false)] {
-            let open = OpenSession {
-                user: "a".parse().unwrap(),
-                author: Author::Recovery,
-                key: vec![1].into(),
-                session_key: session_key.public.clone(),
-                issued_at,
-                signature: Bytes::default(),
-            };
-            let (request, provider) = (open.into(), provider.clone());
-            let session_key = Some(session_key.clone());
-            requests.send(Asked { request, provider, session_key }).unwrap();
+        for (token, connected) in [("1", 1), ("1", 0), ("1", 0), ("2", 1), ("2", 0)] {
+            let token = Token::new(token.to_string());
+            line.open(Session::new(provider.clone(), key_pair.clone(), token), &to);
             let next = |ms| inbox.recv_timeout(Duration::from_millis(ms));
-            let expected = 0..=usize::from(connected);
-            let mut heard: Vec<Arrived> = expected.map(|_| next(10_000).unwrap()).collect();
+            let mut heard: Vec<Arrived> = (0..connected).map(|_| next(10_000).unwrap()).collect();
             heard.extend(core::iter::from_fn(|| next(200).ok()));
             let is_connected = |m: &&Arrived| matches!(m, Arrived::Heard(StreamEvent::Connected));
             let count = heard.iter().filter(is_connected).count();
-            assert_eq!(count, usize::from(connected), "{heard:?}");
+            assert_eq!(count, connected, "{heard:?}");
         }
     }
 

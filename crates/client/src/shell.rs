@@ -12,7 +12,7 @@ use crate::messenger::{IN_NO_GROUP, Messenger};
 use crate::service::{Arrived, Service, now, os_rng, write_evidence};
 use crate::words;
 use conclave_delivery::http_client::TlsRoots;
-use conclave_engine::{CallError, CommandError, Content, Engine, Output, Reply, StreamEvent};
+use conclave_engine::{CallError, CallId, CommandError, Content, Engine, Output, Reply, StreamEvent};
 use conclave_store::Store;
 use std::collections::VecDeque;
 use std::io;
@@ -36,8 +36,8 @@ pub enum Message {
     NoLine(String),
     /// There is no more input: what is to be sent is sent, then the messenger ends.
     End,
-    /// The service's answer.
-    Reply(Result<Reply, CallError>),
+    /// The service's answer to a call.
+    Reply(CallId, Result<Reply, CallError>),
     /// What the service pushes.
     Heard(StreamEvent),
     /// What a transfer's thread says.
@@ -47,7 +47,7 @@ pub enum Message {
 impl From<Arrived> for Message {
     fn from(arrived: Arrived) -> Self {
         match arrived {
-            Arrived::Reply(reply) => Self::Reply(reply),
+            Arrived::Reply(call, reply) => Self::Reply(call, reply),
             Arrived::Heard(heard) => Self::Heard(heard),
         }
     }
@@ -183,9 +183,7 @@ impl<S: Store> Shell<'_, S> {
     fn run(&mut self, screen: &mut dyn Screen) -> Result<Ended, RunError> {
         loop {
             screen.current_group(self.messenger.current_name(&self.engine).as_deref());
-            if let Some(request) = self.engine.next(now())? {
-                self.service.ask(&self.engine, request);
-            }
+            self.service.make_calls(&mut self.engine)?;
             write_evidence(&mut self.engine, &self.options.folder)?;
             // Deciding what is next may lead to news, too.
             self.show(Vec::new(), screen)?;
@@ -289,7 +287,7 @@ impl<S: Store> Shell<'_, S> {
             },
             Message::NoLine(why) => self.refuse(why, screen)?,
             Message::End => self.end(false),
-            Message::Reply(reply) => self.engine.reply(now(), reply)?,
+            Message::Reply(call, reply) => self.engine.reply(now(), call, reply)?,
             Message::Heard(heard) => self.engine.heard(now(), heard),
             Message::Transfer(report) => {
                 let shown = self.transferred(report)?;

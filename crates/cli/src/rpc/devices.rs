@@ -37,7 +37,7 @@ impl Devices {
         for Opened { engine, folder } in opened {
             let name = engine.device().to_string();
             let (to, inbox) = channel();
-            let device = Headless::start::<Input>(engine, url, roots, folder, to.clone())?;
+            let device = Headless::start(engine, url, roots, folder, to.clone())?;
             let mut host = Host::new(device, inbox)?;
             let named = name.clone();
             std::thread::Builder::new().name("conclave-device".into()).spawn(move || {

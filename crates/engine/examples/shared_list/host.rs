@@ -36,7 +36,7 @@ pub(crate) fn turn<S: Store>(
         engine.heard(now(), hint);
     }
 
-    while let Some(request) = engine.next(now())? {
+    while let Some((call, request)) = engine.next(now())? {
         let reply = request.call(service);
         if let (Ok(Reply::OpenSession(opened)), Some(key)) = (&reply, engine.session_key()) {
             // From now on requests are signed, and the service pushes.
@@ -47,7 +47,7 @@ pub(crate) fn turn<S: Store>(
                 events.take_while(|hint| to.send(hint.clone()).is_ok()).count()
             });
         }
-        engine.reply(now(), reply)?;
+        engine.reply(now(), call, reply)?;
     }
 
     // An application stores or shows them here: what is not acknowledged is given again, after a crash, too.

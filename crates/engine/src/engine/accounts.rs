@@ -256,6 +256,15 @@ impl<S: Store> Engine<S> {
             && self.removals.is_empty()
     }
 
+    /// Whether there is something to do for it now.
+    pub(super) fn account_is_due(&self) -> bool {
+        let admits = matches!(&self.admission, Some(Admission::Offer(_) | Admission::Tell(..)));
+        self.own_change.is_some()
+            || !self.book.revoking().is_empty()
+            || admits
+            || self.account_wake().is_some_and(|at| at <= self.now)
+    }
+
     /// Whether a device was admitted that is not in the groups yet. That is kept for the next time.
     pub(super) fn is_bringing_in(&self) -> bool {
         matches!(self.admission, Some(Admission::Tell(..) | Admission::Ready { .. }))

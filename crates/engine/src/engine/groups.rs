@@ -296,17 +296,25 @@ impl<S: Store> Engine<S> {
             && self.book.front(id).is_none_or(|(_, item)| waits(item))
     }
 
-    /// The next call of the next group that needs one.
+    /// The next call of the next group that needs one and has none under way.
     pub(super) fn next_of_groups(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
         let ids: Vec<GroupId> = self.groups.keys().cloned().collect();
         // The one after the last served comes first, so that a busy group does not hold up others.
         let after = |id: &&GroupId| self.last_group.as_ref().is_some_and(|last| **id > *last);
         let start = ids.iter().position(|id| after(&id)).unwrap_or(0);
         let (first, second) = ids.split_at(start);
-        for id in second.iter().chain(first) {
+        let waiting = self.under_way.take_waiting();
+        for id in waiting.iter().chain(second).chain(first) {
+            if self.under_way.is_of(id) {
+                continue;
+            }
             if let Some(next) = self.next_of_group(id)? {
                 self.last_group = Some(id.clone());
                 return Ok(Some(next));
+            }
+            if !self.under_way.is_empty() && !self.under_way.takes_another() {
+                // It has to be alone.
+                break;
             }
         }
         Ok(None)
@@ -326,6 +334,9 @@ impl<S: Store> Engine<S> {
         }
         live.asking = false;
         if let Stage::Creating(request) = &record.stage {
+            if !self.under_way.is_alone(id) {
+                return Ok(None);
+            }
             if let Some(request) = self.reset_request(id, request)? {
                 return Ok(Some((request.into(), Purpose::Create(id.clone()))));
             }

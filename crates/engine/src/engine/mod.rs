@@ -1,10 +1,12 @@
-//! What a client decides: a machine that takes commands, replies, hints and the time, and gives out one request after
-//! another and what there is to say.
+//! What a client decides: a machine that takes commands, replies, hints and the time, and gives out requests and what
+//! there is to say.
 //!
-//! At most one request is under way. What comes next is decided from what is stored, so that it
-//! does not matter when the last process died: first to register, then key packages, then
-//! whatever of the service's word on devices is needed, the inbox, and each group in turn. In a
-//! group the log comes first, then what is pending or next in the queue.
+//! What comes next is decided from what is stored, so that it does not matter when the last process died: first to
+//! register, then key packages, then whatever of the service's word on devices is needed, the inbox, and each group in
+//! turn. In a group the log comes first, then what is pending or next in the queue.
+//!
+//! Calls of different groups may be under way at once, one of each. Everything else, which concerns more than one group,
+//! is done while nothing else is.
 
 mod access;
 mod accounts;
@@ -41,6 +43,7 @@ mod rules;
 #[cfg(test)]
 mod tests;
 mod transparency;
+mod under_way;
 mod waits;
 mod watching;
 
@@ -55,7 +58,7 @@ use crate::output::{Answer, Output};
 use crate::reason::Reason;
 use crate::record::{Item, Line, News, Payload, Stage, Work};
 use crate::request::Request;
-use conclave_account::{Entry, LinkCode};
+use conclave_account::LinkCode;
 use conclave_delivery_api::{
     DeviceId, ErrorCode, Event as Hint, GroupState, InboxItem, LogPosition, Name, Receipt,
     StreamEvent,
@@ -77,6 +80,8 @@ use marking::Marking;
 use restoring::Restoring;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+pub use under_way::{CallId, MAX_CALLS};
+use under_way::{Purpose, UnderWay};
 use waits::{COUNT_INTERVAL, LONGEST_COMMIT_WAIT};
 pub use watching::Evidence;
 use watching::Watching;
@@ -119,67 +124,6 @@ impl<S> fmt::Debug for Setup<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Setup").field("device", &self.device).finish_non_exhaustive()
     }
-}
-
-/// What the request under way is for.
-#[derive(Clone, Debug)]
-enum Purpose {
-    Describe,
-    /// The own account log.
-    SubmitLog,
-    OpenSession,
-    /// The mark of the state, for this session.
-    Mark,
-    /// The entry of the account by which a device whose state was a copy gets a new key.
-    NewKey,
-    /// The offer of this device, which waits to be admitted.
-    Place,
-    /// Whether this device was admitted.
-    Look,
-    /// The word that this device, which was admitted, can be invited.
-    Ready,
-    /// The offer of a device that is to be admitted.
-    Offer,
-    /// A step on the way to the account by its recovery key.
-    Recover,
-    RecoverEntry(Box<Entry>),
-    /// A change of the own account.
-    OwnChange(Box<Entry>),
-    /// The log, for a device that was admitted.
-    Tell,
-    /// Whether a device that was admitted can be invited.
-    IsReady,
-    /// Key packages of one suite.
-    Publish(CipherSuite, Vec<KeyPackageRef>),
-    Count,
-    Lookup(Name),
-    /// The proof that one of the directory's roots extends another.
-    Extension {
-        from: u64,
-        to: u64,
-    },
-    /// What the directory has of the own user.
-    History,
-    Inbox,
-    Ack(Vec<u64>),
-    Create(GroupId),
-    Log(GroupId),
-    /// What the service has lost of a group's log.
-    Restore(GroupId),
-    Commit(GroupId),
-    /// The front item's message.
-    Message(GroupId),
-    Proposal(GroupId),
-    InviteLookup(GroupId),
-    InviteClaim(GroupId),
-    /// The state of a group that is to be joined by a link.
-    LinkedGroup(GroupId),
-    /// The commit that joins it.
-    JoinCommit(GroupId),
-    /// The state of a group that this device comes back into.
-    GroupInfo(GroupId),
-    /// The commit that comes back.
-    Rejoin(GroupId),
 }
 
 /// A group that this device is in.
@@ -261,7 +205,7 @@ pub struct Engine<S> {
     answers: VecDeque<Answer>,
     /// Milliseconds since 1970.
     now: u64,
-    under_way: Option<Purpose>,
+    under_way: UnderWay,
     /// The service's key, once it is known. It is kept while the service is asked again, to check the answer under way.
     service_key: Option<SignaturePublicKey>,
     /// Whether `service_key` is current. It is not before the first answer, nor when the key may have changed: then the
@@ -383,7 +327,7 @@ impl<S: Store> Engine<S> {
             shown: BTreeMap::new(),
             answers: VecDeque::new(),
             now: 0,
-            under_way: None,
+            under_way: UnderWay::default(),
             service_key: None,
             is_described: false,
             was_restored: false,
@@ -564,20 +508,48 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// The next call to make; none while one is under way, or if there is nothing to do. What is
-    /// returned is to be made, and its outcome given to [`Self::reply`].
+    /// The next call to make; none if there is nothing to do, or nothing that can be done beside what is under way. What
+    /// is returned is to be made, and its outcome given to [`Self::reply`] with the number that it has here.
+    ///
+    /// So a host calls this until there is none. Calls of different groups may be under way at once, up to
+    /// [`MAX_CALLS`]; whoever makes one after another never has to look at more than one.
     ///
     /// # Errors
     /// If the state cannot be written. Then the engine is to be dropped.
-    pub fn next(&mut self, now: u64) -> Result<Option<Request>, EngineError> {
+    pub fn next(&mut self, now: u64) -> Result<Option<(CallId, Request)>, EngineError> {
         self.now = now;
         self.clamp_times();
-        if self.under_way.is_some() || now < self.retry_at {
+        if now < self.retry_at {
             return Ok(None);
         }
-        let Some((request, purpose)) = self.decide()? else { return Ok(None) };
-        self.under_way = Some(purpose);
-        Ok(Some(request))
+        let next = if self.under_way.is_empty() {
+            self.decide()?
+        } else if self.under_way.takes_another() && !self.is_due_alone() {
+            self.next_of_groups()?
+        } else {
+            None
+        };
+        Ok(next.map(|(request, purpose)| (self.under_way.begin(purpose), request)))
+    }
+
+    /// Whether there may be something to do that is done while nothing else is under way. What waits for that is not
+    /// overtaken by calls of groups without end.
+    fn is_due_alone(&self) -> bool {
+        let session = !self.registered
+            || self.session_until <= self.now
+            || !self.is_marked()
+            || self.book.copied().is_some();
+        let keys = self.count_at <= self.now
+            || !self.to_replace.is_empty()
+            || !self.book.unpublished().is_empty();
+        let inbox = self.inbox_due || !self.inbox.is_empty() || !self.acks.is_empty();
+        let accounts = !self.lookups.is_empty()
+            || self.proof_is_due()
+            || self.behind_is_due()
+            || self.account_is_due()
+            || self.tell_ready.is_some()
+            || self.newcomers_at.is_some_and(|at| at <= self.now);
+        session || keys || inbox || accounts || !self.book.joining().is_empty()
     }
 
     /// No time lies further ahead than it is ever set: it does if the clock was set back.
@@ -656,7 +628,7 @@ impl<S: Store> Engine<S> {
 
     /// When there may be a call to make even if nothing comes in.
     fn call_at(&self) -> Option<u64> {
-        if self.under_way.is_some() {
+        if !self.under_way.is_empty() {
             return None;
         }
         if self.retry_at > self.now {
@@ -698,7 +670,7 @@ impl<S: Store> Engine<S> {
     pub fn is_caught_up(&self) -> bool {
         self.registered
             && self.is_marked()
-            && self.under_way.is_none()
+            && self.under_way.is_empty()
             && self.count_at > self.now
             && !self.inbox_due
             && self.inbox.is_empty()
@@ -725,8 +697,8 @@ impl<S: Store> Engine<S> {
     #[must_use]
     pub fn is_held_up(&self) -> bool {
         self.is_stopped_as_copy()
-            || (self.admitted_is_late() && self.under_way.is_none())
-            || (self.offline && self.under_way.is_none())
+            || (self.admitted_is_late() && self.under_way.is_empty())
+            || (self.offline && self.under_way.is_empty())
             || self.waiting_link.as_ref().is_some_and(|waiting| waiting.placed)
     }
 

@@ -3,7 +3,7 @@
 use super::log::{epoch_of, not_committed};
 use super::waits::LONGEST_CLAIM_WAIT;
 use super::watching::Asked;
-use super::{Engine, EngineError, FIRST_WAIT, LONGEST_WAIT, MAX_STRANGE, Purpose};
+use super::{CallId, Engine, EngineError, FIRST_WAIT, LONGEST_WAIT, MAX_STRANGE, Purpose};
 use crate::book::Change;
 use crate::output::Answer;
 use crate::reason::Reason;
@@ -16,35 +16,20 @@ use conclave_delivery_api::{
 use conclave_mls::GroupId;
 use conclave_store::Store;
 
-impl Purpose {
-    /// Whether the call is made before there is a session.
-    fn comes_before_a_session(&self) -> bool {
-        use Purpose::{
-            Describe, Extension, Look, NewKey, OpenSession, Place, Recover, RecoverEntry, SubmitLog,
-        };
-        matches!(
-            self,
-            Describe
-                | SubmitLog
-                | OpenSession
-                | NewKey
-                | Place
-                | Look
-                | Recover
-                | RecoverEntry(_)
-                | Extension { .. }
-        )
-    }
-}
-
 impl<S: Store> Engine<S> {
-    /// Takes the outcome of the call that [`Self::next`] gave out.
+    /// Takes the outcome of a call that [`Self::next`] gave out. A number that it did not give out, or of a call whose
+    /// outcome is known, changes nothing.
     ///
     /// # Errors
     /// If the state cannot be written.
-    pub fn reply(&mut self, now: u64, reply: Result<Reply, CallError>) -> Result<(), EngineError> {
+    pub fn reply(
+        &mut self,
+        now: u64,
+        call: CallId,
+        reply: Result<Reply, CallError>,
+    ) -> Result<(), EngineError> {
         self.now = now;
-        let Some(purpose) = self.under_way.take() else { return Ok(()) };
+        let Some(purpose) = self.under_way.end(call) else { return Ok(()) };
         if let Err(CallError::Refused { code: ErrorCode::ClientOutdated, detail, .. }) = &reply {
             return Err(EngineError::Outdated(detail.clone()));
         }
@@ -84,7 +69,11 @@ impl<S: Store> Engine<S> {
         }
     }
 
+    /// Nothing is tried for a while. What else was under way and fails, too, does not make that longer.
     pub(super) fn wait_longer(&mut self) {
+        if self.retry_at > self.now {
+            return;
+        }
         self.retry_at = self.now.saturating_add(self.wait);
         self.wait = (self.wait * 2).min(LONGEST_WAIT);
     }
@@ -92,7 +81,8 @@ impl<S: Store> Engine<S> {
     /// Whether to make a call again is of no use.
     fn is_final(&mut self, purpose: &Purpose, error: &CallError) -> bool {
         if matches!(error, CallError::Strange(_)) {
-            self.strange += 1;
+            // Of what was under way together, one counts.
+            self.strange += u32::from(self.retry_at <= self.now);
             // Without a session there is nothing else to do.
             return self.strange >= MAX_STRANGE && !purpose.comes_before_a_session();
         }
@@ -425,7 +415,10 @@ impl<S: Store> Engine<S> {
     fn refused(&mut self, purpose: Purpose, error: &CallError) -> Result<(), EngineError> {
         let unauthorized = error.code() == Some(ErrorCode::Unauthorized);
         if unauthorized && !purpose.comes_before_a_session() {
-            self.session_refused();
+            // Whatever else was under way in this session is refused, too.
+            if self.registered {
+                self.session_refused();
+            }
             self.again(purpose);
             return Ok(());
         }

@@ -11,6 +11,7 @@ mod messenger;
 #[path = "../../../client/src/words.rs"]
 mod words;
 
+mod at_once;
 mod behaviour;
 mod bursts;
 mod clocks;
@@ -96,6 +97,17 @@ impl<S: Store> Engine<S> {
             self.answers.len(),
             self.retry_at.saturating_sub(self.now),
         )
+    }
+
+    /// The next call, of which there is one at a time.
+    fn next_request(&mut self, now: u64) -> Result<Option<Request>, EngineError> {
+        Ok(self.next(now)?.map(|(_, request)| request))
+    }
+
+    /// Answers the call that was given out last.
+    fn answer(&mut self, now: u64, reply: Result<Reply, CallError>) -> Result<(), EngineError> {
+        let last = self.under_way.last();
+        last.map_or(Ok(()), |call| self.reply(now, call, reply))
     }
 }
 
@@ -597,7 +609,7 @@ impl World {
             device.session = Some(Session { token: opened.token.clone(), key, next: 1 });
             device.hints.extend(current.into_iter().map(StreamEvent::Event));
         }
-        match self.devices[i].engine.reply(self.now, reply) {
+        match self.devices[i].engine.answer(self.now, reply) {
             Err(
                 EngineError::NotRegistered { code: ErrorCode::Revoked, .. }
                 | EngineError::Superseded { .. },
@@ -624,7 +636,7 @@ impl World {
             device.engine.heard(self.now, hint);
             return true;
         }
-        match device.engine.next(self.now) {
+        match device.engine.next_request(self.now) {
             Ok(Some(request)) => {
                 self.call_and_answer(i, request);
                 true

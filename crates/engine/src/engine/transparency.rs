@@ -475,10 +475,14 @@ impl<S: Store> Engine<S> {
 
     /// Sees to it that what was not in the directory is looked up again.
     pub(super) fn due_behind(&mut self) {
-        if self.watching.behind_at <= self.now && !self.book.behind().is_empty() {
+        if self.behind_is_due() {
             self.watching.behind_at = self.now.saturating_add(BEHIND_INTERVAL);
             self.lookups.extend(self.book.behind().keys().cloned());
         }
+    }
+
+    pub(super) fn behind_is_due(&self) -> bool {
+        self.watching.behind_at <= self.now && !self.book.behind().is_empty()
     }
 
     /// The check of what the directory has of the own user, if it is due: nobody else can make it.
@@ -574,7 +578,7 @@ impl<S: Store> Engine<S> {
         self.book.watch().is_some_and(|watch| !watch.is_convicted() && !watch.owed().is_empty())
     }
 
-    fn proof_is_due(&self) -> bool {
+    pub(super) fn proof_is_due(&self) -> bool {
         self.owes() && self.watching.proof_at <= self.now
     }
 

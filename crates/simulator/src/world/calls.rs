@@ -3,7 +3,7 @@
 use super::{Call, Event, Session, World};
 use crate::trace::{Place, short};
 use conclave_delivery_api::{self as api, CallError, ErrorCode, Outcome};
-use conclave_engine::{Reply, Request};
+use conclave_engine::{CallId, Reply, Request};
 use conclave_mls::wire::codec::Decode;
 use conclave_mls::wire::{MlsMessage, MlsMessageBody};
 
@@ -18,12 +18,12 @@ pub(super) fn unreachable() -> CallError {
 
 impl World {
     /// A device makes a call.
-    pub(super) fn send(&mut self, i: usize, request: Request) {
+    pub(super) fn send(&mut self, i: usize, call: CallId, request: Request) {
         self.count("calls");
         let id = self.ticket();
         let now = self.now;
         let device = &mut self.devices[i];
-        device.call = Some(id);
+        device.calls.insert(id, call);
         let signer = device.session.as_mut().map(Session::signer);
         let (life, cut_off) = (device.life, device.cut_off > now);
         self.overhear(&request);
@@ -120,10 +120,8 @@ impl World {
         mut reply: Result<Reply, CallError>,
     ) {
         let device = &mut self.devices[i];
-        if device.life != life || device.call != Some(call) {
-            return;
-        }
-        device.call = None;
+        let given = device.calls.remove(&call).filter(|_| device.life == life);
+        let Some(given) = given else { return };
 
         // The network brought it twice, and the second one came first: the device tries again.
         if matches!(&reply, Err(error) if error.code() == Some(ErrorCode::Replayed)) {
@@ -140,7 +138,7 @@ impl World {
             self.falsify(i, page);
             self.log.take(page);
         }
-        self.with(i, |engine, now| engine.reply(now, reply));
+        self.with(i, |engine, now| engine.reply(now, given, reply));
         self.pump(i);
     }
 }

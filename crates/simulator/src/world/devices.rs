@@ -46,7 +46,7 @@ impl World {
             ahead: 0,
             session: None,
             cost: Cost::default(),
-            call: None,
+            calls: BTreeMap::new(),
             stream: None,
             listens: false,
             wake: None,
@@ -104,7 +104,8 @@ impl World {
     pub(super) fn kill(&mut self, i: usize) {
         let device = &mut self.devices[i];
         device.disk.arm(None);
-        (device.engine, device.session, device.call) = (None, None, None);
+        (device.engine, device.session) = (None, None);
+        device.calls.clear();
         (device.stream, device.wake) = (None, None);
         (device.listens, device.ready, device.code) = (false, false, None);
     }
@@ -231,8 +232,8 @@ impl World {
 
     /// Makes the calls of a device, takes what it says, and sees to it that it is woken.
     pub(super) fn pump(&mut self, i: usize) {
-        while let Some(Some(request)) = self.with(i, |engine, now| engine.next(now)) {
-            self.send(i, request);
+        while let Some(Some((call, request))) = self.with(i, |engine, now| engine.next(now)) {
+            self.send(i, call, request);
         }
         while let Some(Some(_)) = self.with(i, |engine, _| engine.next_evidence()) {
             self.count("evidence");

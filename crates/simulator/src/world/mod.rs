@@ -21,7 +21,7 @@ use crate::sealing::{Provider, UsedKeys};
 use crate::server::{Server, Signer, device_provider};
 use crate::trace::{Place, Trace};
 use conclave_delivery_api::{CallError, DeviceId, StreamEvent, Token};
-use conclave_engine::{Engine, GroupId, News, Reply, Request};
+use conclave_engine::{CallId, Engine, GroupId, News, Reply, Request};
 use conclave_mls::crypto::SignatureKeyPair;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -94,8 +94,8 @@ struct Device {
     session: Option<Session>,
     /// What its calls have cost.
     cost: Cost,
-    /// The call under way.
-    call: Option<u64>,
+    /// The calls under way, with the engine's numbers.
+    calls: BTreeMap<u64, CallId>,
     /// The stream of events that it listens to.
     stream: Option<u64>,
     /// Whether that is open.

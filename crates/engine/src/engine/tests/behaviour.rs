@@ -364,7 +364,7 @@ fn key_packages_without_secrets_are_not_published() {
     let (now, engine) = (world.now, &mut world.devices[a].engine);
     let lost = Change::Publish(vec![7; 32].into(), true);
     engine.book.commit(None, vec![lost]).unwrap();
-    let request = engine.next(now).unwrap();
+    let request = engine.next_request(now).unwrap();
     assert!(request.is_none(), "{request:?}");
     assert!(engine.book.unpublished().is_empty() && engine.is_settled());
 }
@@ -497,7 +497,7 @@ fn a_maker_who_leaves_while_it_invites_is_no_member_for_the_invited() {
     world.say(a, "/invite b");
     loop {
         let now = world.now;
-        let request = world.devices[a].engine.next(now).unwrap().unwrap();
+        let request = world.devices[a].engine.next_request(now).unwrap().unwrap();
         let is_commit = matches!(request, Request::SubmitCommit(_));
         if is_commit {
             // The service takes it, and the answer does not come.
@@ -508,7 +508,7 @@ fn a_maker_who_leaves_while_it_invites_is_no_member_for_the_invited() {
     }
     world.say(a, "/leave");
     let now = world.now;
-    world.devices[a].engine.reply(now, Err(unreachable())).unwrap();
+    world.devices[a].engine.answer(now, Err(unreachable())).unwrap();
     world.settle();
     world.accept(b, "g");
     world.settle();

@@ -112,7 +112,7 @@ fn a_burst_that_an_epoch_overtakes_is_encrypted_again() {
     let said = texts(10);
     world.say_all(a, &said);
     // It is encrypted, and not sent yet, when several epochs begin.
-    let request = world.devices[a].engine.next(world.now).unwrap().unwrap();
+    let request = world.devices[a].engine.next_request(world.now).unwrap().unwrap();
     assert!(matches!(&request, Request::SendMessages(many) if many.messages.len() == 10));
     world.devices[a].revoked = true;
     for _ in 0..3 {
@@ -134,7 +134,7 @@ fn a_burst_whose_answer_was_lost_is_taken_once() {
     let (mut world, [a, b]) = talking(804);
     let said = texts(10);
     world.say_all(a, &said);
-    let request = world.devices[a].engine.next(world.now).unwrap().unwrap();
+    let request = world.devices[a].engine.next_request(world.now).unwrap().unwrap();
     world.call(a, request).unwrap();
     world.kill(a);
     // More is said before it is known.
@@ -169,11 +169,11 @@ fn a_burst_in_another_order_is_noticed_by_its_sender() {
     let (mut world, [a, b]) = talking(810);
     let said = texts(3);
     world.say_all(a, &said);
-    let request = world.devices[a].engine.next(world.now).unwrap().unwrap();
+    let request = world.devices[a].engine.next_request(world.now).unwrap().unwrap();
     let Request::SendMessages(mut many) = request else { panic!("{request:?}") };
     many.messages.swap(0, 1);
     let reply = world.call(a, many.into());
-    world.devices[a].engine.reply(world.now, reply).unwrap();
+    world.devices[a].engine.answer(world.now, reply).unwrap();
     world.settle();
     assert!(
         world.devices[a].has_line("error g cannot go on: the service has put what this device")

@@ -14,9 +14,9 @@ impl World {
         for _ in 0..100 {
             // The service has the right time.
             let device = &mut self.devices[i];
-            if let Some(request) = device.engine.next(now).unwrap() {
+            if let Some(request) = device.engine.next_request(now).unwrap() {
                 let reply = self.call(i, request);
-                self.devices[i].engine.reply(now, reply).unwrap();
+                self.devices[i].engine.answer(now, reply).unwrap();
                 continue;
             }
             if !device.take_outputs(now) {

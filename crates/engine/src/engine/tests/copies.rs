@@ -126,7 +126,7 @@ fn a_process_that_ends_while_it_marks_its_state_leaves_no_copy() {
         let arrives = round % 3 > 0;
         loop {
             let now = world.now;
-            let Some(request) = world.devices[a].engine.next(now).unwrap() else {
+            let Some(request) = world.devices[a].engine.next_request(now).unwrap() else {
                 panic!("it did not mark its state");
             };
             if matches!(request, Request::MarkState(_)) {

@@ -165,14 +165,14 @@ fn a_messenger_that_is_too_old_says_so_and_stops() {
         let mut world = World::new(seed);
         let a = world.add("a/pc");
         let ended = (0..20).find_map(|_| {
-            let request = world.devices[a].engine.next(world.now).unwrap().unwrap();
+            let request = world.devices[a].engine.next_request(world.now).unwrap().unwrap();
             if !which(&request) {
                 world.call_and_answer(a, request);
                 return None;
             }
             let refused =
                 CallError::refused(ErrorCode::ClientOutdated, "it was made so: update it");
-            Some(world.devices[a].engine.reply(world.now, Err(refused)).unwrap_err())
+            Some(world.devices[a].engine.answer(world.now, Err(refused)).unwrap_err())
         });
         let ended = ended.unwrap();
         assert!(matches!(ended, EngineError::Outdated(_)), "{ended:?}");
@@ -461,14 +461,14 @@ fn what_is_due_and_cannot_be_done_wakes_nobody() {
     let place = |seq, epoch| LogPosition { seq, epoch, chain: before };
     let (later, end) = (world.receipt(&id, place(head + 2, 3)), world.receipt(&id, place(head, 2)));
     let engine = &mut world.devices[0].engine;
-    assert!(matches!(engine.next(at).unwrap(), Some(Request::SubmitCommit(_))));
+    assert!(matches!(engine.next_request(at).unwrap(), Some(Request::SubmitCommit(_))));
     let accepted = Outcome::Accepted { receipt: later, received_at: 1 };
-    engine.reply(at, Ok(Reply::SubmitCommit(accepted))).unwrap();
-    assert!(matches!(engine.next(at).unwrap(), Some(Request::FetchLog(_))));
+    engine.answer(at, Ok(Reply::SubmitCommit(accepted))).unwrap();
+    assert!(matches!(engine.next_request(at).unwrap(), Some(Request::FetchLog(_))));
     let (entries, before) = (Vec::new(), Some(before));
     let page = LogPage { entries, head, before, end, ending: None };
-    engine.reply(at, Ok(Reply::FetchLog(page))).unwrap();
-    assert!(engine.next(at).unwrap().is_none());
+    engine.answer(at, Ok(Reply::FetchLog(page))).unwrap();
+    assert!(engine.next_request(at).unwrap().is_none());
     assert!(!wakes_soon(engine, at));
 
     // While a call is under way.
@@ -476,15 +476,15 @@ fn what_is_due_and_cannot_be_done_wakes_nobody() {
     let now = world.now;
     let engine = &mut world.devices[0].engine;
     engine.heard(now, StreamEvent::Event(Event::Inbox));
-    assert!(engine.next(now).unwrap().is_some());
+    assert!(engine.next_request(now).unwrap().is_some());
     assert_eq!(engine.wake_at(), None);
 
     // While nobody answers.
-    engine.reply(now, Err(unreachable())).unwrap();
+    engine.answer(now, Err(unreachable())).unwrap();
     for _ in 0..6 {
         let at = engine.wake_at().unwrap();
-        assert!(engine.next(at).unwrap().is_some(), "it was woken for nothing");
-        engine.reply(at, Err(unreachable())).unwrap();
+        assert!(engine.next_request(at).unwrap().is_some(), "it was woken for nothing");
+        engine.answer(at, Err(unreachable())).unwrap();
     }
 }
 
@@ -501,8 +501,8 @@ fn a_clock_that_is_set_back_stops_nothing() {
     // A call is to be made again.
     let mut world = World::new(74);
     let a = world.add("a/pc");
-    assert!(world.devices[a].engine.next(world.now).unwrap().is_some());
-    world.devices[a].engine.reply(world.now, Err(unreachable())).unwrap();
+    assert!(world.devices[a].engine.next_request(world.now).unwrap().is_some());
+    world.devices[a].engine.answer(world.now, Err(unreachable())).unwrap();
     world.now -= hours;
     let late = world.now + 20_000;
     world.settle();
@@ -557,7 +557,7 @@ fn what_was_encrypted_long_ago_and_not_sent_is_encrypted_again() {
         world.say(a, "late");
         // It is sealed and stored; the call is not made, and the process dies.
         let now = world.now;
-        let call = world.devices[a].engine.next(now).unwrap();
+        let call = world.devices[a].engine.next_request(now).unwrap();
         assert!(matches!(call, Some(Request::SendMessage(_))), "{call:?}");
         let others = |world: &mut World, line: &str| {
             world.say(b, line);

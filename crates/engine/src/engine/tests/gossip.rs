@@ -63,7 +63,7 @@ impl World {
         self.say(from, text);
         let mut length = 0;
         while length == 0 {
-            match self.devices[from].engine.next(self.now).unwrap() {
+            match self.devices[from].engine.next_request(self.now).unwrap() {
                 Some(request) => {
                     length = match &request {
                         Request::SendMessage(send) => send.message.len(),
@@ -199,7 +199,7 @@ fn a_message_of_an_epoch_that_is_over_passes_its_root_on_again() {
     };
     world.say(a, "hello");
     let request = loop {
-        match world.devices[a].engine.next(world.now).unwrap() {
+        match world.devices[a].engine.next_request(world.now).unwrap() {
             Some(request @ Request::SendMessage(_)) => break request,
             Some(other) => world.call_and_answer(a, other),
             None => world.now += 100,
@@ -208,7 +208,7 @@ fn a_message_of_an_epoch_that_is_over_passes_its_root_on_again() {
     assert!(passed(&world).is_some());
     let id = world.devices[a].current();
     let late = Outcome::WrongEpoch { receipt: world.receipt(&id, LogPosition::beginning(9)) };
-    world.devices[a].engine.reply(world.now, Ok(Reply::SendMessage(late))).unwrap();
+    world.devices[a].engine.answer(world.now, Ok(Reply::SendMessage(late))).unwrap();
     assert_eq!(passed(&world), None);
     let Request::SendMessage(first) = request else { panic!() };
     assert_eq!(world.sealed(a, "another"), first.message.len(), "the first is sent first");

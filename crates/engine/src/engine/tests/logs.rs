@@ -171,7 +171,7 @@ fn a_hint_of_another_log_makes_a_device_look() {
     };
     let now = world.now;
     let looks = |engine: &mut super::Engine<super::Disk>| {
-        matches!(engine.next(now).unwrap(), Some(Request::FetchLog(_)))
+        matches!(engine.next_request(now).unwrap(), Some(Request::FetchLog(_)))
     };
     // The same, and one that was overtaken.
     engine.heard(now, hint(cursor, chain));
@@ -188,5 +188,5 @@ fn a_hint_of_another_log_makes_a_device_look() {
     let engine = &mut world.devices[a].engine;
     let position = LogPosition { seq: cursor, epoch: 1, chain: ChainHash([7; 32]) };
     engine.heard(world.now, StreamEvent::Event(Event::Group { group_id, position }));
-    assert!(matches!(engine.next(world.now).unwrap(), Some(Request::FetchLog(_))));
+    assert!(matches!(engine.next_request(world.now).unwrap(), Some(Request::FetchLog(_))));
 }

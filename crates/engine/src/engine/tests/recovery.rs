@@ -151,12 +151,12 @@ fn a_revoked_device_is_told_and_ends() {
     let id: DeviceId = "a/phone".parse().unwrap();
     let mut engine = world.engine(&id, None, &stolen, 9);
     let error = loop {
-        let request = engine.next(world.now).unwrap().unwrap();
+        let request = engine.next_request(world.now).unwrap().unwrap();
         let reply = match request {
             Request::DescribeService(_) | Request::OpenSession(_) => world.call(a, request),
             other => panic!("{other:?}"),
         };
-        if let Err(e) = engine.reply(world.now, reply) {
+        if let Err(e) = engine.answer(world.now, reply) {
             break e.to_string();
         }
     };

@@ -87,10 +87,10 @@ fn a_stream_of_another_life_than_the_session_leads_to_another_session() {
     let engine = &mut world.devices[a].engine;
     let known = engine.book.incarnation().unwrap();
     engine.heard(world.now, StreamEvent::Event(Event::Incarnation(known)));
-    assert!(engine.next(world.now).unwrap().is_none());
+    assert!(engine.next_request(world.now).unwrap().is_none());
     let other = Incarnation { number: 2, ..known };
     engine.heard(world.now, StreamEvent::Event(Event::Incarnation(other)));
-    assert!(matches!(engine.next(world.now).unwrap(), Some(Request::DescribeService(_))));
+    assert!(matches!(engine.next_request(world.now).unwrap(), Some(Request::DescribeService(_))));
 }
 
 #[test]
@@ -109,13 +109,13 @@ fn an_answer_under_way_counts_when_the_session_ends_meanwhile() {
     world.devices[a]
         .engine
         .heard(world.now, StreamEvent::Event(Event::Group { group_id: id, position }));
-    let request = world.devices[a].engine.next(world.now).unwrap().unwrap();
+    let request = world.devices[a].engine.next_request(world.now).unwrap().unwrap();
     assert!(matches!(request, Request::FetchLog(_)), "{request:?}");
     let page = world.call(a, request);
     let error = CallError::refused(ErrorCode::Unauthorized, "there is no such session");
     let ended = StreamEvent::Disconnected { error, retry_in: Default::default() };
     world.devices[a].engine.heard(world.now, ended);
-    world.devices[a].engine.reply(world.now, page).unwrap();
+    world.devices[a].engine.answer(world.now, page).unwrap();
     world.settle();
 
     assert!(world.devices[a].messages().iter().any(|message| message.3 == "meanwhile"));

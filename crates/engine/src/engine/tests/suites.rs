@@ -26,7 +26,9 @@ impl World {
     /// the way.
     fn with_requests_of(&mut self, i: usize, mut change: impl FnMut(&mut Request)) {
         for _ in 0..1000 {
-            let Some(mut request) = self.devices[i].engine.next(self.now).unwrap() else { return };
+            let Some(mut request) = self.devices[i].engine.next_request(self.now).unwrap() else {
+                return;
+            };
             change(&mut request);
             self.call_and_answer(i, request);
         }

@@ -372,7 +372,7 @@ fn a_proof_that_comes_after_the_user_has_acknowledged_alarms_nobody() {
     // The question is under way.
     world.fault = None;
     let request = loop {
-        match world.devices[a].engine.next(world.now).unwrap() {
+        match world.devices[a].engine.next_request(world.now).unwrap() {
             Some(request @ Request::FetchExtension(_)) => break request,
             Some(other) => world.call_and_answer(a, other),
             None => world.now += 1_000,
@@ -398,12 +398,12 @@ fn an_answer_that_takes_no_session_does_not_show_that_the_session_is_good() {
     let page = world.page("a").directory;
     let engine = &mut world.devices[a].engine;
     engine.sessions_refused = 3;
-    engine.under_way = Some(Purpose::Extension { from: 0, to: 1 });
+    engine.under_way.begin(Purpose::Extension { from: 0, to: 1 });
     let proof = ExtensionProof { proof: Vec::new().into() };
-    engine.reply(world.now, Ok(Reply::FetchExtension(proof))).unwrap();
+    engine.answer(world.now, Ok(Reply::FetchExtension(proof))).unwrap();
     assert_eq!(engine.sessions_refused, 3);
-    engine.under_way = Some(Purpose::History);
-    engine.reply(world.now, Ok(Reply::FetchHistory(page))).unwrap();
+    engine.under_way.begin(Purpose::History);
+    engine.answer(world.now, Ok(Reply::FetchHistory(page))).unwrap();
     assert_eq!(world.devices[a].engine.sessions_refused, 0);
 }
 

@@ -1,0 +1,163 @@
+//! The calls whose outcome is not known yet.
+
+use conclave_account::Entry;
+use conclave_delivery_api::Name;
+use conclave_mls::key_package::KeyPackageRef;
+use conclave_mls::{CipherSuite, GroupId};
+use std::collections::BTreeMap;
+
+/// How many calls are under way at once, at most: as many connections as browsers open to one host.
+pub const MAX_CALLS: usize = 6;
+
+/// The number of a call, by which its outcome finds its way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallId(u64);
+
+/// What a call is for.
+#[derive(Clone, Debug)]
+pub(super) enum Purpose {
+    Describe,
+    /// The own account log.
+    SubmitLog,
+    OpenSession,
+    /// The mark of the state, for this session.
+    Mark,
+    /// The entry of the account by which a device whose state was a copy gets a new key.
+    NewKey,
+    /// The offer of this device, which waits to be admitted.
+    Place,
+    /// Whether this device was admitted.
+    Look,
+    /// The word that this device, which was admitted, can be invited.
+    Ready,
+    /// The offer of a device that is to be admitted.
+    Offer,
+    /// A step on the way to the account by its recovery key.
+    Recover,
+    RecoverEntry(Box<Entry>),
+    /// A change of the own account.
+    OwnChange(Box<Entry>),
+    /// The log, for a device that was admitted.
+    Tell,
+    /// Whether a device that was admitted can be invited.
+    IsReady,
+    /// Key packages of one suite.
+    Publish(CipherSuite, Vec<KeyPackageRef>),
+    Count,
+    Lookup(Name),
+    /// The proof that one of the directory's roots extends another.
+    Extension {
+        from: u64,
+        to: u64,
+    },
+    /// What the directory has of the own user.
+    History,
+    Inbox,
+    Ack(Vec<u64>),
+    Create(GroupId),
+    Log(GroupId),
+    /// What the service has lost of a group's log.
+    Restore(GroupId),
+    Commit(GroupId),
+    /// The front item's message.
+    Message(GroupId),
+    Proposal(GroupId),
+    InviteLookup(GroupId),
+    InviteClaim(GroupId),
+    /// The state of a group that is to be joined by a link.
+    LinkedGroup(GroupId),
+    /// The commit that joins it.
+    JoinCommit(GroupId),
+    /// The state of a group that this device comes back into.
+    GroupInfo(GroupId),
+    /// The commit that comes back.
+    Rejoin(GroupId),
+}
+
+impl Purpose {
+    /// Whether the call is made before there is a session.
+    pub(super) fn comes_before_a_session(&self) -> bool {
+        use Purpose::{
+            Describe, Extension, Look, NewKey, OpenSession, Place, Recover, RecoverEntry, SubmitLog,
+        };
+        matches!(
+            self,
+            Describe
+                | SubmitLog
+                | OpenSession
+                | NewKey
+                | Place
+                | Look
+                | Recover
+                | RecoverEntry(_)
+                | Extension { .. }
+        )
+    }
+
+    /// The group that it is all about, if calls of other groups may be under way with it: what it leads to changes
+    /// nothing else that a call of another group depends on.
+    fn of_group_alone(&self) -> Option<&GroupId> {
+        use Purpose::{Commit, GroupInfo, Log, Message, Proposal, Rejoin, Restore};
+        match self {
+            Log(id) | Restore(id) | Commit(id) | Message(id) | Proposal(id) | GroupInfo(id)
+            | Rejoin(id) => Some(id),
+            _ => None,
+        }
+    }
+}
+
+/// The calls under way: one that is made alone, or one each of several groups.
+#[derive(Debug, Default)]
+pub(super) struct UnderWay {
+    calls: BTreeMap<CallId, Purpose>,
+    given: u64,
+    /// The group whose next call has to be made alone.
+    waiting: Option<GroupId>,
+}
+
+impl UnderWay {
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// Whether a call of another group may be made beside these.
+    pub(super) fn takes_another(&self) -> bool {
+        self.calls.len() < MAX_CALLS
+            && self.waiting.is_none()
+            && self.calls.values().all(|purpose| purpose.of_group_alone().is_some())
+    }
+
+    /// Whether one of them is of this group.
+    pub(super) fn is_of(&self, id: &GroupId) -> bool {
+        self.calls.values().any(|purpose| purpose.of_group_alone() == Some(id))
+    }
+
+    pub(super) fn begin(&mut self, purpose: Purpose) -> CallId {
+        self.given += 1;
+        let id = CallId(self.given);
+        self.calls.insert(id, purpose);
+        id
+    }
+
+    pub(super) fn end(&mut self, id: CallId) -> Option<Purpose> {
+        self.calls.remove(&id)
+    }
+
+    #[cfg(test)]
+    pub(super) fn last(&self) -> Option<CallId> {
+        self.calls.keys().next_back().copied()
+    }
+
+    /// Whether a group may make a call now that has to be made alone. If not, it is the next that makes one.
+    pub(super) fn is_alone(&mut self, id: &GroupId) -> bool {
+        if !self.is_empty() {
+            self.waiting.get_or_insert_with(|| id.clone());
+        }
+        self.is_empty()
+    }
+
+    /// The group that has waited until nothing is under way.
+    pub(super) fn take_waiting(&mut self) -> Option<GroupId> {
+        self.waiting.take()
+    }
+}
