@@ -12,194 +12,16 @@
 
 mod common;
 
-use common::{CONCLAVE, PATIENCE, Process, Server};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use common::chats::{Chat, Dice, seed, without_time};
+use common::{CONCLAVE, Process, Server};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, sleep};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The suite of new groups, and the one that `classic` chooses.
 const HYBRID: &str = "MLS_128_MLKEM768X25519_AES256GCM_SHA384_Ed25519";
 const CLASSIC: &str = "MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519";
-
-/// A small generator of numbers (xorshift64*): which moments are tried depends on the seed alone.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33) % n
-    }
-}
-
-fn seed(default: u64) -> u64 {
-    let seed = std::env::var("CONCLAVE_TEST_SEED").ok().and_then(|s| s.parse().ok());
-    let seed = seed.unwrap_or(default).max(1);
-    println!("seed {seed}");
-    seed
-}
-
-/// `message GROUP NUMBER SENDER TIME TEXT` without the time; other lines as they are.
-fn without_time(line: String) -> String {
-    let words: Vec<&str> = line.splitn(6, ' ').collect();
-    match words.as_slice() {
-        ["message", group, seq, sender, _, text] => {
-            format!("message {group} {seq} {sender} {text}")
-        }
-        _ => line,
-    }
-}
-
-/// A `conclave chat`, over all the processes that it takes.
-struct Chat {
-    name: &'static str,
-    url: String,
-    data: String,
-    /// What its processes are started with besides.
-    options: &'static [&'static str],
-    process: Process,
-    /// Messages by number: `sender text`. Each is said once, in order.
-    seen: BTreeMap<u64, String>,
-    last: u64,
-    /// The last number when this process was started: what comes again is not older.
-    replay_from: u64,
-    replays: usize,
-    joined: BTreeSet<String>,
-}
-
-impl Chat {
-    fn start(name: &'static str, server: &Server, data: &Path) -> Self {
-        Self::start_with(name, server, data, &[])
-    }
-
-    fn start_with(
-        name: &'static str,
-        server: &Server,
-        data: &Path,
-        options: &'static [&'static str],
-    ) -> Self {
-        let (url, data) = (server.url(), data.to_str().unwrap().to_string());
-        let process = Self::process(name, &url, &data, options);
-        let seen = BTreeMap::new();
-        Self {
-            name,
-            url,
-            data,
-            options,
-            process,
-            seen,
-            last: 0,
-            replay_from: 0,
-            replays: 0,
-            joined: BTreeSet::new(),
-        }
-    }
-
-    fn process(name: &str, url: &str, data: &str, options: &[&str]) -> Process {
-        let args = ["chat", name, "--server", url, "--data", data, "--stay"];
-        Process::start(&[&args, options].concat())
-    }
-
-    /// The next line; none if the process has ended. Messages are without their time, which
-    /// sender and receiver may have from different clocks.
-    fn line(&self) -> Option<String> {
-        self.process.line().map(without_time)
-    }
-
-    /// Takes note of a line.
-    fn note(&mut self, line: &str) {
-        let words: Vec<&str> = line.splitn(4, ' ').collect();
-        match words.as_slice() {
-            ["message", _, seq, said] => {
-                let seq: u64 = seq.parse().unwrap();
-                match self.seen.get(&seq) {
-                    // Printed, but killed before that could be noted: it says so by its number.
-                    Some(before) => {
-                        assert_eq!(before, said, "{}: another message {seq}", self.name);
-                        assert!(seq >= self.replay_from, "{}: {seq} once more", self.name);
-                        self.replays += 1;
-                    }
-                    None => {
-                        assert!(seq > self.last, "{}: {seq} after {}", self.name, self.last);
-                        self.seen.insert(seq, (*said).to_string());
-                        self.last = seq;
-                    }
-                }
-            }
-            ["joined", ..] => {
-                self.joined.insert(line.to_string());
-            }
-            ["failed" | "unreadable" | "error", ..] => panic!("{}: {line}", self.name),
-            _ => {}
-        }
-    }
-
-    /// Reads until a line that begins like this, which is returned.
-    fn until(&mut self, begin: &str) -> String {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            assert!(Instant::now() < end, "{}: no {begin:?}", self.name);
-            let line = self.line().unwrap_or_else(|| panic!("{} has ended", self.name));
-            self.note(&line);
-            if line.starts_with(begin) {
-                return line;
-            }
-        }
-    }
-
-    /// Reads until this device has said this.
-    fn until_said(&mut self, text: &str) {
-        let said = format!("{}/main {text}", self.name);
-        while !self.seen.values().any(|s| *s == said) {
-            self.until("message");
-        }
-    }
-
-    /// `kill -9`, and a new process with the old state.
-    fn kill_9_and_restart(&mut self) {
-        self.process.kill_9();
-        while let Some(line) = self.line() {
-            self.note(&line);
-        }
-        // What was printed last may come again; it is a handful at most.
-        self.replay_from = self.last.saturating_sub(8);
-        self.process = Self::process(self.name, &self.url, &self.data, self.options);
-    }
-
-    /// Waits until nothing is to be sent any more.
-    fn sent_all(&mut self) -> String {
-        loop {
-            self.process.write("/groups");
-            let line = self.until("group ");
-            if !line.ends_with("to send") {
-                return line;
-            }
-            sleep(Duration::from_millis(50));
-        }
-    }
-
-    /// Says lines, and is killed at some of them. What is not said by then was never read.
-    fn talk(&mut self, lines: u64, kills: u64, dice: &mut Dice) {
-        for i in 1..=lines {
-            let text = format!("line {i} of {}", self.name);
-            self.process.write(&text);
-            if dice.below(lines) < kills {
-                sleep(Duration::from_micros(dice.below(40_000)));
-                self.kill_9_and_restart();
-                self.sent_all();
-                let said = format!("{}/main {text}", self.name);
-                if !self.seen.values().any(|s| *s == said) {
-                    self.process.write(&text);
-                }
-            }
-            self.until_said(&text);
-        }
-    }
-}
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -383,23 +205,6 @@ fn a_script_ends_when_all_of_it_is_done() {
     assert_eq!(server.process.terminate(), 0, "the service ends well");
 }
 
-/// The lines of `/groups` or `/members` that begin like this.
-fn shown(chat: &mut Chat, command: &str, begin: &str) -> Vec<String> {
-    chat.process.write(command);
-    chat.process.write("/help");
-    let mut found = Vec::new();
-    loop {
-        let line = chat.line().unwrap();
-        chat.note(&line);
-        if line.starts_with("help") {
-            return found;
-        }
-        if line.starts_with(begin) {
-            found.push(line);
-        }
-    }
-}
-
 #[test]
 fn two_new_devices_chat_post_quantum_and_both_see_it() {
     let folder = folder();
@@ -418,8 +223,8 @@ fn two_new_devices_chat_post_quantum_and_both_see_it() {
     bob.until("message lunch 3 bob/main soup?");
     for chat in [&mut alice, &mut bob] {
         let group = format!("group lunch epoch 1 members 2 post-quantum {HYBRID} current");
-        assert_eq!(shown(chat, "/groups", "group"), [group]);
-        let epoch = shown(chat, "/members", "epoch").remove(0);
+        assert_eq!(chat.answer("/groups", "group"), [group]);
+        let epoch = chat.answer("/members", "epoch").remove(0);
         assert!(epoch.ends_with(&format!(" post-quantum {HYBRID}")), "{epoch}");
     }
 }
@@ -460,11 +265,11 @@ fn a_device_without_post_quantum_suites_joins_classic_groups_only() {
     // A device stays what it was set up as.
     bob.kill_9_and_restart();
     for (chat, groups) in [(&mut alice, 2), (&mut bob, 1)] {
-        let lines = shown(chat, "/groups", "group");
+        let lines = chat.answer("/groups", "group");
         assert_eq!(lines.len(), groups, "{lines:?}");
         let dinner = format!("group dinner epoch 1 members 2 pre-quantum {CLASSIC} current");
         assert!(lines.contains(&dinner), "{lines:?}");
-        let epoch = shown(chat, "/members", "epoch").remove(0);
+        let epoch = chat.answer("/members", "epoch").remove(0);
         assert!(epoch.ends_with(&format!(" pre-quantum {CLASSIC}")), "{epoch}");
     }
 }

@@ -12,7 +12,9 @@ use crate::messenger::{IN_NO_GROUP, Messenger};
 use crate::service::{Arrived, Service, now, os_rng, write_evidence};
 use crate::words;
 use conclave_delivery::http_client::TlsRoots;
-use conclave_engine::{CallError, CallId, CommandError, Content, Engine, Output, Reply, StreamEvent};
+use conclave_engine::{
+    CallError, CallId, CommandError, Content, Engine, Output, Reply, StreamEvent,
+};
 use conclave_store::Store;
 use std::collections::VecDeque;
 use std::io;

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod chats;
+
 use conclave_delivery::http_client::Client;
 use conclave_delivery_api::FetchRoots;
 use conclave_store::{SqliteStore, Store, WriteSet};
