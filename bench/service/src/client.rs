@@ -7,7 +7,7 @@ use crate::people::{now, provider, rng};
 use crate::process::Service;
 use crate::results::Results;
 use conclave_client::{
-    Answer, CertificateFiles, Engine, HYBRID, Message, News, Options, Screen, Setup, Shown, os_rng,
+    Answer, CertificateFiles, Engine, HYBRID, KeyPolicy, Message, News, Options, Screen, Setup, Shown, os_rng,
     run,
 };
 use conclave_mls::group::{CommitOptions, Framing, NewProposal};
@@ -156,6 +156,7 @@ impl Person {
             store,
             invitation: None,
             certificates: CertificateFiles::default(),
+            keys: KeyPolicy::default(),
             evidence_place: folder.display().to_string(),
         })?;
         let options = Options {

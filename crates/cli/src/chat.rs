@@ -13,8 +13,8 @@ use crate::file_cipher::file_cipher;
 use crate::folders::{self, read_file};
 use crate::sealing::{device_args, open_state};
 use conclave_client::{
-    CertificateFiles, DeviceId, Ended, Engine, Name, Options, Setup, SuiteError, find_suite,
-    os_rng, suite_list,
+    CertificateFiles, DeviceId, Ended, Engine, KeyPolicy, Name, Options, Setup, SuiteError,
+    find_suite, os_rng, suite_list,
 };
 use conclave_mls::CipherSuite;
 use std::io::{IsTerminal, Write, stdin, stdout};
@@ -201,6 +201,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         store,
         invitation: args.invitation.map(|invitation| invitation.0),
         certificates,
+        keys: KeyPolicy::default(),
         evidence_place: folder.display().to_string(),
     })?;
     let interactive = stdin().is_terminal() && stdout().is_terminal();

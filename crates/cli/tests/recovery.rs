@@ -162,7 +162,7 @@ fn the_doctor_says_what_a_device_waits_for_without_a_service() {
     people.chat("alice/main", "never sent\n/quit\n");
     let found = run(&["doctor", folder], b"");
     assert_eq!(found.code, Some(3), "{found:?}");
-    assert!(found.has("g unsent: 1 things wait"), "{found:?}");
+    assert!(found.has("g unsent: one thing waits"), "{found:?}");
     let json = run(&["doctor", folder, "--json"], b"");
     let json: serde_json::Value = serde_json::from_str(&json.lines.join("")).unwrap();
     assert_eq!((&json[0]["group"], &json[0]["code"]), (&"g".into(), &"unsent".into()));

@@ -5,7 +5,7 @@ use crate::service::{Arrived, Service, Take, now, os_rng, write_evidence};
 use conclave_delivery::http_client::TlsRoots;
 use conclave_engine::{
     AppRows, CertificateFiles, CommandError, Content, DeviceId, Engine, EngineError, GroupId,
-    Output, Setup,
+    KeyPolicy, Output, Setup,
 };
 use conclave_mls::crypto::CryptoProvider;
 use conclave_store::Store;
@@ -34,6 +34,7 @@ pub fn open_device<S: Store>(
         store,
         invitation: None,
         certificates: CertificateFiles::default(),
+        keys: KeyPolicy::default(),
         evidence_place: folder.display().to_string(),
     })
 }

@@ -41,10 +41,10 @@ pub use attachments::{
 pub use catch_up::catch_up;
 pub use conclave_engine::{
     Answer, AppRows, CLASSIC, CertificateFiles, Command as EngineCommand, CommandError, Content,
-    DeviceId, Engine, EngineError, Evidence, Finding, GroupId, GroupView, HYBRID, MAX_CONTENT,
-    Member, Name, NameError, News, Output, Phase, Problem, Reason, Reply, Request, RoomChange,
-    Roster, SUITES, Setup, Who, certificate_request, epoch_code, is_post_quantum, member_code,
-    pair_code, suite_name, suite_number,
+    DeviceId, Engine, EngineError, Evidence, Finding, GroupId, GroupView, HYBRID, KeyPolicy,
+    MAX_CONTENT, Member, Name, NameError, News, Output, Phase, Problem, Reason, Reply, Request,
+    RoomChange, Roster, SUITES, Setup, Who, certificate_request, epoch_code, is_post_quantum,
+    member_code, pair_code, suite_name, suite_number,
 };
 pub use error::RunError;
 pub use files::write_private;

@@ -9,6 +9,7 @@ use crate::record::{
     GroupRecord, IDENTITY_VERSION, Identity, Item, Kept, Line, News, Trust, Unpublished, Who, Work,
 };
 use crate::rows::AppRows;
+use crate::seen::Seen;
 use crate::watch::Watch;
 use conclave_account::{Account, Entry, LinkCode};
 use conclave_delivery_api::{Bytes, DeviceId, Incarnation, Name, sha256, short_group};
@@ -62,6 +63,10 @@ const COPIED: &[u8] = b"copied";
 const KEY_RENEWALS: &[u8] = b"key-renewals";
 /// The groups that the device has to come back into, or has.
 const REJOIN: &str = "rejoin";
+/// When members were last seen in the logs: by group and leaf.
+const SEEN: &str = "seen";
+/// Since when this device looks, by group.
+const SEEN_SINCE: &str = "seen-since";
 /// What is known of the service.
 const WATCH: &[u8] = b"service";
 /// Which life of its state the service was in when it was last asked.
@@ -129,6 +134,10 @@ pub(crate) enum Change {
     KeyRenewals(Times),
     /// How far the device is on its way back into a group.
     Rejoin(GroupId, Rejoin),
+    /// The day on which a leaf was last seen in a group's log; none if nobody has it.
+    Seen(GroupId, u32, Option<u32>),
+    /// The day from which on this device looks.
+    SeenSince(GroupId, u32),
     /// What of a user's account the directory does not have; none if it has all.
     Behind(Name, Option<Unpublished>),
     /// What the user thinks of somebody's invitations; none if nothing.
@@ -165,6 +174,7 @@ pub(crate) struct Book<S> {
     copied: Option<Copied>,
     key_renewals: Times,
     rejoins: BTreeMap<GroupId, Rejoin>,
+    seen: BTreeMap<GroupId, Seen>,
     next: u64,
     /// The first number given out since the records were loaded.
     first: u64,
@@ -223,6 +233,11 @@ fn entry_key(group: &GroupId, seq: u64) -> Vec<u8> {
     let mut key = encoded(group).unwrap_or_default();
     key.extend_from_slice(&seq.to_be_bytes());
     key
+}
+
+/// A leaf of a group.
+fn leaf_key(group: &GroupId, leaf: u32) -> Vec<u8> {
+    [group.to_vec().as_slice(), &leaf.to_be_bytes()].concat()
 }
 
 /// The latest comes first.
@@ -350,6 +365,19 @@ impl<S: Store> Book<S> {
         for (key, value) in all(REJOIN)? {
             rejoins.insert(GroupId::from(key), decoded("the way back into a group", &value)?);
         }
+        let mut seen: BTreeMap<GroupId, Seen> = BTreeMap::new();
+        for (key, value) in all(SEEN_SINCE)? {
+            let begun = decoded("since when members are looked for", &value)?;
+            seen.entry(GroupId::from(key)).or_default().begun = Some(begun);
+        }
+        for (key, value) in all(SEEN)? {
+            let what = "when a member was seen";
+            let (group, leaf) = key.split_at(key.len().saturating_sub(4));
+            let leaf = <[u8; 4]>::try_from(leaf).map_err(|e| damaged(what, e))?;
+            let day = decoded(what, &value)?;
+            let seen = seen.entry(GroupId::from(group)).or_default();
+            seen.days.insert(u32::from_be_bytes(leaf), day);
+        }
         let unpublished = all(PUBLISH)?.into_iter().map(|(key, _)| key.into()).collect();
         let former_current = store.get(META, CURRENT)?.map(|id| GroupId::from(id.expose()));
         let last = queue.keys().next_back().max(lines.keys().next_back()).copied();
@@ -379,6 +407,7 @@ impl<S: Store> Book<S> {
             copied,
             key_renewals: key_renewals.unwrap_or_default(),
             rejoins,
+            seen,
             next,
             first,
             failures,
@@ -553,6 +582,11 @@ impl<S: Store> Book<S> {
         self.rejoins.get(group)
     }
 
+    /// When its members were last seen in a group's log; none if nothing is noted of it.
+    pub(crate) fn seen(&self, group: &GroupId) -> Option<&Seen> {
+        self.seen.get(group)
+    }
+
     /// What the user calls a group.
     pub(crate) fn group_name(&self, group: &GroupId) -> String {
         match self.record(group) {
@@ -724,6 +758,15 @@ impl<S: Store> Book<S> {
             Change::Rejoin(group, rejoin) => {
                 self.rejoins.insert(group, rejoin);
             }
+            Change::Seen(group, leaf, Some(day)) => {
+                self.seen.entry(group).or_default().days.insert(leaf, day);
+            }
+            Change::Seen(group, leaf, None) => {
+                if let Some(seen) = self.seen.get_mut(&group) {
+                    seen.days.remove(&leaf);
+                }
+            }
+            Change::SeenSince(group, day) => self.seen.entry(group).or_default().begun = Some(day),
             Change::Watch(watch) => self.watch = Some(watch),
             Change::Incarnation(incarnation) => self.incarnation = Some(incarnation),
             Change::Kept(..) => {}
@@ -825,6 +868,11 @@ fn write_change(
         Change::Identity(identity) => set.put(META, IDENTITY, encoded(&**identity)?),
         Change::KeyRenewals(times) => set.put(META, KEY_RENEWALS, encoded(times)?),
         Change::Rejoin(group, rejoin) => set.put(REJOIN, group.to_vec(), encoded(rejoin)?),
+        Change::Seen(group, leaf, Some(day)) => {
+            set.put(SEEN, leaf_key(group, *leaf), encoded(day)?);
+        }
+        Change::Seen(group, leaf, None) => set.delete(SEEN, leaf_key(group, *leaf)),
+        Change::SeenSince(group, day) => set.put(SEEN_SINCE, group.to_vec(), encoded(day)?),
         Change::Watch(watch) => set.put(META, WATCH, encoded(watch)?),
         Change::Incarnation(incarnation) => set.put(META, INCARNATION, encoded(incarnation)?),
         Change::Kept(group, seq, Some(kept)) => {

@@ -161,6 +161,20 @@ table! {
     /// The service was replaced, and the user has not acknowledged that.
     36 "service-replaced" ServiceReplaced
         "the service was set up anew or set back, or it lies, as the warning said";
+    /// A device was not seen in the group for long, and is removed.
+    38 "stale-device" StaleDevice {
+        /// Which.
+        who: DeviceId,
+        /// How many days ago it was seen.
+        days: u32,
+    } "{who} was not seen here for {days} days: this device removes it, as whoever has it may hold old keys. Its user has \
+       another one here";
+    /// This device was removed from a group when it had been away for long.
+    39 "removed-while-away" RemovedWhileAway {
+        /// For how many days it had replaced no key of its own.
+        days: u32,
+    } "this device had been away for {days} days when it was removed: another device of its user's, or a member, can invite \
+       it again";
     /// The service has shown two directories, and the user has not acknowledged that.
     37 "service-convicted" ServiceConvicted
         "the service has shown two directories: no device that was not known before is believed until the user acknowledges \

@@ -335,7 +335,7 @@ table! {
     } "link {number} is not revoked: {why}";
     /// A group is not joined by its link.
     73 "not-joined" NotJoined {
-        /// The group, as the link calls it; empty if that is no name.
+        /// The group, as the link calls it, or the beginning of its identifier.
         group: String,
         /// Why.
         why: String,

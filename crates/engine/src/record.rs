@@ -66,6 +66,23 @@ pub(crate) struct GroupRecord {
     pub(crate) asked_by: Option<DeviceId>,
     /// Which root was passed on here last, since members came in: of which service, and its epoch.
     pub(crate) passed: Option<(KeyId, u64)>,
+    pub(crate) own_key: OwnKey,
+}
+
+/// How long, and for how much, this device's key in a group is in use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct OwnKey {
+    /// Since when, in milliseconds since 1970; 0 if that was not noted.
+    pub(crate) since: u64,
+    /// How many messages it has sent since.
+    pub(crate) sent: u32,
+}
+
+impl OwnKey {
+    /// A key that is in use from a time on.
+    pub(crate) fn new(since: u64) -> Self {
+        Self { since, sent: 0 }
+    }
 }
 
 /// An entry of a group's log, kept in case the service loses it.

@@ -6,7 +6,7 @@ use conclave_crypto::testing::TestRng;
 use conclave_delivery_api::{DeviceId, JoinLink, Name};
 use conclave_engine::{
     Answer, CLASSIC, CertificateFiles, Command, CommandError, Content, Engine, EngineError,
-    GroupId, News, Output, Phase, Setup, Who,
+    GroupId, KeyPolicy, News, Output, Phase, Setup, Who,
 };
 use std::sync::Arc;
 
@@ -100,6 +100,7 @@ pub(crate) fn open(
         store: disk.clone(),
         invitation: None,
         certificates: CertificateFiles::default(),
+        keys: KeyPolicy::default(),
         evidence_place: String::new(),
     })
 }

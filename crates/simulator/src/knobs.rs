@@ -19,6 +19,8 @@ pub struct Knobs {
     pub commands: u32,
     /// Over which time commands and faults are spread.
     pub span: u64,
+    /// How many days pass after that, in each of which little happens.
+    pub days: u32,
     /// Whether there are commands that take somebody out of a group or an account.
     pub departures: bool,
     /// Whether there are join links.
@@ -122,6 +124,7 @@ impl Default for Knobs {
             devices: 5,
             commands: 30,
             span: 2 * MINUTE,
+            days: 0,
             departures: true,
             join_links: true,
             new_devices: true,

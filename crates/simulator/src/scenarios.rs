@@ -70,6 +70,17 @@ pub fn scenarios() -> Vec<Scenario> {
             },
         },
         Scenario { name: "idle", knobs: Knobs { span: 40 * HOUR, ..Knobs::default() } },
+        Scenario {
+            name: "year",
+            knobs: Knobs {
+                users: 3,
+                devices: 4,
+                days: 365,
+                departures: false,
+                new_devices: false,
+                ..Knobs::default()
+            },
+        },
         service("service-restarts", Troubles { restarts: 6, ..fine() }),
         service("service-set-back", Troubles { set_back: 1, ..fine() }),
         service("service-rolled-back", Troubles { rolled_back: 1, ..fine() }),

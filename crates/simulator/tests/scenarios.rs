@@ -50,6 +50,7 @@ scenarios! {
     a_clock_that_is_set_harms_no_group: "clocks-set",
     a_device_that_was_away_for_days_catches_up: "absences",
     slow_worlds_renew_sessions_and_key_packages: "idle",
+    keys_are_renewed_all_year_and_not_too_often: "year",
     a_service_may_be_started_again: "service-restarts",
     a_service_that_is_set_back_gets_back_what_it_lost: "service-set-back",
     a_service_that_is_rolled_back_stops_no_client: "service-rolled-back",

@@ -44,6 +44,7 @@ impl Device {
             store: MemoryStore::default(),
             invitation: None,
             certificates: CertificateFiles::default(),
+            keys: Default::default(),
             evidence_place: String::new(),
         })?;
         let service = Service { client: Client::new(url), pushed: channel() };

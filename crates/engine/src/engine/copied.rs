@@ -101,11 +101,13 @@ impl<S: Store> Engine<S> {
         self.book.copied().is_some_and(waits)
     }
 
-    /// When a device that has taken new keys too often tries again.
+    /// When a device whose state is a copy can go on: it has taken new keys too often, or the service owes a proof.
     pub(super) fn copied_wake(&self) -> Option<u64> {
-        let copied = self.book.copied()?;
-        let by_itself = !self.has_certificates();
-        (by_itself && copied.next.is_none()).then(|| self.book.key_renewals().next(self.now))
+        let copied = self.book.copied().filter(|_| !self.has_certificates())?;
+        if self.watching.holds() {
+            return self.proof_wake();
+        }
+        copied.next.is_none().then(|| self.book.key_renewals().next(self.now))
     }
 
     /// The call by which a device whose state is a copy gets a new key.

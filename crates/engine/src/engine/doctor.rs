@@ -196,7 +196,10 @@ impl<S: Store> Engine<S> {
         let (leaving, unsent): (Vec<_>, Vec<_>) =
             self.book.items(id).partition(|(_, item)| leaves(&item.work));
         if !unsent.is_empty() {
-            let what = format!("{} things wait to be sent or done", unsent.len());
+            let what = match unsent.len() {
+                1 => "one thing waits to be sent or done".to_string(),
+                count => format!("{count} things wait to be sent or done"),
+            };
             found.add(Problem::Unsent, what, REACH);
         }
         if !leaving.is_empty() {

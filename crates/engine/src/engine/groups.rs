@@ -7,7 +7,7 @@ use crate::book::Change;
 use crate::names::{is_group_name, look_alike};
 use crate::notice::Notice;
 use crate::reason::Reason;
-use crate::record::{GroupRecord, Item, News, Payload, Stage, Work};
+use crate::record::{GroupRecord, Item, News, OwnKey, Payload, Stage, Work};
 use crate::request::Request;
 use crate::who::Who;
 use conclave_delivery_api::{ChainHash, CreateGroup, Decode, Encode, FetchLog, GroupKind, Name};
@@ -150,8 +150,18 @@ impl<S: Store> Engine<S> {
         let (joined_at, asked_by, passed) = (self.now, None, None);
         let (chain, receipt) = (Some(ChainHash::EMPTY), None);
         let (cursor, epoch) = (0, 0);
-        let record =
-            GroupRecord { name, cursor, chain, receipt, epoch, stage, joined_at, asked_by, passed };
+        let record = GroupRecord {
+            name,
+            cursor,
+            chain,
+            receipt,
+            epoch,
+            stage,
+            joined_at,
+            asked_by,
+            passed,
+            own_key: OwnKey::new(self.now),
+        };
         let mut all = vec![Change::Record(id.clone(), record)];
         all.extend(changes);
         let book = &mut self.book;
@@ -298,6 +308,7 @@ impl<S: Store> Engine<S> {
 
     /// The next call of the next group that needs one and has none under way.
     pub(super) fn next_of_groups(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
+        self.plan_renewals()?;
         let ids: Vec<GroupId> = self.groups.keys().cloned().collect();
         // The one after the last served comes first, so that a busy group does not hold up others.
         let after = |id: &&GroupId| self.last_group.as_ref().is_some_and(|last| **id > *last);
@@ -370,6 +381,12 @@ impl<S: Store> Engine<S> {
             None => {}
         }
         if !delivered && let Some(next) = self.next_renewal(id)? {
+            return Ok(Some(next));
+        }
+        if let Some(next) = self.next_fresh_key(id)? {
+            return Ok(Some(next));
+        }
+        if let Some(next) = self.next_stale(id)? {
             return Ok(Some(next));
         }
         if !delivered && let Some(next) = self.next_item(id)? {

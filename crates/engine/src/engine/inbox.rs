@@ -7,7 +7,7 @@ use super::{Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::code::short_member_code;
 use crate::reason::Reason;
-use crate::record::{GroupRecord, News, Stage, Trust};
+use crate::record::{GroupRecord, News, OwnKey, Stage, Trust};
 use crate::request::Request;
 use conclave_delivery_api::{
     AckInbox, DeviceId, FetchInbox, InboxItem, LogPosition, WelcomeItem, short_group,
@@ -140,8 +140,18 @@ impl<S: Store> Engine<S> {
         let LogPosition { seq, epoch, chain } = welcome.position;
         let (stage, joined_at, passed) = (Stage::Active, self.now, None);
         let (cursor, chain, receipt) = (seq, Some(chain), None);
-        let record =
-            GroupRecord { name, cursor, chain, receipt, epoch, stage, joined_at, asked_by, passed };
+        let record = GroupRecord {
+            name,
+            cursor,
+            chain,
+            receipt,
+            epoch,
+            stage,
+            joined_at,
+            asked_by,
+            passed,
+            own_key: OwnKey::new(self.now),
+        };
         let mut changes = vec![Change::Record(id.clone(), record)];
         let suite = Some(new.peek().cipher_suite());
         changes.push(Self::news(id, News::Joined { seq, by: by.clone(), suite }));

@@ -11,12 +11,12 @@ use super::{CommandError, Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::names::is_group_name;
 use crate::reason::Reason;
-use crate::record::{GroupRecord, Item, News, Stage, Work};
+use crate::record::{GroupRecord, Item, News, OwnKey, Stage, Work};
 use crate::request::Request;
 use crate::suites::suite_name;
 use conclave_delivery_api::{
     Bytes, CallError, DeviceId, Encode, FetchLinkedGroup, GroupState, JOIN_LINKS, JoinLink,
-    JoinLinkRecord, JoinLinks, JoinLinksUpdate, Outcome, Receipt, SubmitCommit,
+    JoinLinkRecord, JoinLinks, JoinLinksUpdate, Outcome, Receipt, SubmitCommit, short_group,
 };
 use conclave_mls::GroupId;
 use conclave_mls::component::AppDataDictionary;
@@ -246,6 +246,7 @@ impl<S: Store> Engine<S> {
             joined_at: self.now,
             asked_by: None,
             passed: None,
+            own_key: OwnKey::new(self.now),
         };
         let public = link.key_pair(&*self.provider)?.public;
         let links = links_in(new.peek().context());
@@ -282,8 +283,11 @@ impl<S: Store> Engine<S> {
 
     fn not_joined(&mut self, id: &GroupId, why: &str) -> Result<(), EngineError> {
         let Some((key, link, _)) = self.joining(id) else { return Ok(()) };
-        let group = if is_group_name(link.name()) { link.name() } else { "" };
-        let reason = Reason::NotJoined { group: group.into(), why: why.into() };
+        let group = match is_group_name(link.name()) {
+            true => link.name().to_string(),
+            false => short_group(id),
+        };
+        let reason = Reason::NotJoined { group, why: why.into() };
         let news = Change::News(None, News::Failed { reason });
         Ok(self.book.commit(None, vec![Change::Item(key, None), news])?)
     }

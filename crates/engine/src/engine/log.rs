@@ -3,6 +3,7 @@
 use super::groups::not_sent;
 use super::join_links::judge_received;
 use super::kept::keep;
+use super::leaves::{own_leaf, size_of};
 use super::rooms::{metadata_changes, name_of, role_changes, room_of};
 use super::{Engine, EngineError};
 use crate::book::{Book, Change};
@@ -11,7 +12,8 @@ use crate::content::{Content, MAX_CONTENT};
 use crate::names::is_group_name;
 use crate::notice::Notice;
 use crate::reason::Reason;
-use crate::record::{GroupRecord, Item, News, Payload, RoomChange, Stage, Trust, Work};
+use crate::record::{GroupRecord, Item, News, OwnKey, Payload, RoomChange, Stage, Trust, Work};
+use crate::seen::day;
 use crate::watch::PassedRoot;
 pub(super) use conclave_certificates::device_of;
 use conclave_delivery_api::{
@@ -172,11 +174,13 @@ impl<S: Store> Engine<S> {
             self.groups.insert(id.clone(), live);
         }
         let Taken { halt, settled, copy_has_sent } = result?;
+        let is_whole = halt.is_none();
         if let Some(live) = self.groups.get_mut(id) {
             if settled {
                 live.delivered = false;
                 live.inviting.settle();
                 live.commit_at = None;
+                (live.renew_at, live.is_renewing) = (None, false);
                 live.own_only = false;
                 live.remedies = 0;
                 live.demanded.clear();
@@ -211,6 +215,9 @@ impl<S: Store> Engine<S> {
             self.plan_removals(id);
         }
         self.plan_auto_commit(id);
+        if is_whole {
+            self.plan_stale(id)?;
+        }
         Ok(())
     }
 
@@ -235,6 +242,8 @@ impl<S: Store> Engine<S> {
             Err(halt) => return Ok(Taken { halt: Some(halt), ..Taken::default() }),
         };
         let room = room_of(group);
+        let leaf = own_leaf(group).map(<[u8]>::to_vec);
+        let members = size_of(group);
         let mut fold = group.fold();
         for entry in page.entries.iter().filter(|entry| entry.seq > record.cursor) {
             let what = if !lost.is_empty() && lost.contains(&sha256(&entry.message)) {
@@ -288,10 +297,21 @@ impl<S: Store> Engine<S> {
             _ => keep(&self.book, id, page, (record.cursor, cursor), &chains)?,
         };
         let chain = chains.remove(&cursor);
-        let record = GroupRecord { cursor, chain, epoch: epoch.0, ..record.clone() };
+        let today = self.keys.max_absence.map(|_| self.seen_day());
+        let absence = self.keys.absence_in(members);
+        let own_key = match own_leaf(fold.state()) == leaf.as_deref() {
+            true => {
+                let sent = plan.iter().filter(|planned| matches!(planned.what, What::Own)).count();
+                let sent = u32::try_from(sent).unwrap_or(u32::MAX);
+                OwnKey { sent: record.own_key.sent.saturating_add(sent), ..record.own_key }
+            }
+            false => OwnKey::new(self.now),
+        };
+        let record = GroupRecord { cursor, chain, epoch: epoch.0, own_key, ..record.clone() };
         let (book, watching, place) = (&mut self.book, &mut self.watching, &self.evidence_place);
         fold.commit(|write| {
             let mut report = Report::new(&*provider, book, id, record, (changes, room));
+            report.absence = absence;
             let mut events = write.events.iter();
             for planned in plan {
                 report.tell(book, planned, &mut events);
@@ -299,7 +319,9 @@ impl<S: Store> Engine<S> {
             (settled, copy_has_sent) = (report.settled, report.copy_has_sent);
             let heard = core::mem::take(&mut report.heard);
             let gossip = watching.hear(&*provider, place, book, (id, heard));
+            let seen = core::mem::take(&mut report.seen);
             let mut changes = report.finish();
+            changes.extend(today.into_iter().flat_map(|today| noted(book, id, &seen, today)));
             changes.extend(gossip.map_err(StoreError::failed)?);
             book.commit(Some(write.batch), changes)
         })?;
@@ -514,8 +536,27 @@ struct Report<'a> {
     copy_has_sent: bool,
     /// The roots that members have passed on.
     heard: Vec<(DeviceId, PassedRoot)>,
+    /// The leaves that have sent something, or are new; and those that are free now.
+    seen: BTreeMap<u32, bool>,
+    /// After how many days without a sign of its own this device was gone.
+    absence: Option<u32>,
     /// The room that the group is.
     room: Option<RoomState>,
+}
+
+/// What is noted of leaves that were seen on a day, or are free now.
+fn noted<S: Store>(
+    book: &Book<S>,
+    id: &GroupId,
+    seen: &BTreeMap<u32, bool>,
+    today: u32,
+) -> Vec<Change> {
+    let known = |leaf: &u32| book.seen(id).and_then(|seen| seen.days.get(leaf)).copied();
+    let change = |(leaf, is_there): (&u32, &bool)| {
+        let day = is_there.then_some(today);
+        (known(leaf) != day).then(|| Change::Seen(id.clone(), *leaf, day))
+    };
+    seen.iter().filter_map(change).collect()
 }
 
 impl<'a> Report<'a> {
@@ -529,7 +570,21 @@ impl<'a> Report<'a> {
         let items = book.items(id).map(|(key, item)| (key, item.clone())).collect();
         let (me, id) = (book.identity().device.clone(), id.clone());
         let (settled, copy_has_sent, heard) = (false, false, Vec::new());
-        Self { provider, me, id, record, changes, items, settled, copy_has_sent, heard, room }
+        let (seen, absence) = (BTreeMap::new(), None);
+        Self {
+            provider,
+            me,
+            id,
+            record,
+            changes,
+            items,
+            settled,
+            copy_has_sent,
+            heard,
+            seen,
+            absence,
+            room,
+        }
     }
 
     fn finish(mut self) -> Vec<Change> {
@@ -574,13 +629,14 @@ impl<'a> Report<'a> {
             }
             What::Event | What::Out => match events.next() {
                 Some(Event::Application(message)) => {
+                    self.seen.insert(message.sender.index.0, true);
                     let Some(sender) = device_of(&message.sender.credential) else { return };
                     // With the leaf's key, and of a generation that this state has not come to.
                     self.copy_has_sent |= sender == self.me;
                     self.said(book, (seq, time, sender), Payload::from_data(&message.data));
                 }
-                Some(Event::Epoch(change)) => self.epoch(book, seq, change, false),
-                Some(Event::Removal(change)) => self.epoch(book, seq, change, true),
+                Some(Event::Epoch(change)) => self.epoch(book, (seq, time), change, false),
+                Some(Event::Removal(change)) => self.epoch(book, (seq, time), change, true),
                 _ => {}
             },
             What::Proposal(by, proposed) => {
@@ -649,8 +705,17 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn epoch<S: Store>(&mut self, book: &Book<S>, seq: u64, change: &EpochChange, out: bool) {
+    fn epoch<S: Store>(
+        &mut self,
+        book: &Book<S>,
+        (seq, time): (u64, u64),
+        change: &EpochChange,
+        out: bool,
+    ) {
         self.settled = true;
+        self.seen.extend(change.removed.iter().map(|member| (member.index.0, false)));
+        self.seen.extend(change.added.iter().map(|member| (member.index.0, true)));
+        self.seen.insert(change.committer.index.0, true);
         let Some(by) = device_of(&change.committer.credential) else { return };
         for who in change.removed.iter().filter_map(|m| device_of(&m.credential)) {
             // Who comes back by an external commit takes its own former place.
@@ -669,7 +734,7 @@ impl<'a> Report<'a> {
             self.news(News::Note { notice: Notice::GroupClosed { by: by.clone() } });
         }
         if out {
-            self.out(seq, by);
+            self.out((seq, time), by);
         } else if change.own {
             self.committed(&change.added);
         } else if change.discarded_own_commit {
@@ -786,12 +851,17 @@ impl<'a> Report<'a> {
     }
 
     /// This device is out: what was still to be done is not.
-    fn out(&mut self, seq: u64, by: DeviceId) {
+    fn out(&mut self, (seq, time): (u64, u64), by: DeviceId) {
         let leaving = |(_, item): &(u64, Item)| matches!(item.work, Work::Leave { .. });
         let left = self.items.iter().any(leaving);
         self.record.stage = if left { Stage::Left } else { Stage::Removed };
         self.record.asked_by = None;
         self.news(News::Out { seq, by, left });
+        let since = self.record.own_key.since;
+        let days = day(time.saturating_mul(1000).saturating_sub(since));
+        if !left && since > 0 && self.absence.is_some_and(|absence| days > absence) {
+            self.news(News::Note { notice: Notice::RemovedWhileAway { days } });
+        }
         while let Some(work) = self.front() {
             if let Some(news) = not_sent(work) {
                 self.news(news);

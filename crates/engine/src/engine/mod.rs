@@ -26,6 +26,7 @@ mod join_links;
 mod joining;
 mod kept;
 mod keys;
+mod leaves;
 mod linking;
 mod log;
 mod marking;
@@ -34,12 +35,14 @@ mod receipts;
 mod recovery;
 mod rejoining;
 mod remedies;
+mod renewal;
 mod replies;
 mod reset;
 mod restored;
 mod restoring;
 mod rooms;
 mod rules;
+mod stale;
 #[cfg(test)]
 mod tests;
 mod transparency;
@@ -55,6 +58,7 @@ use crate::directory::{Directory, Judged};
 use crate::enrolment::{self, CertificateFiles};
 use crate::notice::Notice;
 use crate::output::{Answer, Output};
+use crate::policy::KeyPolicy;
 use crate::reason::Reason;
 use crate::record::{Item, Line, News, Payload, Stage, Work};
 use crate::request::Request;
@@ -82,7 +86,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 pub use under_way::{CallId, MAX_CALLS};
 use under_way::{Purpose, UnderWay};
-use waits::{COUNT_INTERVAL, LONGEST_COMMIT_WAIT};
+use waits::{COUNT_INTERVAL, LONGEST_COMMIT_WAIT, STALE_SPREAD};
 pub use watching::Evidence;
 use watching::Watching;
 
@@ -115,6 +119,8 @@ pub struct Setup<S> {
     pub invitation: Option<Vec<u8>>,
     /// What makes it a device that a CA certifies, if that is new.
     pub certificates: CertificateFiles,
+    /// When it replaces its own keys.
+    pub keys: KeyPolicy,
     /// Where the host keeps what [`Engine::next_evidence`] gives out, in the words in which the user is told of it: a
     /// folder, without a separator at its end, or nothing.
     pub evidence_place: String,
@@ -157,6 +163,13 @@ struct Live {
     ends_here: bool,
     /// The epoch in which this device has tried last to renew its leaf.
     renewed_in: Option<u64>,
+    /// Whether that is what the pending commit is for.
+    is_renewing: bool,
+    /// When stale members are to be removed, if there are any, and when they were last looked for.
+    stale_at: Option<u64>,
+    looked_at: Option<u64>,
+    /// When this device replaces its keys; none until that is planned.
+    renew_at: Option<u64>,
     /// The service's word on the latest place of the log that it has shown. It is stored with what is read next.
     receipt: Option<Receipt>,
     restoring: Restoring,
@@ -180,6 +193,10 @@ impl Live {
             stuck: None,
             ends_here: false,
             renewed_in: None,
+            is_renewing: false,
+            stale_at: None,
+            looked_at: None,
+            renew_at: None,
             receipt: None,
             restoring: Restoring::default(),
         }
@@ -192,6 +209,7 @@ pub struct Engine<S> {
     provider: Arc<dyn CryptoProvider>,
     rng: Box<dyn CryptoRng + Send>,
     evidence_place: String,
+    keys: KeyPolicy,
     authority: Authority,
     /// When new devices of this user are to be invited into its groups.
     newcomers_at: Option<u64>,
@@ -289,7 +307,7 @@ impl<S: Store> Engine<S> {
     /// If the state cannot be read, or is not this device's, or the provider does not support one
     /// of its cipher suites.
     pub fn open(setup: Setup<S>) -> Result<Self, EngineError> {
-        let Setup { device, cipher_suite, provider, mut rng, mut store, .. } = setup;
+        let Setup { device, cipher_suite, provider, mut rng, mut store, keys, .. } = setup;
         let (invitation, evidence_place) = (setup.invitation, setup.evidence_place);
         let stored = Book::identity_in(&store)?;
         let is_new = stored.is_none();
@@ -319,6 +337,7 @@ impl<S: Store> Engine<S> {
             provider,
             rng,
             evidence_place,
+            keys,
             authority,
             newcomers_at: None,
             groups: BTreeMap::new(),
@@ -562,6 +581,7 @@ impl<S: Store> Engine<S> {
         for live in self.groups.values_mut() {
             live.commit_at = live.commit_at.map(|at| latest.min(at));
             live.restoring.clamp(self.now);
+            live.stale_at = live.stale_at.map(|at| at.min(self.now.saturating_add(STALE_SPREAD)));
         }
     }
 
@@ -654,6 +674,8 @@ impl<S: Store> Engine<S> {
             .chain(given_back)
             .chain(held)
             .chain(newcomers)
+            .chain(self.renewal_wake())
+            .chain(self.stale_wake())
             .chain(self.account_wake())
             .chain(self.watch_wake())
             .min()

@@ -236,7 +236,19 @@ impl<S: Store> Engine<S> {
         id: &GroupId,
         proposals: Vec<NewProposal>,
         item: Option<(u64, Item)>,
+        also: Vec<Change>,
+    ) -> Result<Result<Next, conclave_mls::Error>, EngineError> {
+        self.commit_with(id, proposals, item, also, false)
+    }
+
+    /// The same; `force_path` replaces this device's keys even if the proposals need no path.
+    pub(super) fn commit_with(
+        &mut self,
+        id: &GroupId,
+        proposals: Vec<NewProposal>,
+        item: Option<(u64, Item)>,
         mut also: Vec<Change>,
+        force_path: bool,
     ) -> Result<Result<Next, conclave_mls::Error>, EngineError> {
         let Some(live) = self.groups.get(id) else { return Ok(Ok(None)) };
         let (received, me) = (self.takes_received(id), &self.device().user);
@@ -247,6 +259,7 @@ impl<S: Store> Engine<S> {
         let options = CommitOptions {
             proposals,
             received,
+            force_path,
             framing: Self::framing(),
             group_info: Some(GROUP_INFO),
             ..CommitOptions::default()

@@ -12,7 +12,7 @@ use super::{Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::copies::Rejoin;
 use crate::reason::Reason;
-use crate::record::{GroupRecord, Item, News, Stage, Work};
+use crate::record::{GroupRecord, Item, News, OwnKey, Stage, Work};
 use crate::request::Request;
 use conclave_delivery_api::{
     CallError, DeviceId, ErrorCode, FetchGroupInfo, GroupState, Outcome, Receipt,
@@ -194,6 +194,7 @@ impl<S: Store> Engine<S> {
             epoch: position.epoch,
             stage: Stage::Active,
             passed: None,
+            own_key: OwnKey::new(self.now),
             ..record
         };
         let times = rejoin.times.with(self.now);

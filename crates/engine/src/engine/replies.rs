@@ -501,6 +501,7 @@ impl<S: Store> Engine<S> {
         if error.code() == Some(ErrorCode::UnknownGroup) {
             return self.stick(id, Reason::ServiceRefuses { why: error.to_string() });
         }
+        let is_renewing = commit && core::mem::take(&mut live.is_renewing);
         if commit && self.halve_invites(id)? {
             return Ok(());
         }
@@ -509,6 +510,10 @@ impl<S: Store> Engine<S> {
             return Ok(());
         }
         let why = error.to_string();
+        if is_renewing {
+            self.failed(Some(id), Reason::CommitFailed { why });
+            return Ok(());
+        }
         let not_invited = |who: &Who, why| Reason::NotInvited { who: who.to_string(), why };
         // Whoever was asked for is not the first in the queue.
         if !commit && let Some((key, who)) = self.current_invite(id) {

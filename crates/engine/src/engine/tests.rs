@@ -27,11 +27,13 @@ mod logs;
 mod outsiders;
 mod recovery;
 mod remedies;
+mod renewal;
 mod resets;
 mod restored;
 mod rooms;
 mod rows;
 mod simulation;
+mod stale;
 mod suites;
 mod transparency;
 
@@ -361,6 +363,7 @@ impl World {
             store: disk.clone(),
             invitation: None,
             certificates: Default::default(),
+            keys: Default::default(),
             evidence_place: format!("/folder/of/{id}"),
         })
         .unwrap()

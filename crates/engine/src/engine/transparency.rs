@@ -568,9 +568,13 @@ impl<S: Store> Engine<S> {
     /// When something of this is due that nothing else wakes this device for.
     pub(super) fn watch_wake(&self) -> Option<u64> {
         let behind = (!self.book.behind().is_empty()).then_some(self.watching.behind_at);
-        let proof = self.owes().then_some(self.watching.proof_at);
         let history = self.unchecked().then_some(self.watching.history_at);
-        behind.into_iter().chain(proof).chain(history).min()
+        behind.into_iter().chain(self.proof_wake()).chain(history).min()
+    }
+
+    /// When a proof that the service owes is asked for again.
+    pub(super) fn proof_wake(&self) -> Option<u64> {
+        self.owes().then_some(self.watching.proof_at)
     }
 
     /// Whether the service owes a proof.

@@ -20,3 +20,6 @@ pub(super) const LEAVER_WAIT: u64 = 4_000;
 /// The last turn, for all whom the others leave over: from the 4,096th member on.
 pub(super) const LAST_TURN: u32 = 12;
 pub(super) const LONGEST_COMMIT_WAIT: u64 = LEAVER_WAIT + (LAST_TURN as u64 + 1) * COMMIT_TURN;
+
+/// Within which time those who may remove stale members do, so that they do not all do it at once, in milliseconds.
+pub(super) const STALE_SPREAD: u64 = 30_000;

@@ -1,8 +1,8 @@
 //! How the records are encoded.
 
 use super::{
-    GroupRecord, Identity, Item, Kept, Line, News, Payload, RoomChange, Stage, Unpublished, Who,
-    Work,
+    GroupRecord, Identity, Item, Kept, Line, News, OwnKey, Payload, RoomChange, Stage, Unpublished,
+    Who, Work,
 };
 use crate::coding::{VERSION, check_version, flag, put_text, text, unknown};
 use crate::content::{Content, TEXT};
@@ -19,8 +19,8 @@ use conclave_mls::{CipherSuite, GroupId};
 /// The format of identities. Before version 3 devices had no accounts: such a state is not read.
 pub(crate) const IDENTITY_VERSION: u8 = 3;
 /// The format of groups' records. In version 1 there was no epoch, in version 2 nobody asked, in version 3 no root
-/// was passed on.
-const GROUP_VERSION: u8 = 6;
+/// was passed on, before version 7 nothing was noted of the own key.
+const GROUP_VERSION: u8 = 7;
 
 fn put_link(w: &mut Writer, link: &JoinLink) -> Result<(), EncodeError> {
     put_text(w, &link.to_text()?)
@@ -83,6 +83,8 @@ impl Encode for GroupRecord {
             }
             None => 0u8.encode(w)?,
         }
+        self.own_key.since.encode(w)?;
+        self.own_key.sent.encode(w)?;
         match &self.stage {
             Stage::Creating(request) => {
                 1u8.encode(w)?;
@@ -112,6 +114,10 @@ impl Decode for GroupRecord {
             true => Some((r.take_array()?, u64::decode(r)?)),
             false => None,
         };
+        let own_key = match version < 7 {
+            true => OwnKey::default(),
+            false => OwnKey { since: u64::decode(r)?, sent: u32::decode(r)? },
+        };
         let stage = match u8::decode(r)? {
             1 => Stage::Creating(r.opaque()?.to_vec()),
             2 => Stage::Active,
@@ -120,7 +126,18 @@ impl Decode for GroupRecord {
             5 => Stage::Ended,
             other => return unknown("stage", other),
         };
-        Ok(Self { name, cursor, chain, receipt, epoch, stage, joined_at, asked_by, passed })
+        Ok(Self {
+            name,
+            cursor,
+            chain,
+            receipt,
+            epoch,
+            stage,
+            joined_at,
+            asked_by,
+            passed,
+            own_key,
+        })
     }
 }
 
@@ -769,10 +786,11 @@ mod tests {
                 joined_at,
                 asked_by,
                 passed,
+                own_key: OwnKey { since: 4, sent: 2 },
             };
             let mut bytes = record.to_bytes().unwrap();
             assert_eq!(GroupRecord::from_bytes(&bytes).unwrap(), record);
-            bytes[0] = 7;
+            bytes[0] = 8;
             assert!(GroupRecord::from_bytes(&bytes).is_err(), "of a later version");
         }
     }
@@ -801,14 +819,26 @@ mod tests {
         let (name, stage) = ("g".into(), Stage::Active);
         let (cursor, epoch, joined_at, asked_by, passed) = (7, 0, 9, None, None);
         let (chain, receipt) = (None, None);
-        let record =
-            GroupRecord { name, cursor, chain, receipt, epoch, stage, joined_at, asked_by, passed };
+        let record = GroupRecord {
+            name,
+            cursor,
+            chain,
+            receipt,
+            epoch,
+            stage,
+            joined_at,
+            asked_by,
+            passed,
+            own_key: OwnKey::default(),
+        };
         assert_eq!(GroupRecord::from_bytes(&first.concat()).unwrap(), record);
         let second = [&[2, 1, b'g'][..], &number(7), &number(3), &number(9), &[2]];
         let record = GroupRecord { epoch: 3, ..record };
         assert_eq!(GroupRecord::from_bytes(&second.concat()).unwrap(), record);
         let third = [&[3, 1, b'g'][..], &number(7), &number(3), &number(9), &[0, 2]];
         assert_eq!(GroupRecord::from_bytes(&third.concat()).unwrap(), record);
+        let sixth = [&[6, 1, b'g'][..], &number(7), &[0, 0], &number(3), &number(9), &[0, 0, 2]];
+        assert_eq!(GroupRecord::from_bytes(&sixth.concat()).unwrap(), record);
         let fourth = [&[4, 1, b'g'][..], &number(7), &number(3), &number(9), &[0, 0, 2]];
         assert_eq!(GroupRecord::from_bytes(&fourth.concat()).unwrap(), record);
     }

@@ -77,6 +77,9 @@ impl World {
         }
 
         let reply = answered.reply;
+        if let Ok(Reply::SubmitCommit(Outcome::Accepted { receipt, .. })) = &reply {
+            self.commits.push((receipt.group_id.clone(), call.device, self.now));
+        }
         if self.trace.is_kept() {
             let (place, detail) = outcome_told(&call.request, &reply);
             let what = if call.repeated { "repeated" } else { "service" };

@@ -24,7 +24,7 @@ impl World {
     }
 
     /// The groups to which a device stands in this way.
-    fn groups_of(&self, i: usize, standing: Standing) -> Vec<GroupId> {
+    pub(super) fn groups_of(&self, i: usize, standing: Standing) -> Vec<GroupId> {
         let here =
             |(group, known): (&GroupId, &Standing)| (*known == standing).then(|| group.clone());
         self.devices[i].groups.iter().filter_map(here).collect()

@@ -6,6 +6,7 @@ mod acts;
 mod calls;
 mod check;
 mod commands;
+mod days;
 mod devices;
 mod hints;
 mod hostile;
@@ -171,6 +172,8 @@ pub(crate) struct World {
     said: Vec<Said>,
     links: Vec<String>,
     log: Logs,
+    /// The commits that the service has taken: in which group, of which device, and when.
+    commits: Vec<(GroupId, usize, u64)>,
     /// Messages and commits as they were sent, for whoever sends them again.
     overheard: Vec<Request>,
     made: u32,
@@ -197,6 +200,7 @@ impl World {
             said: Vec::new(),
             links: Vec::new(),
             log: Logs::default(),
+            commits: Vec::new(),
             overheard: Vec::new(),
             made: 0,
             texts: 0,
@@ -217,6 +221,7 @@ impl World {
         self.settle("healing");
         self.accept_all();
         self.settle("accepting");
+        self.pass_days();
         self.last_words();
         self.settle("last words");
         self.check();

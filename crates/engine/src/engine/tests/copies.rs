@@ -257,3 +257,35 @@ fn copies_made_at_any_moment_never_use_a_key_twice() {
         world.agree(&[one, b, c]);
     }
 }
+
+/// It would look for something to do without end.
+#[test]
+fn a_copy_that_waits_for_a_proof_sleeps() {
+    let mut world = World::new(14);
+    let (a, b) = (world.add("a/pc"), world.add("b/pc"));
+    world.group("g", &[a, b]);
+    let c = world.copy(a);
+    world.settle();
+    // The directory has grown, and the service does not show how.
+    world.add("d/pc");
+    world.now += 20_000;
+    world.publish();
+    world.lie_about_marks(c);
+    world.fault = Some(Box::new(|request| match request {
+        Request::FetchExtension(_) => Some(unreachable()),
+        _ => None,
+    }));
+    world.kill(c);
+    let mut waited = 0;
+    for _ in 0..200 {
+        while world.step(c) {}
+        let engine = &world.devices[c].engine;
+        let (now, wake) = (world.now, engine.wake_at());
+        if engine.book.copied().is_some() && engine.watching.holds() {
+            waited += 1;
+            assert!(wake.is_some_and(|at| at > now), "{wake:?} at {now}");
+        }
+        world.now = now.max(wake.unwrap_or(now));
+    }
+    assert!(waited > 0, "{:?}", world.devices[c].lines());
+}

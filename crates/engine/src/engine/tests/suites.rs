@@ -391,6 +391,7 @@ fn a_folder_from_before_accounts_is_refused_with_advice() {
         store: old,
         invitation: None,
         certificates: Default::default(),
+        keys: Default::default(),
         evidence_place: String::new(),
     });
     let refused = opened.unwrap_err().to_string();

@@ -1,0 +1,121 @@
+//! Devices that are not seen for long: who removes them, and who does not.
+
+use super::*;
+
+const DAY: u64 = 24 * 60 * 60 * 1000;
+
+impl World {
+    /// Lets days pass, one after another. All who run begin anew each day, and read what there is.
+    fn pass_days(&mut self, days: u64) {
+        for _ in 0..days {
+            self.now += DAY;
+            for i in 0..self.devices.len() {
+                if !self.devices[i].revoked {
+                    self.kill(i);
+                }
+            }
+            self.settle();
+        }
+    }
+
+    /// Whether a device has seen another one being removed by somebody.
+    fn has_seen_removed(&self, i: usize, who: &str, by: &str) -> bool {
+        let end = format!(" {who} by {by}");
+        let is_it = |line: &String| line.starts_with("removed g ") && line.ends_with(&end);
+        self.devices[i].lines().iter().any(is_it)
+    }
+
+    /// A group of a with one device, and of b and c with two each.
+    fn of_five(seed: u64) -> (Self, [usize; 5]) {
+        let mut world = Self::new(seed);
+        let all = ["a/pc", "b/pc", "b/pad", "c/pc", "c/pad"].map(|id| world.add_classic(id));
+        world.group("g", &[all[0], all[1], all[3]]);
+        // A device on which nobody has accepted the group shows nothing of itself.
+        all.iter().for_each(|i| world.accept(*i, "g"));
+        world.settle();
+        world.agree(&all);
+        (world, all)
+    }
+}
+
+#[test]
+fn a_device_that_is_away_for_long_is_removed_by_its_users_other_one() {
+    let (mut world, [a, b, pad, c, _]) = World::of_five(1);
+    world.off(&[pad]);
+    world.pass_days(88);
+    assert_eq!(world.devices[a].count("removed g "), 0, "{:?}", world.devices[a].lines());
+    world.pass_days(5);
+    assert!(world.has_seen_removed(a, "b/pad", "b/pc"), "{:?}", world.devices[a].lines());
+    // Whoever only reads is seen when it renews its keys.
+    assert_eq!(world.devices[c].count("removed g "), 1, "{:?}", world.devices[c].lines());
+    let told = "note g b/pad was not seen here for 9";
+    assert_eq!(world.devices[b].count(told), 1, "{:?}", world.devices[b].lines());
+
+    world.on(&[pad]);
+    world.settle();
+    let lines = world.devices[pad].lines();
+    assert!(world.devices[pad].has_line("out g "), "{lines:?}");
+    assert!(world.devices[pad].has_line("note g this device had been away for "), "{lines:?}");
+    world.say(b, "/invite b/pad");
+    world.settle();
+    assert!(world.devices[pad].count("joined g ") == 2, "{:?}", world.devices[pad].lines());
+}
+
+#[test]
+fn a_users_only_device_stays_however_long_it_is_away() {
+    let (mut world, [_, b, _, c, d]) = World::of_five(2);
+    world.off(&[c, d]);
+    world.pass_days(98);
+    // Its owner removes one of the two, and the other is the only one from then on. One day is left to its user's own.
+    assert_eq!(world.devices[b].count("removed g "), 1, "{:?}", world.devices[b].lines());
+    assert!(
+        world.has_seen_removed(b, "c/pc", "a/pc") || world.has_seen_removed(b, "c/pad", "a/pc")
+    );
+    world.pass_days(40);
+    assert_eq!(world.devices[b].count("removed g "), 1);
+}
+
+#[test]
+fn whoever_may_not_remove_others_does_not() {
+    let (mut world, [a, b, _, c, d]) = World::of_five(3);
+    world.off(&[a, c, d]);
+    world.pass_days(100);
+    // The owner is away, too, and members remove nobody.
+    assert_eq!(world.devices[b].count("removed g "), 0, "{:?}", world.devices[b].lines());
+    world.on(&[a]);
+    world.settle();
+    // It has not looked for as long, and has only read now what it missed.
+    world.pass_days(2);
+    assert_eq!(world.devices[b].count("removed g "), 1, "{:?}", world.devices[b].lines());
+    assert_eq!(world.devices[a].count("error"), 0, "{:?}", world.devices[a].lines());
+}
+
+#[test]
+fn no_clock_alone_gets_anybody_removed() {
+    let (mut world, [a, b, _, c, _]) = World::of_five(4);
+    for ahead in [365 * DAY, 0, 3_650 * DAY] {
+        world.say(b, "hello");
+        world.settle();
+        world.alone_at(a, world.now + ahead);
+        world.alone_at(c, world.now + ahead);
+        world.now += DAY;
+        world.settle();
+    }
+    assert_eq!(world.devices[b].count("removed g "), 0, "{:?}", world.devices[b].lines());
+    world.pass_days(3);
+    assert_eq!(world.devices[b].count("removed g "), 0, "{:?}", world.devices[b].lines());
+}
+
+#[test]
+fn nobody_is_removed_where_that_is_switched_off() {
+    let (mut world, [_, b, pad, ..]) = World::of_five(5);
+    world.off(&[pad]);
+    for _ in 0..100 {
+        world.now += DAY;
+        for i in 0..world.devices.len() {
+            world.devices[i].engine.keys.max_absence = None;
+        }
+        world.settle();
+    }
+    assert_eq!(world.devices[b].count("removed g "), 0, "{:?}", world.devices[b].lines());
+}
