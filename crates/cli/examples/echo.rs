@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         bot.advance()?;
         for event in bot.outputs() {
             let Output::News { group: Some(room), news, .. } = &event else { continue };
-            let said = text_of(room, news);
+            let said = text_of(bot.engine(), room, news);
             let (News::Message { own: false, .. }, Some(said)) = (news, said) else {
                 bot.engine().acknowledge(&[event])?;
                 continue;

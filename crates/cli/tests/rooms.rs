@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::People;
+use common::{People, run};
 
 #[test]
 fn a_room_says_what_it_is_called_and_who_may_what() {
@@ -45,4 +45,34 @@ fn a_direct_chat_has_two_users() {
     assert!(alice.line("failed bob ").unwrap().contains("never change"), "{alice:?}");
     let bob = people.chat("bob/main", "/accept\n/room\n");
     assert!(bob.says("message alice ", " psst") && bob.has("room alice direct member "), "{bob:?}");
+}
+
+#[test]
+fn members_who_reach_the_service_by_different_hosts_agree_on_messages() {
+    let mut people = People::new();
+    let elsewhere = |people: &People, who: &str, input: &str| {
+        let args = people.args(who).into_iter().map(|arg| match arg.starts_with("http://") {
+            true => arg.replace("127.0.0.1", "localhost"),
+            false => arg,
+        });
+        run(&args.collect::<Vec<_>>(), input.as_bytes())
+    };
+    elsewhere(&people, "bob/main", "");
+    people.chat("alice/main", "/new lunch\n/invite bob\nsoup or pasta?\n");
+    let bob = elsewhere(&people, "bob/main", "/accept\n/room\n");
+    let authority = people.server.url().replace("http://", "");
+    assert!(bob.has(&format!("room lunch open member mimi://{authority}/r/")), "{bob:?}");
+    let number = bob.line("message lunch ").unwrap().split(' ').nth(2).unwrap().to_string();
+    let react = format!("/reply {number} soup\n/react {number} +1\n");
+    elsewhere(&people, "bob/main", &react);
+
+    // Both name alice's message alike, so her device finds it.
+    let alice = people.chat("alice/main", "");
+    assert!(alice.says("reply lunch ", &format!(" to {number}")), "{alice:?}");
+
+    // A domain of the service's own goes before both hosts, for rooms that are made from now on.
+    people.server.restart_under(&["--domain", "chat.example.org"]);
+    let bob = elsewhere(&people, "bob/main", "/new dinner\n/room\n/switch lunch\n/room\n");
+    assert!(bob.has("room dinner open owner mimi://chat.example.org/r/"), "{bob:?}");
+    assert!(bob.has(&format!("room lunch open member mimi://{authority}/r/")), "{bob:?}");
 }

@@ -5,14 +5,11 @@
 
 use crate::lines::{ChatCommand, Did, Shown};
 use crate::messenger::{IN_NO_GROUP, Messenger};
-use crate::mimi::{uri_of_room, uri_of_user};
+use crate::mimi::Place;
 use crate::service::now;
 use crate::telling::{said, shown};
-use conclave_content::{
-    Draft, Limits, MIMI_CONTENT, MessageId, MessageStatus, MessageStatusReport, MimiContent, Salt,
-    is_media_type,
-};
-use conclave_delivery_api::{DeviceId, is_successor, parse_hex};
+use conclave_content::{Draft, MIMI_CONTENT, MessageId, MessageStatus, MessageStatusReport, Salt};
+use conclave_delivery_api::DeviceId;
 use conclave_engine::{AppRows, Content, Engine, EngineError, News, Output, Phase};
 use conclave_history::{
     Body, Cursor, Entry, Event, ExportError, Format, History, HistoryError, Rows, RowsMut, Taken,
@@ -98,56 +95,35 @@ fn rows_of(set: &WriteSet) -> AppRows {
     rows
 }
 
-/// The URI of the room in which content was meant to be said. What waited while a group was begun anew names the old
-/// one, and is said in its successor.
-fn room_of<S: Store>(engine: &Engine<S>, group: &GroupId, content: &Content) -> String {
-    let here = uri_of_room(group);
-    if !is_media_type(content.media_type(), MIMI_CONTENT) {
-        return here;
-    }
-    let Ok(content) = MimiContent::decode(content.bytes(), &Limits::default()) else { return here };
-    let claimed = content.mimi_extensions.room_uri().unwrap_or(&here);
-    if claimed == here {
-        return here;
-    }
-    let provider = engine.provider();
-    let is_former = predecessor_in(claimed)
-        .is_some_and(|old| is_successor(&*provider, group, &old).unwrap_or(false));
-    if is_former { claimed.into() } else { here }
-}
-
-/// The group whose room has this URI, if it is one of ours.
-fn predecessor_in(uri: &str) -> Option<GroupId> {
-    let (_, hex) = uri.rsplit_once("/r/")?;
-    let group = GroupId::from(parse_hex(hex)?);
-    (uri_of_room(&group) == uri).then_some(group)
-}
-
-/// Who sent a message.
-struct Sender {
+/// The URIs and names that an event is told by.
+struct Names {
+    place: Place,
+    me: String,
     user: String,
     device: String,
 }
 
-impl Sender {
-    fn of(device: &DeviceId) -> Self {
-        Self { user: uri_of_user(&device.user), device: device.to_string() }
+impl Names {
+    fn of(place: Place, me: &DeviceId, sender: &DeviceId) -> Self {
+        let (me, user) = (place.user(&me.user), place.user(&sender.user));
+        Self { place, me, user, device: sender.to_string() }
     }
 }
 
 fn event<'a>(
-    (group, room): (&'a GroupId, &'a str),
+    group: &'a GroupId,
     (number, time): (u64, u64),
-    from: &'a Sender,
+    names: &'a Names,
     content: &'a Content,
 ) -> Event<'a> {
     Event {
         group,
-        room,
+        room: names.place.room(),
+        me: &names.me,
         number,
         time,
-        user: &from.user,
-        device: &from.device,
+        user: &names.user,
+        device: &names.device,
         media_type: content.media_type(),
         bytes: content.bytes(),
         may_replace: &nobody,
@@ -217,8 +193,7 @@ impl Chat {
         mut rng: Box<dyn CryptoRng + Send>,
     ) -> Result<Self, ChatError> {
         let me = engine.device().clone();
-        let user = uri_of_user(&me.user);
-        let history = History::open(&mut EngineRowsMut(engine), &user, &mut *rng)?;
+        let history = History::open(&mut EngineRowsMut(engine), &mut *rng)?;
         let receipts = engine.app_row(TABLE, RECEIPTS)?.is_some();
         let chat = Self { history, me, receipts, rng };
         // Once: what comes later is taken when it is shown.
@@ -240,8 +215,9 @@ impl Chat {
             let mut adopted = Vec::new();
             for news in kept {
                 let News::Message { seq, time, sender, content, .. } = news else { continue };
-                let (room, from) = (room_of(engine, group, content), Sender::of(sender));
-                recording.take(&event((group, &room), (*seq, *time), &from, content))?;
+                let place = Place::of_content(engine, group, content);
+                let names = Names::of(place, &self.me, sender);
+                recording.take(&event(group, (*seq, *time), &names, content))?;
                 adopted.push((group.clone(), *seq));
             }
             recording.mark_read(group, u64::MAX)?;
@@ -279,8 +255,9 @@ impl Chat {
                 told.shown.extend(otherwise(output));
                 continue;
             };
-            let (room, from) = (room_of(engine, group, content), Sender::of(sender));
-            let event = event((group, &room), (*seq, *time), &from, content);
+            let place = Place::of_content(engine, group, content);
+            let names = Names::of(place, &self.me, sender);
+            let event = event(group, (*seq, *time), &names, content);
             let taken = match recording.take(&event)? {
                 // It was taken over from the engine, and not shown.
                 Taken::Known => match self.history.read(&rows).entry(group, *seq)? {
@@ -305,28 +282,31 @@ impl Chat {
             let ids = ids.into_iter().take(MAX_REPORTED);
             let report = MessageStatusReport::of(MessageStatus::DELIVERED, ids);
             // A report can always be made: it is short.
-            let content = self.content(&group, Draft::status(&report)).ok();
+            let place = Place::of(engine, &group);
+            let content = self.content(&place, Draft::status(&report)).ok();
             told.to_send.extend(content.map(|content| (group, content)));
         }
         Ok(told)
     }
 
-    /// MIMI content of a draft, or why there is none.
-    fn content(&mut self, group: &GroupId, draft: Draft) -> Result<Content, String> {
+    /// MIMI content of a draft for a room, or why there is none.
+    fn content(&mut self, place: &Place, draft: Draft) -> Result<Content, String> {
         let mut salt = [0; 16];
         self.rng.fill_bytes(&mut salt);
-        let (user, room) = (uri_of_user(&self.me.user), uri_of_room(group));
-        let sent = draft.finish(Salt(salt), &user, &room).map_err(|e| e.to_string())?;
+        let user = place.user(&self.me.user);
+        let sent = draft.finish(Salt(salt), &user, place.room()).map_err(|e| e.to_string())?;
         Content::new(MIMI_CONTENT, sent.bytes).map_err(|e| e.to_string())
     }
 
     /// What goes out for something that was typed.
-    pub(crate) fn outgoing(&mut self, group: &GroupId, typed: Content) -> Result<Content, String> {
+    pub(crate) fn outgoing<S: Store>(
+        &mut self,
+        engine: &Engine<S>,
+        group: &GroupId,
+        typed: Content,
+    ) -> Result<Content, String> {
         match typed.text() {
-            Some(text) => {
-                let draft = Draft::plain(text);
-                self.content(group, draft)
-            }
+            Some(text) => self.content(&Place::of(engine, group), Draft::plain(text)),
             None => Ok(typed),
         }
     }
@@ -380,7 +360,7 @@ impl Chat {
             let ids = self.history.read(&rows).said_by_others(group, read, MAX_REPORTED)?;
             if !ids.is_empty() {
                 let report = Draft::status(&MessageStatusReport::of(MessageStatus::READ, ids));
-                let content = self.content(group, report).ok();
+                let content = self.content(&Place::of(engine, group), report).ok();
                 told.to_send.extend(content.map(|content| (group.clone(), content)));
             }
         }
@@ -430,8 +410,9 @@ impl Chat {
             | ChatCommand::Edit { .. }
             | ChatCommand::Delete(_) => {
                 let group = messenger.group_to_talk_in(engine).map_err(refused)?;
-                for draft in self.drafts(engine, &group, command)? {
-                    let content = self.content(&group, draft).map_err(refused)?;
+                let place = Place::of(engine, &group);
+                for draft in self.drafts(engine, (&group, &place), command)? {
+                    let content = self.content(&place, draft).map_err(refused)?;
                     told.to_send.push((group.clone(), content));
                 }
             }
@@ -458,7 +439,7 @@ impl Chat {
     fn drafts<S: Store>(
         &self,
         engine: &Engine<S>,
-        group: &GroupId,
+        (group, place): (&GroupId, &Place),
         command: ChatCommand,
     ) -> Result<Vec<Draft>, Failure> {
         let rows = EngineRows(engine);
@@ -483,7 +464,7 @@ impl Chat {
             }
             ChatCommand::Unreact(of) => {
                 let to = find(of)?.id;
-                let own = reading.own_reactions(group, of)?;
+                let own = reading.reactions_of(&place.user(&self.me.user), group, of)?;
                 if own.is_empty() {
                     return Err(refused(format!("you have not reacted to message {of}")));
                 }
@@ -569,24 +550,4 @@ fn new_file(path: &str) -> io::Result<std::fs::File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rooms_uri_leads_back_to_its_group_and_nothing_else_does() {
-        let group = GroupId::from([0x0a, 0xff, 0x10].as_slice());
-        assert_eq!(predecessor_in(&uri_of_room(&group)), Some(group));
-        for uri in [
-            "",
-            "mimi://localhost/r/0aff1",
-            "mimi://localhost/r/0AFF",
-            "mimi://other/r/0aff",
-            "mimi://localhost/r/zz",
-        ] {
-            assert_eq!(predecessor_in(uri), None, "{uri}");
-        }
-    }
 }

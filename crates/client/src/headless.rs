@@ -62,12 +62,13 @@ impl<S: Store> Headless<S> {
     /// # Errors
     /// [`RunError::Threads`].
     pub fn start(
-        engine: Engine<S>,
+        mut engine: Engine<S>,
         url: &str,
         roots: Option<&TlsRoots>,
         folder: PathBuf,
         to: impl Take,
     ) -> Result<Self, RunError> {
+        engine.reached_at(url);
         Ok(Self { engine, service: Service::start(url, roots, to)?, folder })
     }
 

@@ -27,7 +27,7 @@ fn uri(user: &str) -> String {
 impl Room {
     fn new() -> Self {
         let mut store = MemoryStore::new();
-        let history = History::open(&mut store, &uri("alice"), &mut *crate::os_rng()).unwrap();
+        let history = History::open(&mut store, &mut *crate::os_rng()).unwrap();
         Self { store, history, last: 0 }
     }
 
@@ -40,6 +40,7 @@ impl Room {
         let event = Event {
             group: &group,
             room: ROOM,
+            me: &uri("alice"),
             number: self.last,
             time: NOW,
             user: &user,

@@ -1,19 +1,90 @@
 //! MIMI content, as it comes into a group's room.
 
-use conclave_content::{Arrival, Limits, Meaning, MessageId, MimiContent, interpret, text_rank};
-use conclave_delivery_api::{DeviceId, Name};
-use conclave_engine::News;
+use conclave_content::{
+    Arrival, Limits, MIMI_CONTENT, Meaning, MessageId, MimiContent, interpret, is_media_type,
+    text_rank,
+};
+use conclave_delivery_api::{DeviceId, Name, is_successor, parse_hex};
+use conclave_engine::{Content, Engine, News};
 use conclave_mls::GroupId;
-use conclave_room::{LOCAL_AUTHORITY, room_uri, user_uri};
+use conclave_room::{LOCAL_AUTHORITY, room_authority, room_uri, user_uri};
+use conclave_store::Store;
 
-/// The URI of a user, as all members derive it.
-pub(crate) fn uri_of_user(user: &Name) -> String {
-    user_uri(LOCAL_AUTHORITY, user.as_str())
+/// A group's room, by the URIs that its members give to it and to each other there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    room: String,
+    authority: String,
 }
 
-/// The URI of a group's room, as all members derive it.
-pub(crate) fn uri_of_room(group: &GroupId) -> String {
-    room_uri(LOCAL_AUTHORITY, group)
+impl Place {
+    /// The room of this URI.
+    pub(crate) fn new(room: String) -> Self {
+        let authority = room_authority(&room).unwrap_or(LOCAL_AUTHORITY).into();
+        Self { room, authority }
+    }
+
+    /// The room that a group is, as far as this device knows.
+    pub(crate) fn of<S: Store>(engine: &Engine<S>, group: &GroupId) -> Self {
+        let uri = engine.room_uri(group);
+        Self::new(uri.unwrap_or_else(|| room_uri(LOCAL_AUTHORITY, group)))
+    }
+
+    /// The room in which content that came in a group was meant to be said.
+    ///
+    /// * What waited while a group was begun anew names the old one, and is said in its successor.
+    /// * A device that is no longer in a group does not know the room's state. Then the content says which authority
+    ///   the room has.
+    pub(crate) fn of_content<S: Store>(
+        engine: &Engine<S>,
+        group: &GroupId,
+        content: &Content,
+    ) -> Self {
+        let known = engine.room_uri(group);
+        let here = known.clone().unwrap_or_else(|| room_uri(LOCAL_AUTHORITY, group));
+        let Some(claimed) = claimed_room(content).filter(|claimed| *claimed != here) else {
+            return Self::new(here);
+        };
+
+        let is_same_group = || group_in(&claimed).as_ref() == Some(group);
+        let is_former = || {
+            let provider = engine.provider();
+            group_in(&claimed)
+                .is_some_and(|old| is_successor(&*provider, group, &old).unwrap_or(false))
+        };
+        let has_authority = known.as_deref().map(room_authority);
+        let is_meant = match has_authority {
+            Some(authority) => authority == room_authority(&claimed) && is_former(),
+            None => is_same_group() || is_former(),
+        };
+        Self::new(if is_meant { claimed } else { here })
+    }
+
+    /// The URI of the room.
+    pub(crate) fn room(&self) -> &str {
+        &self.room
+    }
+
+    /// The URI of a user there.
+    pub(crate) fn user(&self, user: &Name) -> String {
+        user_uri(&self.authority, user.as_str())
+    }
+}
+
+/// The room that MIMI content says it is for.
+fn claimed_room(content: &Content) -> Option<String> {
+    if !is_media_type(content.media_type(), MIMI_CONTENT) {
+        return None;
+    }
+    let content = MimiContent::decode(content.bytes(), &Limits::default()).ok()?;
+    content.mimi_extensions.room_uri().map(str::to_owned)
+}
+
+/// The group whose room has this URI, if it is written as this messenger does.
+fn group_in(uri: &str) -> Option<GroupId> {
+    let (_, hex) = uri.rsplit_once("/r/")?;
+    let group = GroupId::from(parse_hex(hex)?);
+    (room_uri(room_authority(uri)?, &group) == uri).then_some(group)
 }
 
 /// A message in MIMI's format that came into a room, for a program that keeps no history.
@@ -27,13 +98,22 @@ pub struct MimiMessage {
 }
 
 impl MimiMessage {
-    /// Reads the bytes that a device sent, at a time in seconds since 1970. None if they are not MIMI content.
+    /// Reads what a device sent in a group, at a time in seconds since 1970. None if it is not MIMI content.
     #[must_use]
-    pub fn read(room: &GroupId, sender: &DeviceId, time: u64, bytes: &[u8]) -> Option<Self> {
+    pub fn read<S: Store>(
+        engine: &Engine<S>,
+        group: &GroupId,
+        (sender, time): (&DeviceId, u64),
+        content: &Content,
+    ) -> Option<Self> {
+        if !is_media_type(content.media_type(), MIMI_CONTENT) {
+            return None;
+        }
+        let place = Place::of_content(engine, group, content);
+        let (bytes, sender) = (content.bytes(), place.user(&sender.user));
         let content = MimiContent::decode(bytes, &Limits::default()).ok()?;
-        let (sender, room) = (uri_of_user(&sender.user), uri_of_room(room));
-        let id = MessageId::derive(&sender, &room, bytes, &content.salt).ok()?;
-        Some(Self { id, content, sender, room, time })
+        let id = MessageId::derive(&sender, place.room(), bytes, &content.salt).ok()?;
+        Some(Self { id, content, sender, room: place.room, time })
     }
 
     /// The message's identifier.
@@ -51,19 +131,41 @@ impl MimiMessage {
     }
 }
 
-/// The text that somebody says in a room by a message or a reply, plain or as MIMI content; none for all else.
+/// The text that somebody says in a group by a message or a reply, plain or as MIMI content, with an empty line between
+/// its parts; none for all else.
 #[must_use]
-pub fn text_of(room: &GroupId, news: &News) -> Option<String> {
+pub fn text_of<S: Store>(engine: &Engine<S>, group: &GroupId, news: &News) -> Option<String> {
     let News::Message { sender, time, content, .. } = news else { return None };
     if let Some(text) = content.text() {
         return Some(text.into());
     }
 
-    let message = MimiMessage::read(room, sender, *time, content.bytes())?;
-    match message.meaning() {
-        Meaning::Text(body) | Meaning::Reply { body, .. } => {
-            body.leaves.first()?.text().map(str::to_owned)
+    let message = MimiMessage::read(engine, group, (sender, *time), content)?;
+    let (Meaning::Text(body) | Meaning::Reply { body, .. }) = message.meaning() else {
+        return None;
+    };
+    let texts: Vec<&str> = body.leaves.iter().filter_map(|leaf| leaf.text()).collect();
+    (!texts.is_empty()).then(|| texts.join("\n\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rooms_uri_leads_back_to_its_group_and_nothing_else_does() {
+        let group = GroupId::from([0x0a, 0xff, 0x10].as_slice());
+        for authority in ["localhost", "a.example:4820"] {
+            assert_eq!(group_in(&room_uri(authority, &group)), Some(group.clone()));
         }
-        _ => None,
+        for uri in [
+            "",
+            "mimi://localhost/r/0aff1",
+            "mimi://localhost/r/0AFF",
+            "mimi://other/x/r/0aff",
+            "mimi://localhost/r/zz",
+        ] {
+            assert_eq!(group_in(uri), None, "{uri}");
+        }
     }
 }

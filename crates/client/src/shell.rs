@@ -125,6 +125,7 @@ pub fn run<S: Store>(
     let held = VecDeque::new();
     let (ended, settled, quit, refused) = (None, None, false, 0);
     let mut engine = engine;
+    engine.reached_at(&options.url);
     let messenger = Messenger::open(&engine)?;
     let chat = Chat::open(&mut engine, os_rng())?;
     // The messenger lives as long as its end of the channel.
@@ -321,7 +322,7 @@ impl<S: Store> Shell<'_, S> {
         let mut shown = self.do_told(read.map_err(Failure::Fatal))?;
         let mut said = Vec::new();
         for typed in typed {
-            match self.chat.outgoing(&group, typed) {
+            match self.chat.outgoing(&self.engine, &group, typed) {
                 Ok(content) => said.push(content),
                 Err(why) => shown.push(Shown::Refused(why)),
             }

@@ -10,6 +10,7 @@ use conclave_mls::crypto::{
     CryptoError, CryptoProvider, Hash, SignatureKeyPair, SignatureScheme, Suite,
 };
 use conclave_mls::{Credential, UnixTime};
+use conclave_room::Text;
 use core::fmt;
 
 /// What the signature that opens a session is labelled with.
@@ -42,6 +43,8 @@ structs! {
         pub minimum_clients: Vec<ClientVersion>,
         /// The incarnation of its state. It changes when the service is restored from a backup or set up anew.
         pub incarnation: Incarnation,
+        /// The domain that the URIs of new rooms and their users begin with, if the service has one of its own.
+        pub domain: Option<Text>,
     }
 
     /// Submits entries of a user's account log, and so creates an account, adds a device or revokes one.

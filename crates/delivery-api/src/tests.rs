@@ -154,6 +154,7 @@ fn requests_and_replies_round_trip() {
                 now: 1,
                 minimum_clients: vec![],
                 incarnation,
+                domain: Some("a.example".try_into().unwrap()),
             };
             check(&info);
         }

@@ -71,6 +71,8 @@ const SEEN_SINCE: &str = "seen-since";
 const WATCH: &[u8] = b"service";
 /// Which life of its state the service was in when it was last asked.
 const INCARNATION: &[u8] = b"incarnation";
+/// The domain that the service has for URIs.
+const DOMAIN: &[u8] = b"domain";
 /// Files of evidence against the service, numbered from 1.
 const EVIDENCE: &str = "evidence";
 /// The users of whom the directory does not have all.
@@ -116,6 +118,8 @@ pub(crate) enum Change {
     Watch(Watch),
     /// Which life of its state the service is in.
     Incarnation(Incarnation),
+    /// The domain that the service has for URIs.
+    Domain(Option<String>),
     /// An entry of a log, to be kept or not any more.
     Kept(GroupId, u64, Option<Box<Kept>>),
     /// One that the service has lost.
@@ -163,6 +167,7 @@ pub(crate) struct Book<S> {
     revoking: BTreeSet<Name>,
     watch: Option<Watch>,
     incarnation: Option<Incarnation>,
+    domain: Option<String>,
     /// How many files of evidence there are.
     evidence: u64,
     behind: BTreeMap<Name, Unpublished>,
@@ -209,6 +214,11 @@ fn number(what: &str, key: &[u8]) -> Result<u64, StoreError> {
 
 fn name(what: &str, text: &str) -> Result<Name, StoreError> {
     text.parse().map_err(|e| damaged(what, e))
+}
+
+fn text(what: &str, bytes: &Secret) -> Result<String, StoreError> {
+    let text = core::str::from_utf8(bytes.expose()).map_err(|e| damaged(what, e))?;
+    Ok(text.into())
 }
 
 fn code(bytes: &[u8]) -> Result<LinkCode, StoreError> {
@@ -336,6 +346,8 @@ impl<S: Store> Book<S> {
         }
         let watch = stored(&store, WATCH, "what is known of the service")?;
         let incarnation = stored(&store, INCARNATION, "the service's incarnation")?;
+        let domain = store.get(META, DOMAIN)?.map(|domain| text("the domain", &domain));
+        let domain = domain.transpose()?;
         let evidence = all(EVIDENCE)?.len() as u64;
         let mut behind = BTreeMap::new();
         for (key, value) in all_named(BEHIND)? {
@@ -397,6 +409,7 @@ impl<S: Store> Book<S> {
             revoking,
             watch,
             incarnation,
+            domain,
             evidence,
             behind,
             missing,
@@ -486,6 +499,11 @@ impl<S: Store> Book<S> {
     /// Which life of its state the service was in when it was last asked; none if it was not asked.
     pub(crate) fn incarnation(&self) -> Option<Incarnation> {
         self.incarnation
+    }
+
+    /// The domain that the service has for URIs, if it has told one.
+    pub(crate) fn domain(&self) -> Option<&str> {
+        self.domain.as_deref()
     }
 
     /// What the service has lost of a group's log, as far as it is not there again.
@@ -769,6 +787,7 @@ impl<S: Store> Book<S> {
             Change::SeenSince(group, day) => self.seen.entry(group).or_default().begun = Some(day),
             Change::Watch(watch) => self.watch = Some(watch),
             Change::Incarnation(incarnation) => self.incarnation = Some(incarnation),
+            Change::Domain(domain) => self.domain = domain,
             Change::Kept(..) => {}
             Change::Missing(group, seq, Some(kept)) => {
                 let hash = sha256(&kept.entry.message);
@@ -875,6 +894,8 @@ fn write_change(
         Change::SeenSince(group, day) => set.put(SEEN_SINCE, group.to_vec(), encoded(day)?),
         Change::Watch(watch) => set.put(META, WATCH, encoded(watch)?),
         Change::Incarnation(incarnation) => set.put(META, INCARNATION, encoded(incarnation)?),
+        Change::Domain(Some(domain)) => set.put(META, DOMAIN, domain.as_bytes()),
+        Change::Domain(None) => set.delete(META, DOMAIN),
         Change::Kept(group, seq, Some(kept)) => {
             set.put(KEPT, entry_key(group, *seq), encoded(&**kept)?);
         }

@@ -104,7 +104,7 @@ fn main() {
     let mut rng = conclave_crypto::testing::TestRng(1);
     let group = GroupId::from([5; 16].as_slice());
     let mut store = open();
-    let history = History::open(&mut store, USERS[0], &mut rng).unwrap();
+    let history = History::open(&mut store, &mut rng).unwrap();
 
     let mut texts = Texts(0x9e37_79b9_7f4a_7c15);
     let (mut ids, mut text_bytes, mut content_bytes) = (Vec::new(), 0, 0);
@@ -229,6 +229,7 @@ fn take(
     let event = Event {
         group,
         room: ROOM,
+        me: USERS[0],
         number,
         time: NOW,
         user,

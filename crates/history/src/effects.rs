@@ -46,7 +46,7 @@ impl Recording<'_> {
 
         let mut row = before.clone();
         (row.media, row.content) = (Media::Mimi, bytes.to_vec());
-        row.mentions = Body::of(&row).mentions(self.access.history.user());
+        row.mentions = Body::of(&row).mentions(from.me);
         row.edits.push(from.id);
         if row.edits.len() > MAX_EDITS {
             let oldest = row.edits.remove(0);
@@ -172,7 +172,7 @@ impl Recording<'_> {
         from: &From<'_>,
         report: &MessageStatusReport,
     ) -> Result<Taken, HistoryError> {
-        let is_own = from.user == self.access.history.user();
+        let is_own = from.user == from.me;
         let mut numbers = Vec::new();
         let mut all_read = true;
         // The last entry about a message counts.

@@ -16,28 +16,22 @@ const KEY_LEN: usize = 32;
 ///
 /// It holds no message: [`Reading`](crate::Reading) and [`Recording`](crate::Recording) look at the store.
 pub struct History {
-    user: String,
     /// Hashes what would otherwise show in the keys of rows.
     key: Secret,
 }
 
 impl fmt::Debug for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("History").field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("History").finish_non_exhaustive()
     }
 }
 
 impl History {
-    /// The history in a store; a new one, if there is none. `user` is the URI of the user: messages of that user are
-    /// this user's own, and links to it are mentions.
+    /// The history in a store; a new one, if there is none.
     ///
     /// # Errors
     /// If the store cannot be read or written.
-    pub fn open(
-        store: &mut dyn RowsMut,
-        user: &str,
-        rng: &mut dyn CryptoRng,
-    ) -> Result<Self, HistoryError> {
+    pub fn open(store: &mut dyn RowsMut, rng: &mut dyn CryptoRng) -> Result<Self, HistoryError> {
         let key = match store.get(META, KEY)? {
             Some(row) => Secret::copy_from(In::new("the key of hashes", 1, row.expose())?.rest()),
             None => {
@@ -53,13 +47,7 @@ impl History {
         if key.len() != KEY_LEN {
             return Err(HistoryError::Damaged("the key of hashes"));
         }
-        Ok(Self { user: user.into(), key })
-    }
-
-    /// The URI of the user.
-    #[must_use]
-    pub fn user(&self) -> &str {
-        &self.user
+        Ok(Self { key })
     }
 
     /// The hash that stands in a row's key for something that must not show there.

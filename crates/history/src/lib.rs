@@ -26,7 +26,7 @@
 //! let (alice, bob) = ("mimi://example.com/u/alice", "mimi://example.com/u/bob");
 //! let (room, group) = ("mimi://example.com/r/lunch", GroupId::from(b"lunch".as_slice()));
 //! let mut store = MemoryStore::new();
-//! let history = History::open(&mut store, bob, &mut rng)?;
+//! let history = History::open(&mut store, &mut rng)?;
 //!
 //! // Alice's message comes out of the log as its first entry.
 //! let sent = Draft::markdown("*Hungry?*").finish(Salt([7; 16]), alice, room)?;
@@ -34,6 +34,7 @@
 //! let taken = recording.take(&Event {
 //!     group: &group,
 //!     room,
+//!     me: bob,
 //!     number: 1,
 //!     time: 1_800_000_000,
 //!     user: alice,

@@ -314,19 +314,21 @@ impl Reading<'_> {
         Ok(ids)
     }
 
-    /// The messages by which the user has reacted to a message, as far as the reactions were not taken back.
+    /// The messages by which a user, named by its URI in the room, has reacted to a message, as far as the reactions
+    /// were not taken back.
     ///
     /// # Errors
     /// If the store cannot be read.
-    pub fn own_reactions(
+    pub fn reactions_of(
         &self,
+        user: &str,
         group: &GroupId,
         number: u64,
     ) -> Result<Vec<MessageId>, HistoryError> {
         let Some(room) = self.access.find_room(group)? else { return Ok(Vec::new()) };
         let rows = self.access.reaction_rows(room.number, number)?;
-        let own = rows.into_iter().filter(|row| row.user == self.access.history.user());
-        let mut by: Vec<MessageId> = own.map(|row| row.by).collect();
+        let theirs = rows.into_iter().filter(|row| row.user == user);
+        let mut by: Vec<MessageId> = theirs.map(|row| row.by).collect();
         by.sort_unstable();
         by.dedup();
         Ok(by)

@@ -30,6 +30,9 @@ pub struct Event<'a> {
     pub group: &'a GroupId,
     /// The room's URI. Identifiers of messages derive from it: it is the same for all members.
     pub room: &'a str,
+    /// The URI that the user whose history this is has in the room: messages of that user are own ones, and links to it
+    /// are mentions.
+    pub me: &'a str,
     /// The message's number in the log.
     pub number: u64,
     /// When the service accepted it, in seconds since 1970.
@@ -109,6 +112,7 @@ pub(crate) struct From<'a> {
     pub(crate) time: u64,
     pub(crate) user: &'a str,
     pub(crate) device: &'a str,
+    pub(crate) me: &'a str,
 }
 
 impl History {
@@ -147,7 +151,7 @@ impl<'a> Recording<'a> {
     }
 
     fn take_new(&mut self, room: &mut RoomRow, event: &Event<'_>) -> Result<Taken, HistoryError> {
-        let Event { number, time, user, device, bytes, .. } = *event;
+        let Event { number, time, user, device, me, bytes, .. } = *event;
         let content = is_media_type(event.media_type, MIMI_CONTENT)
             .then(|| MimiContent::decode(bytes, &Limits::default()).ok());
         // Older versions sent no salt: all members know the number.
@@ -157,7 +161,7 @@ impl<'a> Recording<'a> {
         };
         let id = MessageId::derive(user, &room.uri, bytes, &salt);
         let id = id.map_err(|_| HistoryError::RoomUri)?;
-        let from = From { number, id, time, user, device };
+        let from = From { number, id, time, user, device, me };
         let media = match &content {
             Some(_) => Media::Mimi,
             None if is_media_type(event.media_type, TEXT_PLAIN) => Media::Text,
@@ -223,7 +227,7 @@ impl<'a> Recording<'a> {
         (media, bytes): (Media, &[u8]),
         envelope: Envelope,
     ) -> Result<Taken, HistoryError> {
-        let own = from.user == self.access.history.user();
+        let own = from.user == from.me;
         // What we said, we have read.
         let lifetime = envelope.expires.map(|e| e.lifetime(self.now, own.then_some(from.time)));
         let deadline = match lifetime {
@@ -245,7 +249,7 @@ impl<'a> Recording<'a> {
             media,
             content: bytes.to_vec(),
         };
-        row.mentions = Body::of(&row).mentions(self.access.history.user());
+        row.mentions = Body::of(&row).mentions(from.me);
 
         if deadline > 0 {
             self.access.put_expiry(room, from.number, deadline);
@@ -258,7 +262,7 @@ impl<'a> Recording<'a> {
             self.access.put_topic(room, &row.envelope.topic, from.number);
         }
         self.access.add(room, from.number, &row)?;
-        self.take_pending(room, from.id)?;
+        self.take_pending(room, from)?;
 
         let row = self.access.message(room.number, from.number)?.unwrap_or(row);
         Ok(Taken::Said(Box::new(self.access.entry(room.number, from.number, row)?)))
@@ -291,8 +295,8 @@ impl<'a> Recording<'a> {
     }
 
     /// Does what was kept until this message came.
-    fn take_pending(&mut self, room: &mut RoomRow, of: MessageId) -> Result<(), HistoryError> {
-        let key = self.access.mark_key(room.number, &of);
+    fn take_pending(&mut self, room: &mut RoomRow, message: &From<'_>) -> Result<(), HistoryError> {
+        let key = self.access.mark_key(room.number, &message.id);
         if room.pending == 0 {
             return Ok(());
         }
@@ -303,7 +307,7 @@ impl<'a> Recording<'a> {
             let Ok(content) = MimiContent::decode(&bytes, &Limits::default()) else { continue };
             let id = MessageId::derive(&user, &room.uri, &bytes, &content.salt);
             let id = id.map_err(|_| HistoryError::RoomUri)?;
-            let from = From { number, id, time, user: &user, device: &device };
+            let from = From { number, id, time, user: &user, device: &device, me: message.me };
             // Which users could replace others' messages at that time is no longer known.
             self.take_content(room, &from, (&content, &bytes), &nobody)?;
         }

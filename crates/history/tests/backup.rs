@@ -26,7 +26,7 @@ fn elsewhere() -> World {
     let mut world = World::new();
     world.store = MemoryStore::new();
     let mut rng = conclave_crypto::testing::TestRng(2);
-    world.history = History::open(&mut world.store, BOB, &mut rng).unwrap();
+    world.history = History::open(&mut world.store, &mut rng).unwrap();
     world
 }
 

@@ -53,6 +53,7 @@ fn several_messages_are_written_in_one_step() {
         let event = Event {
             group: &group,
             room: ROOM,
+            me: BOB,
             number,
             time: NOW,
             user: ALICE,
@@ -165,7 +166,7 @@ fn reactions_are_counted_by_symbol_and_taken_back_by_their_message() {
     assert_eq!(shown(&world), [("👍".to_owned(), 2), ("🎂".to_owned(), 1)]);
     assert_eq!(world.numbers(), [1]);
 
-    let own = world.history.read(&world.store).own_reactions(&group(), 1);
+    let own = world.history.read(&world.store).reactions_of(BOB, &group(), 1);
     assert_eq!(own, Ok(vec![thumb]));
     world.say(BOB, Draft::unreaction(thumb, id));
     assert_eq!(shown(&world), [("👍".to_owned(), 1), ("🎂".to_owned(), 1)]);
@@ -313,6 +314,7 @@ fn a_message_that_expired_before_it_was_taken_is_never_stored() {
     let taken = recording.take(&Event {
         group: &group,
         room: ROOM,
+        me: BOB,
         number: 1,
         time: accepted,
         user: ALICE,

@@ -70,4 +70,6 @@ pub use role::{
 };
 pub use state::{RoomError, RoomState};
 pub use text::{BadText, MAX_TEXT, Optionality, Text};
-pub use uri::{LOCAL_AUTHORITY, is_authority, room_authority, room_uri, user_of, user_uri};
+pub use uri::{
+    LOCAL_AUTHORITY, is_authority, room_authority, room_uri, url_authority, user_of, user_uri,
+};

@@ -46,6 +46,17 @@ impl fmt::Display for RoomError {
 
 impl core::error::Error for RoomError {}
 
+impl RoomMetadata {
+    /// What people are shown of the room that a group is; none if it is no room.
+    ///
+    /// # Errors
+    /// [`RoomError::Malformed`].
+    pub fn of(group: GroupView<'_>) -> Result<Option<Self>, RoomError> {
+        let data = AppDataDictionary::find_data(group.extensions(), ROOM_METADATA).ok().flatten();
+        optional(ROOM_METADATA, data)
+    }
+}
+
 /// What the components of a GroupContext say of a room: all that its members agree on apart from who is in the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomState {

@@ -8,7 +8,7 @@ use alloc::string::String;
 use conclave_mls::GroupId;
 
 const SCHEME: &str = "mimi://";
-/// The authority of a group that names none.
+/// The authority where none is known: of groups that are no rooms, and of clients that know no name of their service.
 pub const LOCAL_AUTHORITY: &str = "localhost";
 /// The longest authority, in bytes: a domain name and a port.
 const MAX_AUTHORITY: usize = 261;
@@ -51,6 +51,21 @@ pub fn is_authority(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_AUTHORITY && text.bytes().all(fits)
 }
 
+/// The authority of a service at a URL: its host in lower case, and its port unless that is the scheme's own. None if
+/// the URL is not one of HTTP's, or its host cannot be an authority.
+#[must_use]
+pub fn url_authority(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let own_port = match scheme {
+        "https" => ":443",
+        "http" => ":80",
+        _ => return None,
+    };
+    let authority = rest.split('/').next()?.to_ascii_lowercase();
+    let authority = authority.strip_suffix(own_port).unwrap_or(&authority);
+    is_authority(authority).then(|| authority.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +79,19 @@ mod tests {
         assert_eq!(user_of("a.example", "mimi://a.example/u/alice"), Some("alice"));
         assert_eq!(user_of("a.example", "mimi://a.example.evil/u/alice"), None);
         assert_eq!(user_of("a.example", "mimi://a.example/u/"), None);
+    }
+
+    #[test]
+    fn a_services_address_gives_its_authority() {
+        let of = |url| url_authority(url);
+        assert_eq!(of("https://Chat.Example.org").as_deref(), Some("chat.example.org"));
+        assert_eq!(of("https://chat.example.org:443/x").as_deref(), Some("chat.example.org"));
+        assert_eq!(of("http://a.example:80").as_deref(), Some("a.example"));
+        assert_eq!(of("http://a.example:443/").as_deref(), Some("a.example:443"));
+        assert_eq!(of("http://[::1]:4820").as_deref(), Some("[::1]:4820"));
+        for wrong in ["", "a.example", "ftp://a.example", "https://", "https://u@a.example"] {
+            assert_eq!(of(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

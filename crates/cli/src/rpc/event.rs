@@ -1,10 +1,11 @@
 //! Events as JSON.
 
 use conclave_client::{
-    Content, DeviceId, GroupId, GroupView, MimiMessage, News, Phase, RoomChange,
+    Content, DeviceId, Engine, GroupId, GroupView, MimiMessage, News, Phase, RoomChange,
 };
-use conclave_content::{Chosen, MIMI_CONTENT, Meaning, MessageId, Part};
+use conclave_content::{Chosen, Meaning, MessageId, Part};
 use conclave_delivery_api::to_hex;
+use conclave_store::Store;
 use serde_json::{Map, Value, json};
 
 /// A room as events name it.
@@ -17,8 +18,13 @@ fn device(id: &DeviceId) -> Value {
 }
 
 /// What happened, with what all events have.
-pub(super) fn event(cursor: Option<u64>, of: Option<(&GroupId, &str)>, news: &News) -> Value {
-    let mut event = match fields(of.map(|(id, _)| id), news) {
+pub(super) fn event<S: Store>(
+    engine: &Engine<S>,
+    cursor: Option<u64>,
+    of: Option<(&GroupId, &str)>,
+    news: &News,
+) -> Value {
+    let mut event = match fields(engine, of.map(|(id, _)| id), news) {
         Value::Object(fields) => fields,
         _ => Map::new(),
     };
@@ -32,10 +38,12 @@ pub(super) fn event(cursor: Option<u64>, of: Option<(&GroupId, &str)>, news: &Ne
 }
 
 /// What is particular to a kind of event.
-fn fields(group: Option<&GroupId>, news: &News) -> Value {
+fn fields<S: Store>(engine: &Engine<S>, group: Option<&GroupId>, news: &News) -> Value {
     match news {
         News::Message { seq, time, sender, own, content } => {
-            let mut said = said(group, sender, *time, content);
+            let message =
+                group.and_then(|group| MimiMessage::read(engine, group, (sender, *time), content));
+            let mut said = said(message.as_ref(), content);
             said.insert("seq".into(), (*seq).into());
             said.insert("time".into(), (*time).into());
             said.insert("sender".into(), device(sender));
@@ -111,12 +119,7 @@ fn about(kind: &str, code: &str, what: &dyn core::fmt::Display) -> Value {
 }
 
 /// What a message says.
-fn said(
-    group: Option<&GroupId>,
-    sender: &DeviceId,
-    time: u64,
-    content: &Content,
-) -> Map<String, Value> {
+fn said(message: Option<&MimiMessage>, content: &Content) -> Map<String, Value> {
     let mut said = Map::new();
     if let Some(text) = content.text() {
         said.insert("kind".into(), "text".into());
@@ -126,11 +129,8 @@ fn said(
     said.insert("kind".into(), "unknown".into());
     said.insert("media_type".into(), content.media_type().into());
     said.insert("bytes".into(), content.bytes().len().into());
-    if content.media_type() == MIMI_CONTENT
-        && let Some(group) = group
-        && let Some(message) = MimiMessage::read(group, sender, time, content.bytes())
-    {
-        said.extend(mimi(&message));
+    if let Some(message) = message {
+        said.extend(mimi(message));
     }
     said
 }

@@ -68,7 +68,7 @@ impl Subscriber {
             let name = group.as_ref().map(|id| engine.group_name(id)).unwrap_or_default();
             if self.rooms.is_empty() || group.is_some() && self.rooms.contains(&name) {
                 let of = group.as_ref().map(|id| (id, name.as_str()));
-                let line = notification(device, event::event(Some(key), of, &news));
+                let line = notification(device, event::event(engine, Some(key), of, &news));
                 if !self.to.offer(line) {
                     return false;
                 }
@@ -306,8 +306,8 @@ impl<S: Store> Host<S> {
                 let engine = self.device.engine();
                 let name = engine.group_name(&group);
                 let events = engine.history(&group, *limit)?;
-                let events =
-                    events.iter().map(|news| event::event(None, Some((&group, &name)), news));
+                let of = Some((&group, name.as_str()));
+                let events = events.iter().map(|news| event::event(engine, None, of, news));
                 json!({ "events": events.collect::<Vec<_>>() })
             }
             Method::Acknowledge(which) => {

@@ -195,6 +195,16 @@ impl Value for PathBuf {
     }
 }
 
+impl Value for Domain {
+    fn parse(text: &str, _: &RangeInclusive<u64>) -> Result<Self, String> {
+        text.trim().parse()
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(quoted(self.as_str()))
+    }
+}
+
 /// What is unset unless something is said.
 impl<V: Value> Value for Option<V> {
     fn parse(text: &str, range: &RangeInclusive<u64>) -> Result<Self, String> {

@@ -2,14 +2,13 @@
 
 use crate::attachments::cipher::{FileKey, TAG_LENGTH};
 use crate::attachments::record::Sealed;
-use crate::mimi::{uri_of_room, uri_of_user};
+use crate::mimi::Place;
 use conclave_content::{
     Disposition, Draft, ExternalPart, HashAlgorithm, MIMI_CONTENT, MimiContent, NestedPart, Part,
     Salt, choose, safe, text_rank,
 };
 use conclave_delivery_api::{Call, DeviceId, FetchAttachment, to_hex};
 use conclave_engine::Content;
-use conclave_mls::GroupId;
 use conclave_mls::crypto::CryptoRng;
 
 /// The longest file that is fetched if its message does not say how long it is, in bytes.
@@ -62,7 +61,7 @@ pub(super) fn content_of(
     (name, text): (&str, &str),
     sealed: &Sealed,
     (service, expires_at): (&str, u64),
-    (me, group): (&DeviceId, &GroupId),
+    (me, place): (&DeviceId, &Place),
     rng: &mut dyn CryptoRng,
 ) -> Result<Content, String> {
     let external = ExternalPart {
@@ -86,7 +85,7 @@ pub(super) fn content_of(
     };
     let mut salt = [0; 16];
     rng.fill_bytes(&mut salt);
-    let sent = draft.finish(Salt(salt), &uri_of_user(&me.user), &uri_of_room(group));
+    let sent = draft.finish(Salt(salt), &place.user(&me.user), place.room());
     let sent = sent.map_err(|e| e.to_string())?;
     Content::new(MIMI_CONTENT, sent.bytes).map_err(|e| e.to_string())
 }
@@ -183,13 +182,14 @@ mod tests {
     fn a_message_names_its_file_as_it_is_read_again() {
         let key = FileKey::fresh(&mut *crate::service::os_rng());
         let sealed = Sealed { key, hash: HASH, length: 116 };
-        let (me, group) = ("alice/main".parse().unwrap(), GroupId::from([1].as_slice()));
+        let me = "alice/main".parse().unwrap();
+        let place = Place::new("mimi://a.example/r/01".into());
         for text in ["", "look"] {
             let content = content_of(
                 ("a b.PNG", text),
                 &sealed,
                 ("http://[::1]:8080", 9),
-                (&me, &group),
+                (&me, &place),
                 &mut *crate::service::os_rng(),
             );
             let content = MimiContent::decode(content.unwrap().bytes(), &Limits::default());

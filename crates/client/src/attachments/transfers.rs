@@ -7,6 +7,7 @@ use crate::attachments::spool::Spool;
 use crate::attachments::work::{Report, Work};
 use crate::connection::Connection;
 use crate::error::RunError;
+use crate::mimi::Place;
 use crate::service::{now, os_rng};
 use conclave_content::{MimiContent, safe};
 use conclave_delivery_api::DeleteAttachment;
@@ -462,7 +463,7 @@ impl Transfers {
                     (&name, &send.text),
                     &sealed,
                     (&self.connection.url(), expires_at),
-                    (engine.device(), &group),
+                    (engine.device(), &Place::of(engine, &group)),
                     &mut *os_rng(),
                 );
                 let (label, quiet) = (send.label.clone(), send.quiet);

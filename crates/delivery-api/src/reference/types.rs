@@ -13,6 +13,7 @@ use crate::{
     SignaturePublicKey, StateMark, StateMarked, Token, Upload, WasReset, WelcomeItem, Withdrawn,
 };
 use conclave_account::Author;
+use conclave_room::Text;
 
 /// Replies and what is in them.
 pub(super) fn structures() -> Vec<Structure> {
@@ -266,6 +267,11 @@ pub(super) fn others() -> Vec<Other> {
             "Token",
             "opaque Token<V>;        // visible ASCII, at least one character",
             &[("a short one", &Token::new("3f".into()))],
+        ),
+        other(
+            "Text",
+            "opaque Text<V>;         // UTF-8 without NUL, at most 65535 bytes",
+            &[("a domain", &Text::try_from("example.org").unwrap_or_default())],
         ),
     ]
 }

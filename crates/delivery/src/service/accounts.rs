@@ -226,6 +226,7 @@ impl Operation for DescribeService {
             now: caller.now.as_secs(),
             minimum_clients: service.limits.minimum_clients.clone(),
             incarnation: service.incarnation,
+            domain: service.limits.domain.as_deref().and_then(|d| d.try_into().ok()),
         };
         Ok(Done::new(info, "says what it is"))
     }

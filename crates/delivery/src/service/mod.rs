@@ -116,6 +116,9 @@ pub struct Limits {
     /// The oldest versions that are served, of clients of these names. If there are any, each client has to say what
     /// it is. Default: none.
     pub minimum_clients: Vec<ClientVersion>,
+    /// The domain that the URIs of new rooms and their users begin with. Default: none, so that clients take the host
+    /// by which they reach the service.
+    pub domain: Option<String>,
 }
 
 impl Default for Limits {
@@ -139,6 +142,7 @@ impl Default for Limits {
             log_entries: None,
             inbox_age: None,
             minimum_clients: Vec::new(),
+            domain: None,
         }
     }
 }

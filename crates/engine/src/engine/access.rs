@@ -65,6 +65,7 @@ impl<S: Store> Engine<S> {
         self.service_ahead = theirs.saturating_sub_unsigned(self.now);
         self.authority.set_sender(info.external_sender());
         self.remake_groups()?;
+        self.take_domain(info.domain.as_ref())?;
         self.service_key = Some(info.key);
         self.is_described = true;
         self.by_invitation = info.registration == Registration::Invitation;

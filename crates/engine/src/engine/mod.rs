@@ -210,6 +210,8 @@ pub struct Engine<S> {
     rng: Box<dyn CryptoRng + Send>,
     evidence_place: String,
     keys: KeyPolicy,
+    /// The authority of the address at which this device reaches the service, if that is known.
+    host: Option<String>,
     authority: Authority,
     /// When new devices of this user are to be invited into its groups.
     newcomers_at: Option<u64>,
@@ -338,6 +340,7 @@ impl<S: Store> Engine<S> {
             rng,
             evidence_place,
             keys,
+            host: None,
             authority,
             newcomers_at: None,
             groups: BTreeMap::new(),

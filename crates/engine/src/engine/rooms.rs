@@ -6,6 +6,7 @@
 
 use super::rules::policy;
 use super::{CommandError, Engine, EngineError, Purpose};
+use crate::book::Change;
 use crate::names::is_group_name;
 use crate::reason::Reason;
 use crate::record::{Item, RoomChange, Work};
@@ -21,7 +22,8 @@ use conclave_mls::{Credential, Group, GroupId};
 use conclave_room::standard::MEMBER;
 use conclave_room::{
     Actor, Capability, ClientChange, LOCAL_AUTHORITY, PARTICIPANT_LIST, Participants,
-    ROOM_METADATA, RoleIndex, RoomMetadata, RoomState, Text, leavers, room_uri, user_of, user_uri,
+    ROOM_METADATA, RoleIndex, RoomMetadata, RoomState, Text, is_authority, leavers, room_uri,
+    url_authority, user_of, user_uri,
 };
 use conclave_store::Store;
 use std::collections::BTreeMap;
@@ -105,6 +107,37 @@ impl<S: Store> Engine<S> {
         })
     }
 
+    /// The URI of a group's room, from which its members derive the identifiers of messages: that in the room's own
+    /// state. A group that is no room has one of [`LOCAL_AUTHORITY`]. None if this device is not in the group.
+    #[must_use]
+    pub fn room_uri(&self, group: &GroupId) -> Option<String> {
+        let live = self.groups.get(group)?;
+        let room = RoomMetadata::of(live.group.view()).ok().flatten();
+        Some(match room {
+            Some(metadata) => metadata.room_uri.as_str().into(),
+            None => room_uri(LOCAL_AUTHORITY, group),
+        })
+    }
+
+    /// Takes note of the address at which this device reaches the service. Its host stands in the URIs of rooms that
+    /// this device makes, unless the service has told it a domain.
+    pub fn reached_at(&mut self, url: &str) {
+        self.host = url_authority(url);
+    }
+
+    /// The domain that the service has for URIs, as it has told last.
+    pub(super) fn take_domain(&mut self, told: Option<&Text>) -> Result<(), EngineError> {
+        let told = told.map(Text::as_str).filter(|domain| is_authority(domain));
+        if told != self.book.domain() {
+            self.book.commit(None, vec![Change::Domain(told.map(String::from))])?;
+        }
+        Ok(())
+    }
+
+    fn authority_of_new_rooms(&self) -> &str {
+        self.book.domain().or(self.host.as_deref()).unwrap_or(LOCAL_AUTHORITY)
+    }
+
     /// Whether this device's user may do something in a group: everything, if it is no room.
     pub(super) fn may(&self, group: &GroupId, capability: Capability) -> bool {
         let Some(live) = self.groups.get(group) else { return true };
@@ -150,13 +183,12 @@ impl<S: Store> Engine<S> {
     /// Its components do not name it: the service reads them. Members learn the name by an encrypted message
     /// ([`Payload::Name`](crate::record::Payload::Name)), until somebody renames the room for all to see.
     pub(super) fn new_room(&self, id: &GroupId, with: Option<&Name>) -> RoomState {
-        let uri = room_uri(LOCAL_AUTHORITY, id);
-        let me = user_uri(LOCAL_AUTHORITY, self.device().user.as_str());
+        let authority = self.authority_of_new_rooms();
+        let uri = room_uri(authority, id);
+        let me = user_uri(authority, self.device().user.as_str());
         let room = match with {
             None => RoomState::new(&uri, "", &me),
-            Some(other) => {
-                RoomState::direct(&uri, [&me, &user_uri(LOCAL_AUTHORITY, other.as_str())])
-            }
+            Some(other) => RoomState::direct(&uri, [&me, &user_uri(authority, other.as_str())]),
         };
         // Names are shorter than any text of a room may be.
         room.unwrap_or_else(|e| unreachable!("{e}"))

@@ -36,7 +36,7 @@ impl World {
     pub(crate) fn new() -> Self {
         let mut store = MemoryStore::new();
         let mut rng = conclave_crypto::testing::TestRng(1);
-        let history = History::open(&mut store, BOB, &mut rng).unwrap();
+        let history = History::open(&mut store, &mut rng).unwrap();
         Self { store, history, now: NOW, last: 0, moderated: false }
     }
 
@@ -64,6 +64,7 @@ impl World {
         let taken = recording.take(&Event {
             group: &group,
             room: ROOM,
+            me: BOB,
             number,
             time: self.now,
             user,

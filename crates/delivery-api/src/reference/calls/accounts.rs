@@ -23,6 +23,7 @@ pub(super) fn calls() -> Vec<Entry> {
                 now: NOW,
                 minimum_clients: vec![client()],
                 incarnation: INCARNATION,
+                domain: "example.org".try_into().ok(),
             },
         ),
         call(

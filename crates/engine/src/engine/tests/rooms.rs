@@ -215,3 +215,61 @@ fn the_service_does_not_take_what_a_modified_client_oversteps_by() {
     world.says(a, "still here");
     assert_eq!(world.devices[c].messages().last().unwrap().3, "still here");
 }
+
+/// The authority in the URI of a device's newest room of this name.
+fn authority(world: &World, i: usize, name: &str) -> String {
+    let engine = &world.devices[i].engine;
+    let group = engine.groups().into_iter().find(|group| group.name == name).unwrap();
+    let uri = engine.room_uri(&group.id).unwrap();
+    assert_eq!(engine.room(&group.id).unwrap().uri, uri);
+    conclave_room::room_authority(&uri).unwrap().to_string()
+}
+
+#[test]
+fn a_room_keeps_the_authority_that_it_was_made_with_for_all_its_members() {
+    let mut world = World::new(220);
+    let [a, b] = ["a/pc", "b/pc"].map(|id| world.add(id));
+    // A room of a client that knows no name of its service.
+    world.group("old", &[a, b]);
+    world.devices[a].engine.reached_at("http://One.example:4820/x");
+    world.devices[b].engine.reached_at("https://two.example");
+    world.group("ones", &[a, b]);
+    world.group("twos", &[b, a]);
+    for i in [a, b] {
+        assert_eq!(authority(&world, i, "old"), "localhost");
+        assert_eq!(authority(&world, i, "ones"), "one.example:4820");
+        assert_eq!(authority(&world, i, "twos"), "two.example");
+        let id =
+            world.devices[i].engine.groups().into_iter().find(|g| g.name == "ones").unwrap().id;
+        let users = world.devices[i].engine.room(&id).unwrap().users;
+        assert_eq!(users.len(), 2, "{users:?}");
+    }
+
+    // A group that begins anew stays the room of the same users.
+    world.says(a, "/switch ones");
+    world.says(a, "/reset");
+    for i in [a, b] {
+        world.settle();
+        assert_eq!(authority(&world, i, "ones"), "one.example:4820");
+    }
+}
+
+#[test]
+fn a_service_that_has_a_domain_gives_it_to_new_rooms() {
+    let limits = Limits { domain: Some("chat.example".into()), ..Limits::default() };
+    let mut world = World::new(221);
+    let storage = SqliteStorage::open(&world.folder.path().join("named")).unwrap();
+    let begun = UnixTime::from_secs(1_700_000_000).unwrap();
+    world.service = Service::new(storage, provider(), limits, Registration::Open, begun).unwrap();
+    let [a, b] = ["a/pc", "b/pc"].map(|id| world.add(id));
+    for i in [a, b] {
+        world.devices[i].engine.reached_at("http://127.0.0.1:4820");
+    }
+    world.group("g", &[a, b]);
+    assert_eq!(authority(&world, b, "g"), "chat.example");
+
+    // It is remembered where the service is out of reach.
+    world.kill(a);
+    world.say(a, "/new h");
+    assert_eq!(authority(&world, a, "h"), "chat.example");
+}
