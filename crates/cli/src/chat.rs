@@ -58,8 +58,9 @@ later names its NUMBER:
   unread GROUP N MENTIONS                  /unread: how many messages you have
                                            not read, and how many mention you
 
-/history and /search show such lines after the word 'history' or 'found', with
-'reactions GROUP NUMBER N SYMBOL' for each symbol, and, if there is more:
+/history, /search and /mentions show such lines after the word 'history' or
+'found', with 'reactions GROUP NUMBER N SYMBOL' for each symbol, and, if there
+is more:
 
   more GROUP before NUMBER                 repeat it with 'before NUMBER'
 

@@ -84,7 +84,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     }
     caller.call("subscribe", &json!({ "rooms": args.rooms }), in_seconds(PATIENCE))?;
 
-    let mut shown = 0;
+    let (mut shown, mut has_reader) = (0, true);
     while args.count.is_none_or(|count| shown < count) {
         let event = match caller.event(deadline) {
             Ok(event) => event,
@@ -94,12 +94,14 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         let line = if args.json { event.to_string() } else { line_of(&event) };
         let mut output = stdout().lock();
         let written = output.write_all((line + "\n").as_bytes()).and_then(|()| output.flush());
-        if let Err(e) = written {
-            // A reader that has enough closes the pipe.
-            return match e.kind() {
-                std::io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-                _ => Err(format!("the output cannot be written: {e}").into()),
-            };
+        match written {
+            Ok(()) => {}
+            // A reader that has enough closes the pipe. What it has is acknowledged all the same.
+            Err(e) if e.kind() == std::io::ErrorKind::BrokenPipe => {
+                has_reader = false;
+                break;
+            }
+            Err(e) => return Err(format!("the output cannot be written: {e}").into()),
         }
         shown += 1;
         if args.since.is_none() {
@@ -110,7 +112,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
 
     // An answer shows that the acknowledgements before it were taken, too.
     caller.call("acknowledge", &json!({ "only": [] }), in_seconds(PATIENCE))?;
-    if args.count.is_some_and(|count| shown < count) {
+    if has_reader && args.count.is_some_and(|count| shown < count) {
         complain("the time is up");
         return Ok(ExitCode::from(TOO_FEW));
     }

@@ -34,6 +34,9 @@ pub(crate) struct Args {
     text: Option<String>,
     #[command(flatten)]
     device: DeviceArgs,
+    /// The text is Markdown.
+    #[arg(long)]
+    markdown: bool,
     /// Your own identifier for the message, which is sent once however often you send under the same one.
     #[arg(long, value_name = "ID")]
     id: Option<String>,
@@ -71,7 +74,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let id = args.id.unwrap_or_else(new_id);
     let params = |wait: bool| {
         json!({
-            "room_name": args.room, "text": text, "id": id, "acknowledge": args.acknowledge,
+            "room_name": args.room, "text": text, "markdown": args.markdown, "id": id, "acknowledge": args.acknowledge,
             "wait": wait, "quiet": true, "fresh": !wait,
         })
     };

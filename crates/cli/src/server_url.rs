@@ -83,10 +83,7 @@ impl TlsArgs {
 
     /// A client of the service at an address.
     pub(crate) fn client(&self, url: &str) -> Result<Client, Failure> {
-        Ok(match self.roots()? {
-            Some(roots) => Client::with_roots(url, &roots),
-            None => Client::new(url),
-        })
+        Ok(conclave_client::client(url, self.roots()?.as_ref()))
     }
 }
 

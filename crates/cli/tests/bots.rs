@@ -562,3 +562,46 @@ fn a_bot_that_is_killed_at_random_answers_every_message_once() {
     assert_eq!(answers, expected);
     assert!(kills[0] > 0 && kills[1] > 0 || kill_time() < Duration::from_secs(10));
 }
+
+#[test]
+fn a_bot_mentions_by_name_and_in_markdown_and_hears_who_is_mentioned() {
+    let people = lunch();
+    let mut daemon = Daemon::start(&people, &["bot"], &[]);
+    daemon.call("subscribe", json!({ "cursor": 0 }));
+    let send = |text: &str, markdown: bool| json!({ "room_name": "lunch", "text": text, "markdown": markdown, "id": text, "wait": true });
+    let first = daemon.call("send", send("hi @alice", false));
+    assert_eq!(daemon.call("send", send("hi @alice", false)), first, "it is sent once");
+    daemon.call("send", send("**@alice** `@alice`", true));
+    people.chat("alice", "@bot, yes\n");
+
+    let one = daemon.event("text");
+    assert_eq!((&one["text"], &one["mentions"]), (&"hi @alice".into(), &json!(["alice"])));
+    let two = daemon.event("text");
+    assert_eq!(two["text"], "**@alice** `@alice`");
+    assert!(two["markdown"].as_str().unwrap().starts_with("**[\\@alice](mimi://"), "{two}");
+    let three = daemon.event("text");
+    assert_eq!((&three["text"], &three["mentions"]), (&"@bot, yes".into(), &json!(["bot"])));
+    assert_eq!(daemon.process.end(), DONE);
+
+    let alice = people.chat("alice", "/mentions\n");
+    assert!(alice.says("found message lunch ", " hi @alice"), "{alice:?}");
+    assert!(alice.says("found message lunch ", " **@alice** `@alice`"), "{alice:?}");
+}
+
+#[test]
+fn the_history_has_what_a_messenger_on_this_device_has_kept() {
+    let people = lunch();
+    let said = people.chat("alice", "one\n");
+    let number = said.line("message lunch ").unwrap().split(' ').nth(2).unwrap();
+    people.chat("alice", format!("/reply {number} two\n"));
+    let mut daemon = Daemon::start(&people, &["alice"], &[]);
+    daemon.call("send", json!({ "room_name": "lunch", "text": "three", "wait": true }));
+    let history = daemon.call("history", json!({ "room_name": "lunch" }));
+    let events = history["events"].as_array().unwrap();
+    let texts: Vec<&str> = events.iter().filter_map(|event| event["text"].as_str()).collect();
+    assert_eq!(texts, ["one", "two", "three"], "{history}");
+    assert!(events.iter().all(|event| event["own"] == true), "{history}");
+    let last = daemon.call("history", json!({ "room_name": "lunch", "limit": 1 }));
+    assert_eq!(last["events"].as_array().unwrap().len(), 1);
+    assert_eq!(daemon.process.end(), DONE);
+}

@@ -156,3 +156,26 @@ fn what_one_device_reads_and_edits_reaches_the_users_others() {
     let main = people.chat("bob", "/history 1\n");
     assert!(main.says("history message g", " ours"), "{:?}", main.lines);
 }
+
+#[test]
+fn whoever_is_named_in_a_room_is_mentioned_and_nobody_else_is() {
+    let people = People::new();
+    people.chat("bob/main", "");
+    people.chat("alice/main", "/new lunch\n/invite bob\n");
+    people.chat("bob/main", "/accept\n");
+    let said = "@bob, *2 < 3*?\n@carol bob@bob.example @bobby\n";
+    people.chat("alice/main", said);
+    let bob = people.chat("bob/main", "/unread\n/mentions\n");
+    assert_eq!(bob.texts("lunch"), ["@bob, *2 < 3*?", "@carol bob@bob.example @bobby"]);
+    let mentions: Vec<_> = bob.lines.iter().filter(|line| line.starts_with("mention ")).collect();
+    assert_eq!(mentions.len(), 1, "{bob:?}");
+    assert!(bob.says("found message lunch ", " @bob, *2 < 3*?"), "{bob:?}");
+
+    // An answer mentions, too, and what was said is found by the name.
+    let number = bob.line("mention lunch ").unwrap().split(' ').nth(2).unwrap();
+    people.chat("bob/main", format!("/reply {number} yes, @alice.\n"));
+    let alice = people.chat("alice/main", "/mentions\n/search alice\n");
+    assert!(alice.has("mention lunch "), "{alice:?}");
+    assert!(alice.says("found message lunch ", " yes, @alice."), "{alice:?}");
+    assert!(!alice.lines.iter().any(|line| line.contains("mimi://")), "{alice:?}");
+}

@@ -3,31 +3,27 @@
 //! What is said goes out as MIMI content. What comes in is recorded, shown, and written with the note that it was taken,
 //! in one step; the engine then keeps no copy of it. Text of older versions is read as it came.
 
+use crate::compose::{Markup, content_of, draft_of};
+use crate::engine_rows::{ADOPTED, EngineRows, EngineRowsMut, TABLE, rows_of};
+use crate::error::ChatError;
 use crate::lines::{ChatCommand, Did, Shown};
 use crate::messenger::{IN_NO_GROUP, Messenger};
 use crate::mimi::Place;
 use crate::service::now;
 use crate::telling::{said, shown};
-use conclave_content::{Draft, MIMI_CONTENT, MessageId, MessageStatus, MessageStatusReport, Salt};
+use conclave_content::{Draft, MessageId, MessageStatus, MessageStatusReport};
 use conclave_delivery_api::DeviceId;
-use conclave_engine::{AppRows, Content, Engine, EngineError, News, Output, Phase};
-use conclave_history::{
-    Body, Cursor, Entry, Event, ExportError, Format, History, HistoryError, Rows, RowsMut, Taken,
-    nobody,
-};
+use conclave_engine::{AppRows, Content, Engine, News, Output, Phase};
+use conclave_history::{Body, Cursor, Entry, Event, ExportError, Format, History, Taken, nobody};
 use conclave_mls::GroupId;
 use conclave_mls::crypto::CryptoRng;
-use conclave_store::{Secret, Store, StoreError, WriteSet};
+use conclave_store::Store;
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-/// The table of what the user has chosen.
-const TABLE: &str = "chat";
 /// The row that is there if others are told what was received and read.
 const RECEIPTS: &[u8] = b"receipts";
-/// The row that is there if what the engine has kept was taken over.
-const ADOPTED: &[u8] = b"adopted";
 /// How many messages that the engine has kept are taken over in one write.
 const ADOPTED_TOGETHER: usize = 500;
 /// How many expired messages are deleted in one write.
@@ -36,64 +32,6 @@ const EXPIRED_TOGETHER: usize = 500;
 const MAX_REPORTED: usize = 256;
 /// How many messages a search shows.
 const FOUND: usize = 20;
-
-/// The application's rows in the engine's store.
-struct EngineRows<'a, S>(&'a Engine<S>);
-struct EngineRowsMut<'a, S>(&'a mut Engine<S>);
-
-fn store_error(e: EngineError) -> StoreError {
-    match e {
-        EngineError::Store(e) => e,
-        e => StoreError::failed(e.to_string()),
-    }
-}
-
-impl<S: Store> Rows for EngineRows<'_, S> {
-    fn get(&self, table: &str, key: &[u8]) -> Result<Option<Secret>, StoreError> {
-        self.0.app_row(table, key).map_err(store_error)
-    }
-
-    fn scan(
-        &self,
-        table: &str,
-        from: &[u8],
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Secret)>, StoreError> {
-        self.0.app_rows(table, from, limit).map_err(store_error)
-    }
-}
-
-impl<S: Store> Rows for EngineRowsMut<'_, S> {
-    fn get(&self, table: &str, key: &[u8]) -> Result<Option<Secret>, StoreError> {
-        EngineRows(self.0).get(table, key)
-    }
-
-    fn scan(
-        &self,
-        table: &str,
-        from: &[u8],
-        limit: usize,
-    ) -> Result<Vec<(Vec<u8>, Secret)>, StoreError> {
-        EngineRows(self.0).scan(table, from, limit)
-    }
-}
-
-impl<S: Store> RowsMut for EngineRowsMut<'_, S> {
-    fn write(&mut self, set: &WriteSet) -> Result<(), StoreError> {
-        self.0.write_app_rows(rows_of(set)).map_err(store_error)
-    }
-}
-
-fn rows_of(set: &WriteSet) -> AppRows {
-    let mut rows = AppRows::new();
-    for write in &set.app {
-        match &write.value {
-            Some(value) => rows.put_secret(&write.namespace, write.key.clone(), value.clone()),
-            None => rows.delete(&write.namespace, write.key.clone()),
-        }
-    }
-    rows
-}
 
 /// The URIs and names that an event is told by.
 struct Names {
@@ -148,25 +86,6 @@ pub(crate) struct Told {
     pub(crate) adopted: Vec<(GroupId, u64)>,
     /// What is to be sent then.
     pub(crate) to_send: Vec<(GroupId, Content)>,
-}
-
-/// Why the messenger cannot go on.
-#[derive(Debug)]
-pub(crate) enum ChatError {
-    History(HistoryError),
-    Engine(EngineError),
-}
-
-impl From<HistoryError> for ChatError {
-    fn from(e: HistoryError) -> Self {
-        Self::History(e)
-    }
-}
-
-impl From<EngineError> for ChatError {
-    fn from(e: EngineError) -> Self {
-        Self::Engine(e)
-    }
 }
 
 /// Why a command was not carried out.
@@ -283,19 +202,20 @@ impl Chat {
             let report = MessageStatusReport::of(MessageStatus::DELIVERED, ids);
             // A report can always be made: it is short.
             let place = Place::of(engine, &group);
-            let content = self.content(&place, Draft::status(&report)).ok();
+            let content = self.content(engine, &place, Draft::status(&report)).ok();
             told.to_send.extend(content.map(|content| (group, content)));
         }
         Ok(told)
     }
 
     /// MIMI content of a draft for a room, or why there is none.
-    fn content(&mut self, place: &Place, draft: Draft) -> Result<Content, String> {
-        let mut salt = [0; 16];
-        self.rng.fill_bytes(&mut salt);
-        let user = place.user(&self.me.user);
-        let sent = draft.finish(Salt(salt), &user, place.room()).map_err(|e| e.to_string())?;
-        Content::new(MIMI_CONTENT, sent.bytes).map_err(|e| e.to_string())
+    fn content<S: Store>(
+        &mut self,
+        engine: &Engine<S>,
+        place: &Place,
+        draft: Draft,
+    ) -> Result<Content, String> {
+        content_of(engine, place, draft, &mut *self.rng)
     }
 
     /// What goes out for something that was typed.
@@ -306,7 +226,11 @@ impl Chat {
         typed: Content,
     ) -> Result<Content, String> {
         match typed.text() {
-            Some(text) => self.content(&Place::of(engine, group), Draft::plain(text)),
+            Some(text) => {
+                let place = Place::of(engine, group);
+                let draft = draft_of(engine, (group, &place), text, Markup::Plain);
+                self.content(engine, &place, draft)
+            }
             None => Ok(typed),
         }
     }
@@ -360,7 +284,7 @@ impl Chat {
             let ids = self.history.read(&rows).said_by_others(group, read, MAX_REPORTED)?;
             if !ids.is_empty() {
                 let report = Draft::status(&MessageStatusReport::of(MessageStatus::READ, ids));
-                let content = self.content(&Place::of(engine, group), report).ok();
+                let content = self.content(engine, &Place::of(engine, group), report).ok();
                 told.to_send.extend(content.map(|content| (group.clone(), content)));
             }
         }
@@ -392,7 +316,10 @@ impl Chat {
                 };
                 told.shown = vec![Shown::Note { group: String::new(), what: what.into() }];
             }
-            ChatCommand::Page { .. } | ChatCommand::Search { .. } | ChatCommand::Export(_) => {
+            ChatCommand::Page { .. }
+            | ChatCommand::Search { .. }
+            | ChatCommand::Mentions { .. }
+            | ChatCommand::Export(_) => {
                 told.shown = self.look(engine, &to_look_at()?, command)?;
             }
             ChatCommand::Read(up_to) => {
@@ -412,7 +339,7 @@ impl Chat {
                 let group = messenger.group_to_talk_in(engine).map_err(refused)?;
                 let place = Place::of(engine, &group);
                 for draft in self.drafts(engine, (&group, &place), command)? {
-                    let content = self.content(&place, draft).map_err(refused)?;
+                    let content = self.content(engine, &place, draft).map_err(refused)?;
                     told.to_send.push((group.clone(), content));
                 }
             }
@@ -445,6 +372,7 @@ impl Chat {
         let rows = EngineRows(engine);
         let reading = self.history.read(&rows);
         let find = |number: u64| self.entry(engine, group, number);
+        let draft_of = |text: &str| draft_of(engine, (group, place), text, Markup::Plain);
         let find_own = |number: u64| -> Result<Entry, Failure> {
             let entry = find(number)?;
             let not_own =
@@ -455,7 +383,7 @@ impl Chat {
         Ok(match command {
             ChatCommand::Reply { to, text } => {
                 let entry = find(to)?;
-                vec![Draft::plain(&text).in_reply_to(entry.id).topic(&entry.topic)]
+                vec![draft_of(&text).in_reply_to(entry.id).topic(&entry.topic)]
             }
             ChatCommand::React { to, symbols } => {
                 let symbols: Vec<&str> = symbols.iter().map(String::as_str).collect();
@@ -472,7 +400,7 @@ impl Chat {
             }
             ChatCommand::Edit { of, text } => {
                 let entry = find_own(of)?;
-                let mut draft = Draft::plain(&text).replacing(entry.id).topic(&entry.topic);
+                let mut draft = draft_of(&text).replacing(entry.id).topic(&entry.topic);
                 // All but the body stays as it was.
                 if let Some(quote) = &entry.reply_to {
                     draft = draft.in_reply_to(quote.id);
@@ -507,6 +435,14 @@ impl Chat {
                 let found = reading.search(group, &words, before, FOUND)?;
                 if found.entries.is_empty() && found.before.is_none() {
                     let what = format!("no message has these words: {words}");
+                    return Ok(vec![Shown::Note { group: name, what }]);
+                }
+                ("found", found.entries, found.before)
+            }
+            ChatCommand::Mentions { before } => {
+                let found = reading.mentions(group, Cursor(before), FOUND)?;
+                if found.entries.is_empty() {
+                    let what = "no message mentions you".into();
                     return Ok(vec![Shown::Note { group: name, what }]);
                 }
                 ("found", found.entries, found.before)

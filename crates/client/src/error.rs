@@ -1,6 +1,5 @@
 //! What ends a messenger.
 
-use crate::chat::ChatError;
 use conclave_engine::EngineError;
 use conclave_history::HistoryError;
 use core::fmt;
@@ -41,6 +40,25 @@ impl fmt::Display for RunError {
 impl core::error::Error for RunError {}
 
 impl From<EngineError> for RunError {
+    fn from(e: EngineError) -> Self {
+        Self::Engine(e)
+    }
+}
+
+/// Why the messenger cannot go on.
+#[derive(Debug)]
+pub(crate) enum ChatError {
+    History(HistoryError),
+    Engine(EngineError),
+}
+
+impl From<HistoryError> for ChatError {
+    fn from(e: HistoryError) -> Self {
+        Self::History(e)
+    }
+}
+
+impl From<EngineError> for ChatError {
     fn from(e: EngineError) -> Self {
         Self::Engine(e)
     }

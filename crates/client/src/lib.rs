@@ -18,7 +18,9 @@ mod asynchronous;
 mod attachments;
 mod catch_up;
 mod chat;
+mod compose;
 mod connection;
+mod engine_rows;
 mod error;
 mod files;
 mod headless;
@@ -39,6 +41,7 @@ pub use attachments::{
     TransferReport, TransferSetup, Transfers,
 };
 pub use catch_up::catch_up;
+pub use compose::{Markup, compose};
 pub use conclave_engine::{
     Answer, AppRows, CLASSIC, CertificateFiles, Command as EngineCommand, CommandError, Content,
     DeviceId, Engine, EngineError, Evidence, Finding, GroupId, GroupView, HYBRID, KeyPolicy,
@@ -46,6 +49,8 @@ pub use conclave_engine::{
     RoomChange, Roster, SUITES, Setup, Who, certificate_request, epoch_code, is_post_quantum,
     member_code, pair_code, suite_name, suite_number,
 };
+pub use conclave_history::{Body, Entry};
+pub use engine_rows::kept_by_messenger;
 pub use error::RunError;
 pub use files::write_private;
 pub use headless::{Headless, open_device};
@@ -55,6 +60,6 @@ pub use lines::{
     timestamp, unescaped,
 };
 pub use messenger::Messenger;
-pub use mimi::{MimiMessage, text_of};
-pub use service::{Arrived, Take, now, os_rng};
+pub use mimi::{MimiMessage, Texts, text_of};
+pub use service::{Arrived, Take, client, now, os_rng};
 pub use shell::{Ended, Message, Options, Screen, run};

@@ -1,13 +1,13 @@
 //! MIMI content, as it comes into a group's room.
 
 use conclave_content::{
-    Arrival, Limits, MIMI_CONTENT, Meaning, MessageId, MimiContent, interpret, is_media_type,
-    text_rank,
+    Arrival, Chosen, GFM_MIMI, Limits, MIMI_CONTENT, Meaning, MessageId, MimiContent, Part,
+    interpret, is_media_type, markdown, mention, text_rank,
 };
 use conclave_delivery_api::{DeviceId, Name, is_successor, parse_hex};
 use conclave_engine::{Content, Engine, News};
 use conclave_mls::GroupId;
-use conclave_room::{LOCAL_AUTHORITY, room_authority, room_uri, user_uri};
+use conclave_room::{LOCAL_AUTHORITY, room_authority, room_uri, user_of, user_uri};
 use conclave_store::Store;
 
 /// A group's room, by the URIs that its members give to it and to each other there.
@@ -129,6 +129,44 @@ impl MimiMessage {
         let arrival = Arrival { id: *id, sender, room, accepted_at: *time };
         interpret(&self.content, &arrival, &(), &text_rank)
     }
+
+    /// The texts of its body.
+    #[must_use]
+    pub fn texts(&self, body: &Chosen<'_>) -> Texts {
+        let authority = room_authority(&self.room).unwrap_or(LOCAL_AUTHORITY);
+        let (mut texts, mut sent, mut mentions) = (Vec::new(), Vec::new(), Vec::new());
+        let mut is_markdown = false;
+        for leaf in &body.leaves {
+            let (Part::Single(single), Some(text)) = (&leaf.part.part, leaf.text()) else {
+                continue;
+            };
+            sent.push(text);
+            if !is_media_type(&single.content_type, GFM_MIMI) {
+                texts.push(text.to_owned());
+                continue;
+            }
+            is_markdown = true;
+            texts.push(mention::readable(text));
+            for link in markdown::links(text) {
+                let user = user_of(authority, &link.target);
+                let user: Option<Name> = user.and_then(|user| user.parse().ok());
+                mentions.extend(user.filter(|user| !mentions.contains(user)));
+            }
+        }
+        let markdown = is_markdown.then(|| sent.join("\n\n"));
+        Texts { text: texts.join("\n\n"), markdown, mentions }
+    }
+}
+
+/// The texts of a message, with an empty line between its parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Texts {
+    /// As people read it without Markdown.
+    pub text: String,
+    /// As it was sent, if some of it is Markdown.
+    pub markdown: Option<String>,
+    /// The users whom it mentions.
+    pub mentions: Vec<Name>,
 }
 
 /// The text that somebody says in a group by a message or a reply, plain or as MIMI content, with an empty line between
@@ -144,8 +182,7 @@ pub fn text_of<S: Store>(engine: &Engine<S>, group: &GroupId, news: &News) -> Op
     let (Meaning::Text(body) | Meaning::Reply { body, .. }) = message.meaning() else {
         return None;
     };
-    let texts: Vec<&str> = body.leaves.iter().filter_map(|leaf| leaf.text()).collect();
-    (!texts.is_empty()).then(|| texts.join("\n\n"))
+    Some(message.texts(&body).text).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]

@@ -135,7 +135,8 @@ pub fn now() -> u64 {
 }
 
 /// A client of the service at an address, whose certificate is from these roots or, if there are none, the system's.
-pub(crate) fn client(url: &str, roots: Option<&TlsRoots>) -> Client {
+#[must_use]
+pub fn client(url: &str, roots: Option<&TlsRoots>) -> Client {
     match roots {
         Some(roots) => Client::with_roots(url, roots),
         None => Client::new(url),

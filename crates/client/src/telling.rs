@@ -52,8 +52,9 @@ pub(crate) fn said(why: &'static str, group: &str, me: &str, entry: Entry) -> Sa
         read_by: entry.read_by,
         ..Said::default()
     };
+    let text = entry.body.readable().into_owned();
     match entry.body {
-        Body::Said { text, attachments, skipped, .. } => {
+        Body::Said { attachments, skipped, .. } => {
             said.text = Some(text);
             for attachment in attachments {
                 let mut name = attachment.file_name.unwrap_or(attachment.description);

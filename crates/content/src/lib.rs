@@ -17,7 +17,7 @@
 //!   has to handle. The draft's rules are behind it: who may edit what, which parts of a body are shown, when a
 //!   message expires, and which references form a loop.
 //! * **Showing.** What others write is theirs: [`safe`] makes text, lines and file names fit to show and to store, and
-//!   [`markdown`] finds links and mentions, and links that lie.
+//!   [`markdown`] finds links and mentions, and links that lie. [`mention`] makes mentions of what people type.
 //!
 //! The crate has no I/O, no clock and no randomness, and works without `std`. It encrypts nothing: an [`ExternalPart`]
 //! carries what a caller's AEAD needs. Sections in its documentation are the draft's, if nothing else is said.
@@ -63,6 +63,7 @@ mod derived;
 mod status;
 
 pub mod markdown;
+pub mod mention;
 pub mod safe;
 
 mod choose;

@@ -4,6 +4,7 @@
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 
 /// The most octets of a link's target.
 const MAX_TARGET: usize = 1024;
@@ -15,7 +16,7 @@ const MAX_TARGET: usize = 1024;
 #[must_use]
 pub fn without_html(markdown: &str) -> String {
     let mut out = String::with_capacity(markdown.len());
-    for Segment { is_code, text } in segments(markdown) {
+    for Segment { is_code, text } in code_and_text(markdown) {
         if is_code {
             out.push_str(text);
             continue;
@@ -96,14 +97,22 @@ fn without_port(url: &str) -> String {
 #[must_use]
 pub fn links(markdown: &str) -> Vec<Link> {
     let mut links = Vec::new();
-    for segment in segments(markdown).into_iter().filter(|segment| !segment.is_code) {
-        links_of(segment.text, &mut links);
+    for segment in code_and_text(markdown).into_iter().filter(|segment| !segment.is_code) {
+        let found = found_links(segment.text).into_iter();
+        links.extend(found.map(|found| found.link));
     }
     links
 }
 
-fn links_of(text: &str, links: &mut Vec<Link>) {
-    let mut open = Vec::new();
+/// A link, and where it stands in its text.
+pub(crate) struct FoundLink {
+    pub(crate) range: Range<usize>,
+    pub(crate) link: Link,
+}
+
+/// The links of a text without code.
+pub(crate) fn found_links(text: &str) -> Vec<FoundLink> {
+    let (mut links, mut open) = (Vec::new(), Vec::new());
     for (at, mark) in text.match_indices(['<', '[', ']']) {
         let (before, after) =
             (text.get(..at).unwrap_or_default(), text.get(at + 1..).unwrap_or_default());
@@ -111,30 +120,38 @@ fn links_of(text: &str, links: &mut Vec<Link>) {
             continue;
         }
         match mark {
-            "<" => links
-                .extend(autolink(after).map(|uri| Link { text: uri.into(), target: uri.into() })),
+            "<" => links.extend(autolink(after).map(|uri| FoundLink {
+                range: at..at + uri.len() + 2,
+                link: Link { text: uri.into(), target: uri.into() },
+            })),
             "[" => open.push(at),
             _ => {
                 let Some(start) = open.pop() else { continue };
                 let is_image = text.get(..start).is_some_and(|text| text.ends_with('!'));
-                if let (false, Some(target)) = (is_image, after.strip_prefix('(').and_then(target))
-                {
-                    let label = text.get(start + 1..at).unwrap_or_default();
-                    links.push(Link { text: without_backslashes(label), target });
+                let found = after.strip_prefix('(').and_then(target);
+                if let (false, Some((target, length))) = (is_image, found) {
+                    let label = without_backslashes(text.get(start + 1..at).unwrap_or_default());
+                    let range = start..at + 2 + length;
+                    links.push(FoundLink { range, link: Link { text: label, target } });
                     // No link contains another.
                     open.clear();
                 }
             }
         }
     }
+    links
 }
 
-/// The target of a link, behind its opening bracket.
-fn target(rest: &str) -> Option<String> {
+/// The target of a link, behind its opening bracket, and how long the rest of the link is: without a title, if it has
+/// one.
+fn target(rest: &str) -> Option<(String, usize)> {
+    let space = rest.len() - rest.trim_start().len();
     let rest = rest.trim_start();
-    if let Some(rest) = rest.strip_prefix('<') {
-        let end = rest.bytes().take(MAX_TARGET).position(|b| matches!(b, b'>' | b'<' | b'\n'))?;
-        return rest.get(..end).map(without_backslashes);
+    let is_closed = |end: usize| usize::from(rest.as_bytes().get(end) == Some(&b')'));
+    if let Some(inner) = rest.strip_prefix('<') {
+        let end = inner.bytes().take(MAX_TARGET).position(|b| matches!(b, b'>' | b'<' | b'\n'))?;
+        let target = inner.get(..end).map(without_backslashes)?;
+        return Some((target, space + end + 2 + is_closed(end + 2)));
     }
     let (mut depth, mut escaped) = (0_usize, false);
     let is_end = |byte: u8| {
@@ -151,7 +168,8 @@ fn target(rest: &str) -> Option<String> {
         false
     };
     let end = rest.bytes().take(MAX_TARGET).position(is_end)?;
-    rest.get(..end).map(without_backslashes)
+    let target = rest.get(..end).map(without_backslashes)?;
+    Some((target, space + end + is_closed(end)))
 }
 
 /// The URI of an autolink, behind its opening bracket.
@@ -166,7 +184,7 @@ fn autolink(rest: &str) -> Option<&str> {
 }
 
 /// Whether what follows this text is escaped by a backslash.
-fn is_escaped(before: &str) -> bool {
+pub(crate) fn is_escaped(before: &str) -> bool {
     before.bytes().rev().take_while(|byte| *byte == b'\\').count() % 2 == 1
 }
 
@@ -184,13 +202,13 @@ fn without_backslashes(text: &str) -> String {
 
 /// A piece of a text that is code, or is not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Segment<'a> {
-    is_code: bool,
-    text: &'a str,
+pub(crate) struct Segment<'a> {
+    pub(crate) is_code: bool,
+    pub(crate) text: &'a str,
 }
 
 /// Splits a text into what is code, in fences or in backticks, and what is not.
-fn segments(text: &str) -> Vec<Segment<'_>> {
+pub(crate) fn code_and_text(text: &str) -> Vec<Segment<'_>> {
     let mut found = Vec::new();
     let mut fence = None;
     let (mut start, mut at) = (0, 0);

@@ -199,6 +199,32 @@ impl<'a> Access<'a> {
         Ok(numbers)
     }
 
+    /// The numbers of the messages before a number that mention the user, the latest first: so many at most.
+    pub(crate) fn mentions_before(
+        &self,
+        room: &RoomRow,
+        before: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>, HistoryError> {
+        let tail = self.heads(room.number, room.indexed.saturating_add(1), MAX_TAIL)?;
+        let tail = tail.into_iter().rev().filter(|(_, row)| row.counts_as_mention());
+        let mut numbers: Vec<u64> = tail.map(|(number, _)| number).collect();
+        numbers.retain(|number| *number < before);
+
+        let Some(last) = before.checked_sub(1) else { return Ok(Vec::new()) };
+        let mut next = self.segment_of(room, last)?;
+        while let Some(at) = next
+            && numbers.len() < limit
+        {
+            let segment = segment::Rows::new(&self.segment(room.number, at)?)?.messages;
+            let mentions = segment.iter().rev().filter(|placed| placed.counts && placed.mentions);
+            numbers.extend(mentions.map(|placed| placed.number).filter(|number| *number < before));
+            next = at.checked_sub(1);
+        }
+        numbers.truncate(limit);
+        Ok(numbers)
+    }
+
     /// How many messages after a number count as unread, and how many of them mention the user.
     pub(crate) fn count_after(
         &self,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! file  = key file of `conclave-store` ‖ chunk ‖ … ‖ chunk
-//! chunk = AEAD(key of this file, nonce = number of the chunk ‖ whether it is the last, up to 64 KiB of plaintext)
+//! chunk = AEAD(that of the key file; key of this file, nonce = number of the chunk ‖ whether it is the last, up to 64 KiB of plaintext)
 //! ```
 //!
 //! The key is random and of this file alone, and a chunk's nonce says its number and whether it is the last: a file
@@ -111,13 +111,10 @@ fn nonce(number: u64, is_last: bool) -> [u8; 12] {
     nonce
 }
 
-/// The AEAD of a file, which is that of its key.
-fn aead_of(provider: &dyn CryptoProvider) -> Aead {
-    if provider.has_aead(Aead::Aes256Gcm) { Aead::Aes256Gcm } else { Aead::ChaCha20Poly1305 }
-}
-
 struct Sealing<'a> {
     provider: &'a dyn CryptoProvider,
+    /// That of the key file.
+    aead: Aead,
     key: Secret,
     out: &'a mut dyn Write,
     buffer: Vec<u8>,
@@ -140,8 +137,7 @@ impl Sealing<'_> {
 
     fn chunk(&mut self, chunk: &Secret, is_last: bool) -> Result<(), BackupError> {
         let nonce = nonce(self.number, is_last);
-        let aead = aead_of(self.provider);
-        let sealed = self.provider.aead_seal(aead, &self.key, &nonce, &[], chunk.expose());
+        let sealed = self.provider.aead_seal(self.aead, &self.key, &nonce, &[], chunk.expose());
         self.out.write_all(&sealed.map_err(BackupError::Crypto)?)?;
         self.number += 1;
         Ok(())
@@ -170,7 +166,8 @@ impl Reading<'_> {
     ) -> Result<Restored, BackupError> {
         let (file, key) = KeyFile::create(provider, passphrase).map_err(BackupError::Key)?;
         out.write_all(&file.to_bytes())?;
-        let mut sealing = Sealing { provider, key, out, buffer: Vec::new(), number: 0 };
+        let aead = file.aead();
+        let mut sealing = Sealing { provider, aead, key, out, buffer: Vec::new(), number: 0 };
 
         let mut written = Restored::default();
         for (group, room) in self.access.rooms()? {
@@ -216,6 +213,7 @@ impl Reading<'_> {
 /// A file that is being opened.
 struct Opening<'a> {
     provider: &'a dyn CryptoProvider,
+    aead: Aead,
     key: Secret,
     input: &'a mut dyn Read,
     /// What was opened; the first `taken` bytes of it are taken.
@@ -244,8 +242,7 @@ impl Opening<'_> {
         let rest = self.ahead.split_off(self.ahead.len().min(SEALED));
         let sealed = core::mem::replace(&mut self.ahead, rest);
         let nonce = nonce(self.number, is_last);
-        let aead = aead_of(self.provider);
-        let opened = self.provider.aead_open(aead, &self.key, &nonce, &[], &sealed);
+        let opened = self.provider.aead_open(self.aead, &self.key, &nonce, &[], &sealed);
         let opened = opened.map_err(|e| match e {
             CryptoError::OpenFailed => damaged,
             e => BackupError::Crypto(e),
@@ -304,8 +301,18 @@ impl History {
         let key = file.open(provider, passphrase).map_err(BackupError::Key)?;
         let (at, number) = (KeyFile::LEN as u64, 0);
         let (plain, ahead, taken, is_over) = (Vec::new(), Vec::new(), 0, false);
-        let mut opening =
-            Opening { provider, key, input, plain, taken, ahead, number, at, is_over };
+        let mut opening = Opening {
+            provider,
+            aead: file.aead(),
+            key,
+            input,
+            plain,
+            taken,
+            ahead,
+            number,
+            at,
+            is_over,
+        };
 
         let mut restored = Restored::default();
         let mut room: Option<Current> = None;

@@ -3,8 +3,9 @@
 use crate::rows::{Media, MessageRow};
 use conclave_content::{
     ExternalFault, GFM_MIMI, Limits, MimiContent, Part, choose, essence, is_media_type, markdown,
-    safe, text_rank,
+    mention, safe, text_rank,
 };
+use std::borrow::Cow;
 
 /// How many characters of a description or media type are shown.
 const MAX_LINE: usize = 200;
@@ -130,6 +131,16 @@ impl Body {
         }
     }
 
+    /// The text as people read it where Markdown is not rendered: mentions are names, and what Markdown has to escape is
+    /// not escaped.
+    #[must_use]
+    pub fn readable(&self) -> Cow<'_, str> {
+        match self {
+            Self::Said { text, markdown: true, .. } => mention::readable(text).into(),
+            body => body.text().into(),
+        }
+    }
+
     /// The attachments.
     #[must_use]
     pub fn attachments(&self) -> &[Attachment] {
@@ -141,7 +152,7 @@ impl Body {
 
     /// What a search finds: the text, and what attachments are called.
     pub(crate) fn searched(&self) -> String {
-        let mut all = String::from(self.text());
+        let mut all = self.readable().into_owned();
         for attachment in self.attachments() {
             for text in [attachment.file_name.as_deref(), Some(&*attachment.description)] {
                 all.push('\n');

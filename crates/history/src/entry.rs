@@ -115,7 +115,7 @@ impl Access<'_> {
     fn quote(&self, room: RoomNumber, id: MessageId) -> Result<Quote, HistoryError> {
         let message = self.find(room, &id)?.map(|(number, row)| Quoted {
             number,
-            excerpt: safe::line(Body::of(&row).text(), MAX_QUOTE),
+            excerpt: safe::line(&Body::of(&row).readable(), MAX_QUOTE),
             device: row.device,
         });
         Ok(Quote { id, message })

@@ -206,7 +206,8 @@ fn write_text(entry: &Entry, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     match &entry.body {
-        Body::Said { text, attachments, .. } => {
+        Body::Said { attachments, .. } => {
+            let text = entry.body.readable();
             let edited = if entry.edited { " (edited)" } else { "" };
             writeln!(out, " {}{edited}", safe::text(text.trim_end()).replace('\n', "\n    "))?;
             for attachment in attachments {

@@ -244,6 +244,30 @@ impl Reading<'_> {
         Ok(Page { entries, earlier: None, later })
     }
 
+    /// The messages that mention the user, were said by others and are not deleted, the latest first: so many at most,
+    /// and before a place.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn mentions(
+        &self,
+        group: &GroupId,
+        before: Cursor,
+        limit: usize,
+    ) -> Result<Found, HistoryError> {
+        let Some(room) = self.access.find_room(group)? else { return Ok(Found::default()) };
+        let limit = limit.clamp(1, MAX_PAGE);
+        let numbers = self.access.mentions_before(&room, before.0, limit + 1)?;
+        let mut found = Found::default();
+        for number in numbers.iter().take(limit) {
+            let Some(row) = self.access.message(room.number, *number)? else { continue };
+            found.entries.push(self.access.entry(room.number, *number, row)?);
+        }
+        let last = found.entries.last().filter(|_| numbers.len() > limit);
+        found.before = last.map(|entry| Cursor(entry.number));
+        Ok(found)
+    }
+
     /// The messages that have, for each word of a query, a word that begins so, the latest first: so many at most, and
     /// before a place. Case and accents do not count. A word of the query that is several here (`don't`, `東京`) has to
     /// stand in the message like that.

@@ -3,12 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "these are tests")]
 
 mod room;
+#[path = "room/without_aes.rs"]
+mod without_aes;
 
 use conclave_content::{Draft, Expiration};
 use conclave_history::{BackupError, Cursor, History, Restored};
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_store::{KeyFileError, MemoryStore, Secret};
 use room::{ALICE, BOB, CATHY, NOW, World, group, numbers};
+use without_aes::WithoutAes;
 
 fn passphrase(text: &str) -> Secret {
     Secret::copy_from(text.as_bytes())
@@ -176,4 +179,17 @@ fn what_has_expired_since_is_not_restored() {
         restored.history.read(&restored.store).room(&group()).unwrap().unwrap().messages,
         602
     );
+}
+
+#[test]
+fn a_backup_opens_by_the_aead_that_it_was_made_with() {
+    let mut world = World::new();
+    world.said(ALICE, "made without AES");
+    let mut file = Vec::new();
+    let reading = world.history.read(&world.store);
+    let provider = WithoutAes(RustCrypto::new());
+    reading.back_up(&provider, &passphrase("right"), &mut file).unwrap();
+    let mut restored = elsewhere();
+    assert_eq!(restore(&mut restored, &file).unwrap().messages, 1);
+    assert_eq!(restored.search("AES"), [1]);
 }

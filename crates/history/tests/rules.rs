@@ -412,3 +412,28 @@ fn a_room_that_is_forgotten_leaves_nothing() {
     let left: Vec<_> = world.rows().into_iter().filter(|(_, count)| *count > 0).collect();
     assert_eq!(left, [("h.meta", 2)]);
 }
+
+#[test]
+fn mentions_are_found_the_latest_first_and_read_as_names() {
+    let mut world = World::new();
+    let mention = || Draft::markdown(&format!("hey {}!", markdown::mention("@bob", BOB)));
+    let (first, _) = world.say(ALICE, mention());
+    world.said(ALICE, "@bob is no link");
+    world.say(BOB, mention());
+    for n in 0..300 {
+        world.said(ALICE, &format!("between {n}"));
+    }
+    world.say(CATHY, mention());
+    let found = |world: &World, before: Cursor, limit| {
+        let reading = world.history.read(&world.store);
+        let found = reading.mentions(&group(), before, limit).unwrap();
+        (found.entries.iter().map(|entry| entry.number).collect::<Vec<_>>(), found.before)
+    };
+    assert_eq!(found(&world, Cursor::LAST, 20), (vec![304, 1], None));
+    assert_eq!(found(&world, Cursor::LAST, 1), (vec![304], Some(Cursor(304))));
+    assert_eq!(found(&world, Cursor(304), 1), (vec![1], None));
+    assert_eq!(world.entry(1).unwrap().body.readable(), "hey @bob!");
+    assert!(world.search("example").is_empty(), "an address is not what people said");
+    world.say(ALICE, Draft::deletion(first));
+    assert_eq!(found(&world, Cursor::LAST, 20), (vec![304], None));
+}

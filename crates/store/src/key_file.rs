@@ -62,6 +62,12 @@ impl KeyFile {
     /// The length of a file, in bytes.
     pub const LEN: usize = LEN;
 
+    /// The AEAD that seals the key, and is meant for what the key seals.
+    #[must_use]
+    pub fn aead(&self) -> Aead {
+        self.aead
+    }
+
     /// Makes a key of 32 random bytes and seals it. It takes about a quarter of a second and 64 MiB.
     ///
     /// # Errors

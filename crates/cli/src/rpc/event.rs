@@ -1,7 +1,8 @@
 //! Events as JSON.
 
 use conclave_client::{
-    Content, DeviceId, Engine, GroupId, GroupView, MimiMessage, News, Phase, RoomChange,
+    Body, Content, DeviceId, Engine, Entry, GroupId, GroupView, MimiMessage, Name, News, Phase,
+    RoomChange,
 };
 use conclave_content::{Chosen, Meaning, MessageId, Part};
 use conclave_delivery_api::to_hex;
@@ -169,19 +170,19 @@ fn mimi(message: &MimiMessage) -> Map<String, Value> {
     };
     said.insert("kind".into(), kind.into());
     if let Some(body) = body {
-        said.insert("text".into(), text_of(&body).into());
+        let texts = message.texts(&body);
+        said.insert("text".into(), texts.text.into());
+        if let Some(markdown) = texts.markdown {
+            let mentions = texts.mentions.iter().map(Name::as_str);
+            said.insert("mentions".into(), mentions.collect::<Vec<_>>().into());
+            said.insert("markdown".into(), markdown.into());
+        }
         let attachments = attachments(&body);
         if !attachments.is_empty() {
             said.insert("attachments".into(), attachments.into());
         }
     }
     said
-}
-
-/// The texts of a body, a line between each two.
-fn text_of(body: &Chosen<'_>) -> String {
-    let texts: Vec<&str> = body.leaves.iter().filter_map(|leaf| leaf.text()).collect();
-    texts.join("\n")
 }
 
 fn attachments(body: &Chosen<'_>) -> Vec<Value> {
@@ -192,6 +193,51 @@ fn attachments(body: &Chosen<'_>) -> Vec<Value> {
         _ => None,
     });
     external.collect()
+}
+
+/// A message that a messenger keeps, as it is now.
+pub(super) fn kept(own: &DeviceId, (id, name): (&GroupId, &str), entry: &Entry) -> Value {
+    let kind = match &entry.body {
+        Body::Deleted { .. } => "deletion",
+        Body::Unknown { .. } => "unknown",
+        Body::Said { .. } if entry.reply_to.is_some() => "reply",
+        Body::Said { text, attachments, .. } if text.is_empty() && !attachments.is_empty() => {
+            "attachment"
+        }
+        Body::Said { .. } => "text",
+    };
+    let sender = entry.device.parse::<DeviceId>().ok();
+    let mut event = json!({
+        "cursor": null, "room": room(id, name), "kind": kind, "seq": entry.number,
+        "time": entry.time, "sender": sender.as_ref().map(device),
+        "own": sender.as_ref() == Some(own), "text": entry.body.readable(),
+        "message_id": to_hex(&entry.id.0),
+    });
+    let Some(fields) = event.as_object_mut() else { return event };
+    match &entry.body {
+        Body::Said { text, markdown: true, .. } => {
+            fields.insert("markdown".into(), text.as_str().into());
+        }
+        Body::Unknown { media_type, size } => {
+            fields.insert("media_type".into(), media_type.as_str().into());
+            fields.insert("bytes".into(), (*size).into());
+        }
+        Body::Said { .. } | Body::Deleted { .. } => {}
+    }
+    if let Some(quote) = &entry.reply_to {
+        fields.insert("of".into(), to_hex(&quote.id.0).into());
+    }
+    let attachments = entry.body.attachments().iter().map(|attachment| {
+        json!({
+            "file_name": attachment.file_name.as_deref().unwrap_or_default(),
+            "media_type": attachment.media_type, "size": attachment.size.unwrap_or_default(),
+        })
+    });
+    let attachments: Vec<Value> = attachments.collect();
+    if !attachments.is_empty() {
+        fields.insert("attachments".into(), attachments.into());
+    }
+    event
 }
 
 /// A room, as `rooms` lists it.

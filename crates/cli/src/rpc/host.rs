@@ -7,8 +7,10 @@ use super::request::{Acknowledge, Method, RoomRef, Send};
 use super::sent::{Fate, Outgoing, Sent, digest};
 use conclave_client::{
     Answer, AppRows, Arrived, CommandError, Content, Engine, EngineCommand, EngineError, GroupId,
-    Headless, News, Output, Reason, RunError, now, plain,
+    Headless, Markup, News, Output, Reason, RunError, compose, kept_by_messenger, now, os_rng,
+    plain,
 };
+use conclave_mls::crypto::CryptoRng;
 use conclave_store::Store;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -117,6 +119,7 @@ pub(super) struct Host<S> {
     inbox: Receiver<Input>,
     name: String,
     outgoing: Outgoing,
+    rng: Box<dyn CryptoRng + std::marker::Send>,
     /// The number of the last event that was looked at.
     seen: u64,
     subscribers: Vec<Subscriber>,
@@ -134,7 +137,8 @@ impl<S: Store> Host<S> {
         let engine = device.engine();
         let (name, outgoing) = (engine.device().to_string(), Outgoing::load(engine)?);
         let (subscribers, held, waiting) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { device, inbox, name, outgoing, seen: 0, subscribers, held, waiting })
+        let rng = os_rng();
+        Ok(Self { device, inbox, name, outgoing, rng, seen: 0, subscribers, held, waiting })
     }
 
     /// Runs until nobody can ask for anything any more.
@@ -303,12 +307,7 @@ impl<S: Store> Host<S> {
             Method::Decline(room) => self.about(room, EngineCommand::Decline)?,
             Method::History(room, limit) => {
                 let group = self.room(room)?;
-                let engine = self.device.engine();
-                let name = engine.group_name(&group);
-                let events = engine.history(&group, *limit)?;
-                let of = Some((&group, name.as_str()));
-                let events = events.iter().map(|news| event::event(engine, None, of, news));
-                json!({ "events": events.collect::<Vec<_>>() })
+                json!({ "events": self.history(&group, *limit)? })
             }
             Method::Acknowledge(which) => {
                 let taken = self.acknowledged(which);
@@ -327,6 +326,29 @@ impl<S: Store> Host<S> {
         });
         let found = found.next().map(|group| group.id);
         found.ok_or_else(|| Fault::refused("unknown-room", "this device knows no such room"))
+    }
+
+    /// The last messages of a room: those that the engine has, and those that a messenger has taken from it.
+    fn history(&mut self, group: &GroupId, limit: usize) -> Result<Vec<Value>, Failed> {
+        let engine = self.device.engine();
+        let kept = kept_by_messenger(engine, group, limit);
+        let kept = kept.map_err(|e| Failed::Device(RunError::History(e)))?;
+        let name = engine.group_name(group);
+        let of = (group, name.as_str());
+        let mut events = engine.history(group, limit)?;
+        let is_kept = |seq: u64| kept.iter().any(|entry| entry.number == seq);
+        events.retain(|news| !matches!(news, News::Message { seq, .. } if is_kept(*seq)));
+
+        let own = engine.device().clone();
+        let kept = kept.iter().map(|entry| event::kept(&own, of, entry));
+        let mut events: Vec<Value> = events
+            .iter()
+            .map(|news| event::event(engine, None, Some(of), news))
+            .chain(kept)
+            .collect();
+        events.sort_by_key(|event| event.get("seq").and_then(Value::as_u64));
+        events.drain(..events.len().saturating_sub(limit));
+        Ok(events)
     }
 
     fn members(&mut self, room: &RoomRef) -> Result<Value, Failed> {
@@ -363,8 +385,7 @@ impl<S: Store> Host<S> {
 
     fn send(&mut self, send: &Send) -> Result<Outcome, Failed> {
         let room = self.room(&send.room)?;
-        let content = Content::from_text(send.text.as_str());
-        let digest = digest(&content);
+        let asked = asked(send);
         let taken = match send.acknowledge {
             Some(cursor) => self.acknowledged(&Acknowledge::UpTo { cursor, rooms: Vec::new() }),
             None => Vec::new(),
@@ -372,7 +393,7 @@ impl<S: Store> Host<S> {
 
         let known = send.id.as_deref().and_then(|id| self.outgoing.find(id));
         if let Some((key, sent)) = known {
-            if sent.digest != digest || sent.room != room {
+            if sent.asked != asked || sent.room != room {
                 let why = "another message was sent under this id";
                 return Err(Fault::refused("id-in-use", why).into());
             }
@@ -381,12 +402,24 @@ impl<S: Store> Host<S> {
             return outcome(key, &fate, send.wait);
         }
 
-        let (id, quiet) = (send.id.clone(), send.quiet);
-        let sent = Sent { id, room: room.clone(), digest, quiet, fate: Fate::Queued };
+        let content = self.content(&room, send)?;
+        let (id, quiet, digest) = (send.id.clone(), send.quiet, digest(&content));
+        let sent = Sent { id, room: room.clone(), asked, digest, quiet, fate: Fate::Queued };
         let (key, rows): (u64, AppRows) = self.outgoing.plan(&sent);
         self.device.send_with(&room, content, &taken, rows)?;
         self.outgoing.add(key, sent);
         outcome(key, &Fate::Queued, send.wait)
+    }
+
+    /// What is sent: text as it is, unless it is Markdown or mentions somebody.
+    fn content(&mut self, room: &GroupId, send: &Send) -> Result<Content, Failed> {
+        let plain = Content::from_text(send.text.as_str());
+        if send.markup == Markup::Plain && !send.text.contains('@') {
+            return Ok(plain);
+        }
+        let text = (send.text.as_str(), send.markup);
+        let content = compose(self.device.engine(), room, text, &mut *self.rng);
+        content.map_err(|why| Fault::params(why).into())
     }
 
     /// The events that a client says it has.
@@ -468,6 +501,15 @@ fn told(fate: &Fate) -> Result<Value, Fault> {
         Fate::Queued => Ok(json!({ "state": "queued", "seq": null, "time": null })),
         Fate::Arrived { seq, time } => Ok(json!({ "state": "sent", "seq": seq, "time": time })),
         Fate::Failed(why) => Err(Fault::not_sent(why.clone())),
+    }
+}
+
+/// The hash of what a client asks to be sent.
+fn asked(send: &Send) -> String {
+    let text = Content::from_text(send.text.as_str());
+    match send.markup {
+        Markup::Plain => digest(&text),
+        Markup::Markdown => digest(&Content::from_text(format!("markdown {}", digest(&text)))),
     }
 }
 

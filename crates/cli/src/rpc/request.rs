@@ -2,7 +2,7 @@
 
 use super::fault::Fault;
 use super::params::{Params, needed};
-use conclave_client::{DeviceId, GroupId, MAX_CONTENT, Name, Who};
+use conclave_client::{DeviceId, GroupId, MAX_CONTENT, Markup, Name, Who};
 use conclave_delivery_api::parse_hex;
 use serde_json::Value;
 
@@ -56,6 +56,7 @@ pub(super) enum Method {
 pub(super) struct Send {
     pub(super) room: RoomRef,
     pub(super) text: String,
+    pub(super) markup: Markup,
     /// The client's own name for the message: it is sent once, however often it is asked for.
     pub(super) id: Option<String>,
     /// Events up to this number are acknowledged in the same write.
@@ -186,6 +187,7 @@ fn send(params: &mut Params) -> Result<Send, Fault> {
     Ok(Send {
         room: room(params)?,
         text,
+        markup: if params.flag("markdown")? { Markup::Markdown } else { Markup::Plain },
         id,
         acknowledge: params.number("acknowledge")?,
         wait: params.flag("wait")?,

@@ -31,7 +31,9 @@ pub(super) enum Fate {
 pub(super) struct Sent {
     pub(super) id: Option<String>,
     pub(super) room: GroupId,
-    /// The hash of what it says.
+    /// The hash of what the client has asked for.
+    pub(super) asked: String,
+    /// The hash of what is sent for that.
     pub(super) digest: String,
     /// Whether it causes no event.
     pub(super) quiet: bool,
@@ -54,7 +56,7 @@ impl Sent {
             Fate::Failed(why) => (None, None, Some(why)),
         };
         let row = json!({
-            "id": self.id, "room": to_hex(&self.room), "digest": self.digest, "quiet": self.quiet,
+            "id": self.id, "room": to_hex(&self.room), "asked": self.asked, "digest": self.digest, "quiet": self.quiet,
             "seq": seq, "time": time, "failed": why,
         });
         row.to_string().into_bytes()
@@ -72,6 +74,8 @@ impl Sent {
         Some(Self {
             id: text("id"),
             room: GroupId::from(parse_hex(&text("room")?)?.as_slice()),
+            // Earlier versions sent what they were asked for.
+            asked: text("asked").or_else(|| text("digest"))?,
             digest: text("digest")?,
             quiet: row.get("quiet")?.as_bool()?,
             fate,

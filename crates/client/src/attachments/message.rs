@@ -56,9 +56,9 @@ fn is_at_service(url: &str, hash: &[u8; 32]) -> bool {
     url.ends_with(&url_of("", hash))
 }
 
-/// What is said with a file that the service at this address has until a time in seconds since 1970.
+/// What is said with a file, perhaps under a text, that the service at this address has until a time in seconds since 1970.
 pub(super) fn content_of(
-    (name, text): (&str, &str),
+    (name, text): (&str, Option<Draft>),
     sealed: &Sealed,
     (service, expires_at): (&str, u64),
     (me, place): (&DeviceId, &Place),
@@ -80,8 +80,8 @@ pub(super) fn content_of(
     };
     let part = NestedPart::external(Disposition::ATTACHMENT, external);
     let draft = match text {
-        "" => Draft::new(part),
-        text => Draft::plain(text).with(part),
+        None => Draft::new(part),
+        Some(text) => text.with(part),
     };
     let mut salt = [0; 16];
     rng.fill_bytes(&mut salt);
@@ -184,7 +184,7 @@ mod tests {
         let sealed = Sealed { key, hash: HASH, length: 116 };
         let me = "alice/main".parse().unwrap();
         let place = Place::new("mimi://a.example/r/01".into());
-        for text in ["", "look"] {
+        for text in [None, Some(Draft::plain("look"))] {
             let content = content_of(
                 ("a b.PNG", text),
                 &sealed,

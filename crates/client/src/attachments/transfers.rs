@@ -5,6 +5,7 @@ use crate::attachments::message::{attached, content_of};
 use crate::attachments::record::{Record, Sealed, TABLE, Task, ToSave, ToSend};
 use crate::attachments::spool::Spool;
 use crate::attachments::work::{Report, Work};
+use crate::compose::{Markup, draft_of};
 use crate::connection::Connection;
 use crate::error::RunError;
 use crate::mimi::Place;
@@ -459,11 +460,14 @@ impl Transfers {
             }
             Report::Uploaded(sealed, expires_at) => {
                 let Task::Send(send) = &one.record.task else { return Ok(None) };
+                let place = Place::of(engine, &group);
+                let text = Some(&*send.text).filter(|text| !text.is_empty());
+                let text = text.map(|text| draft_of(engine, (&group, &place), text, Markup::Plain));
                 let content = content_of(
-                    (&name, &send.text),
+                    (&name, text),
                     &sealed,
                     (&self.connection.url(), expires_at),
-                    (engine.device(), &Place::of(engine, &group)),
+                    (engine.device(), &place),
                     &mut *os_rng(),
                 );
                 let (label, quiet) = (send.label.clone(), send.quiet);

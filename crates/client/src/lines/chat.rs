@@ -42,6 +42,11 @@ pub enum ChatCommand {
         /// Those before this number; the last ones, if none is named.
         before: Option<u64>,
     },
+    /// Show messages that mention this user.
+    Mentions {
+        /// Those before this number.
+        before: u64,
+    },
     /// Say how much is unread.
     Unread,
     /// All is read up to this number, or all there is.
@@ -102,6 +107,13 @@ pub(super) fn parse_chat(line: &str) -> Option<Result<ChatCommand, &'static str>
                 Ok(ChatCommand::Search { words, before })
             }
         }
+        "/mentions" => match words.as_slice() {
+            [] => Some(u64::MAX),
+            ["before", number] => number.parse().ok(),
+            _ => None,
+        }
+        .map(|before| ChatCommand::Mentions { before })
+        .ok_or("/mentions [before N]"),
         "/unread" if words.is_empty() => Ok(ChatCommand::Unread),
         "/read" if words.is_empty() => Ok(ChatCommand::Read(None)),
         "/read" => one(&words).map(|to| ChatCommand::Read(Some(to))).ok_or("/read [N]"),
@@ -153,6 +165,9 @@ mod tests {
             parsed("/search noon before 9"),
             Some(ChatCommand::Search { words, before: Some(9) })
         );
+        let (all, some) = (parsed("/mentions"), parsed("/mentions before 9"));
+        assert_eq!(all, Some(ChatCommand::Mentions { before: u64::MAX }));
+        assert_eq!(some, Some(ChatCommand::Mentions { before: 9 }));
         assert_eq!(parsed("/read"), Some(ChatCommand::Read(None)));
         for line in ["/history", "/history 7", "/readme", "/replying 7 x"] {
             assert_eq!(parse_chat(line), None, "{line}");

@@ -143,6 +143,7 @@ const HELP: &[(&str, &str)] = &[
     ("/save N [PATH]", "save the file of message N, here or under PATH"),
     ("/cancel [N]", "stop sending or saving a file; N is the number that it began with"),
     ("/history [N] [before M]", "show the last N messages (20), or those before number M"),
+    ("/mentions [before M]", "show the last messages that mention you by @NAME"),
     ("/search WORDS [before M]", "show messages that have all these words, the latest first"),
     ("/unread", "how many messages you have not read, in each group"),
     ("/read [N]", "mark all messages as read, or those up to message N"),

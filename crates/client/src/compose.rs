@@ -1,0 +1,76 @@
+//! What people and programs write, as what is sent.
+
+use crate::mimi::Place;
+use conclave_content::{Draft, MIMI_CONTENT, Salt, mention};
+use conclave_delivery_api::Name;
+use conclave_engine::{Content, Engine};
+use conclave_mls::GroupId;
+use conclave_mls::crypto::CryptoRng;
+use conclave_store::Store;
+use std::collections::BTreeSet;
+
+/// How a text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Markup {
+    /// As it is shown.
+    Plain,
+    /// In Markdown.
+    Markdown,
+}
+
+/// The users who can be mentioned in a group.
+fn users<S: Store>(engine: &Engine<S>, group: &GroupId) -> BTreeSet<Name> {
+    if let Some(room) = engine.room(group) {
+        return room.users.into_iter().map(|(user, _)| user).collect();
+    }
+    // Nobody is mentioned if that cannot be read now.
+    let roster = engine.roster(group).ok().flatten();
+    let members = roster.map(|roster| roster.members).unwrap_or_default();
+    members.into_iter().map(|member| member.device.user).collect()
+}
+
+/// A text that is said in a group: each `@name` of one of its users is a mention. Text that mentions nobody goes as it
+/// is.
+pub(crate) fn draft_of<S: Store>(
+    engine: &Engine<S>,
+    (group, place): (&GroupId, &Place),
+    text: &str,
+    markup: Markup,
+) -> Draft {
+    let users = if text.contains('@') { users(engine, group) } else { BTreeSet::new() };
+    let uri_of = |name: &str| users.get(&name.parse::<Name>().ok()?).map(|user| place.user(user));
+    match markup {
+        Markup::Plain => mention::with_mentions(text, &uri_of)
+            .map_or_else(|| Draft::plain(text), |text| Draft::markdown(&text)),
+        Markup::Markdown => Draft::markdown(&mention::with_mentions_in_markdown(text, &uri_of)),
+    }
+}
+
+/// MIMI content of a draft, or why there is none.
+pub(crate) fn content_of<S: Store>(
+    engine: &Engine<S>,
+    place: &Place,
+    draft: Draft,
+    rng: &mut dyn CryptoRng,
+) -> Result<Content, String> {
+    let mut salt = [0; 16];
+    rng.fill_bytes(&mut salt);
+    let user = place.user(&engine.device().user);
+    let sent = draft.finish(Salt(salt), &user, place.room()).map_err(|e| e.to_string())?;
+    Content::new(MIMI_CONTENT, sent.bytes).map_err(|e| e.to_string())
+}
+
+/// A text that is said in a group, as MIMI content in which each `@name` of one of its users is a mention.
+///
+/// # Errors
+/// If it is too long: why.
+pub fn compose<S: Store>(
+    engine: &Engine<S>,
+    group: &GroupId,
+    (text, markup): (&str, Markup),
+    rng: &mut dyn CryptoRng,
+) -> Result<Content, String> {
+    let place = Place::of(engine, group);
+    let draft = draft_of(engine, (group, &place), text, markup);
+    content_of(engine, &place, draft, rng)
+}
