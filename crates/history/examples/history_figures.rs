@@ -3,6 +3,8 @@
 //! It fills one room in a sealed `SqliteStore`, and measures what a messenger does with it: opens the store and the
 //! room, turns pages, searches, counts what is unread. Each figure is the median and the worst of many runs, over the
 //! file system of `--dir DIR` (the system's folder for temporary files). `--messages N` fills another number.
+//!
+//! The floor beside it is the same content as rows of an SQLite file in the clear, by number, with nothing else.
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -13,7 +15,7 @@
 use conclave_content::{Draft, MIMI_CONTENT, MessageId, MessageStatus, MessageStatusReport, Salt};
 use conclave_history::{Cursor, Event, GroupId, History, nobody};
 use conclave_provider_aws_lc::AwsLc;
-use conclave_store::{Secret, SqliteStore, Store};
+use conclave_store::{Secret, SqliteStore, Store, WriteSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,6 +29,8 @@ const USERS: [&str; 5] = [
 ];
 const ROOM: &str = "mimi://example.com/r/0123456789abcdef0123456789abcdef";
 const NOW: u64 = 1_800_000_000;
+/// The table of the floor.
+const FLOOR: &str = "floor";
 /// How many messages are written in one step while the room is filled.
 const BATCH: u64 = 500;
 
@@ -106,12 +110,16 @@ fn main() {
     let mut store = open();
     let history = History::open(&mut store, &mut rng).unwrap();
 
+    let floor_path = folder.path().join("floor.db");
+    let mut floor = SqliteStore::open(&floor_path).unwrap();
+
     let mut texts = Texts(0x9e37_79b9_7f4a_7c15);
     let (mut ids, mut text_bytes, mut content_bytes) = (Vec::new(), 0, 0);
     let start = Instant::now();
     let mut number = 0;
     while number < messages {
         let mut recording = history.record(&store, NOW);
+        let mut plain = WriteSet::new();
         for _ in 0..BATCH.min(messages - number) {
             number += 1;
             let text = texts.text(number);
@@ -126,21 +134,25 @@ fn main() {
             text_bytes += text.len();
             content_bytes += sent.bytes.len();
             take(&mut recording, &group, number, user, &sent.bytes);
+            plain.put(FLOOR, number.to_be_bytes(), sent.bytes);
         }
         let set = recording.finish();
         store.write(&set).unwrap();
+        floor.write(&plain).unwrap();
     }
     println!(
         "{messages} messages, taken and written {BATCH} at a time in {:.1} s\n",
         start.elapsed().as_secs_f64()
     );
-    drop(store);
+    drop((store, floor));
 
     let size = std::fs::metadata(&path).unwrap().len();
+    let floor_size = std::fs::metadata(&floor_path).unwrap().len();
     let each = |bytes: u64| bytes as f64 / messages as f64;
     println!("| bytes of a message | |\n|---|---|");
     println!("| its text | {:.0} |", each(text_bytes as u64));
     println!("| its MIMI content | {:.0} |", each(content_bytes as u64));
+    println!("| the floor: content alone, in the clear | {:.0} |", each(floor_size));
     println!("| in the sealed store, with index and marks | {:.0} |\n", each(size));
 
     println!("| milliseconds | median | worst |\n|---|---|---|");
@@ -149,6 +161,19 @@ fn main() {
         let reading = history.read(&store);
         assert_eq!(reading.room(&group).unwrap().unwrap().messages, messages);
         assert_eq!(reading.before(&group, Cursor::LAST, 50).unwrap().entries.len(), 50);
+    });
+    measure("the floor: open the file, read its last 50 rows", 20, |_| {
+        let floor = SqliteStore::open(&floor_path).unwrap();
+        assert_eq!(rows(&floor, messages - 49, 50), 50);
+    });
+    let floor = SqliteStore::open(&floor_path).unwrap();
+    measure("the floor: read any 50 rows", 200, |_| {
+        assert_eq!(rows(&floor, 1 + texts.below(messages - 100), 50), 50);
+    });
+    measure("the floor: look into every row for a word", 5, |_| {
+        let all = floor.scan(FLOOR, &[], usize::MAX).unwrap();
+        let has_word = |row: &[u8]| row.windows(8).any(|word| word == b"haystack");
+        assert!(!all.iter().any(|(_, row)| has_word(row.expose())));
     });
     let mut store = open();
     let reading = history.read(&store);
@@ -216,6 +241,11 @@ fn main() {
         let set = recording.finish();
         store.write(&set).unwrap();
     });
+}
+
+/// Reads so many rows of the floor from a number on; how many there are.
+fn rows(floor: &SqliteStore, from: u64, limit: usize) -> usize {
+    floor.scan(FLOOR, &from.to_be_bytes(), limit).unwrap().len()
 }
 
 fn take(
