@@ -29,6 +29,7 @@
 //!   leads to is stored exactly once.
 //! * All members get the same messages of a group in the same order. What a message says is bytes with a media type
 //!   ([`Content`]), which the engine does not read.
+//! * A second process may read what waits, and disturbs nothing: [`Peek`].
 //! * After an error the engine is to be dropped and opened anew from its store: memory may be behind the disk.
 //!
 //! # The loop
@@ -80,7 +81,10 @@ pub use conclave_delivery_api::{CallError, DeviceId, Name, NameError, StreamEven
 pub use conclave_mls::GroupId;
 pub use conclave_room::Capability;
 pub use content::{Content, InvalidMediaType, MAX_CONTENT, TEXT, UNKNOWN_KIND};
-pub use engine::{CallId, CommandError, Engine, EngineError, Evidence, MAX_CALLS, Setup};
+pub use engine::{
+    CallId, CommandError, Engine, EngineError, Evidence, MAX_CALLS, Peek, PeekError, Peeked,
+    PeekedGroup, PeekedMessage, Setup,
+};
 pub use enrolment::{CertificateFiles, certificate_request};
 pub use findings::{Finding, Problem};
 pub use names::{MAX_GROUP_NAME, is_group_name};

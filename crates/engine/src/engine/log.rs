@@ -77,7 +77,7 @@ struct Planned {
     what: What,
 }
 
-enum What {
+pub(super) enum What {
     /// Nothing.
     Nothing,
     /// The own message at the front of the queue has arrived.
@@ -95,7 +95,7 @@ enum What {
 }
 
 /// Whom a proposal is about.
-enum Proposed {
+pub(super) enum Proposed {
     Add(DeviceId),
     Remove(DeviceId),
     Other,
@@ -129,10 +129,10 @@ struct Taken {
 }
 
 /// One entry's step: what it leads to, and its transition.
-type Step = (What, Option<Transition<Group, Event>>);
+pub(super) type Step = (What, Option<Transition<Group, Event>>);
 
 /// Who knows whose key is whose. The answers are none if somebody has to be asked for first.
-trait Judge {
+pub(super) trait Judge {
     /// The verdicts on credentials.
     fn verdicts(&mut self, requests: &[CredentialRequest]) -> Option<Vec<Verdict>>;
 
@@ -386,7 +386,7 @@ fn push<O>(fold: &mut Fold<'_, Group>, step: Transition<Group, O>) -> Result<(),
 }
 
 /// Computes what one entry leads to.
-fn process(
+pub(super) fn process(
     provider: &dyn CryptoProvider,
     group: &Group,
     now: UnixTime,

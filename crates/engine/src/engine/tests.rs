@@ -25,6 +25,7 @@ mod linking;
 mod links;
 mod logs;
 mod outsiders;
+mod peek;
 mod recovery;
 mod remedies;
 mod renewal;
