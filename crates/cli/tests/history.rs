@@ -135,6 +135,12 @@ fn receipts_are_sent_if_the_user_wants_them_and_not_before() {
     people.chat("bob", "");
     let alice = people.chat("alice", "");
     assert!(alice.has(&format!("receipt g bob/main delivered {three}")), "{:?}", alice.lines);
+
+    // They go out at once, not with what this device happens to do next.
+    let (bob, mut alice) = (people.stay("bob"), people.stay("alice"));
+    bob.until("ready");
+    alice.write("four");
+    alice.until("receipt g bob/main delivered ");
 }
 
 #[test]

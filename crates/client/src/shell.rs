@@ -123,7 +123,7 @@ pub fn run<S: Store>(
     let reports = to.clone();
     let service = Service::start(&options.url, options.roots.as_ref(), to)?;
     let held = VecDeque::new();
-    let (ended, settled, quit, refused) = (None, None, false, 0);
+    let (ended, settled, quit, has_answered, refused) = (None, None, false, false, 0);
     let mut engine = engine;
     engine.reached_at(&options.url);
     let messenger = Messenger::open(&engine)?;
@@ -144,6 +144,7 @@ pub fn run<S: Store>(
         ended,
         settled,
         quit,
+        has_answered,
         refused,
     };
     shell.run(screen)
@@ -178,6 +179,8 @@ struct Shell<'a, S> {
     /// Since when, after that, nothing is left to do.
     settled: Option<Instant>,
     quit: bool,
+    /// Whether what was shown has led to something to send, as a receipt: a call is due.
+    has_answered: bool,
     /// How many lines were refused at once.
     refused: usize,
 }
@@ -190,6 +193,9 @@ impl<S: Store> Shell<'_, S> {
             write_evidence(&mut self.engine, &self.options.folder)?;
             // Deciding what is next may lead to news, too.
             self.show(Vec::new(), screen)?;
+            if core::mem::take(&mut self.has_answered) {
+                continue;
+            }
             let ready = !self.options.in_turn || self.engine.is_ready();
             if ready && let Some(message) = self.held.pop_front() {
                 self.take(message, screen)?;
@@ -437,6 +443,7 @@ impl<S: Store> Shell<'_, S> {
         }
         for (group, content) in told.to_send {
             // Nobody has asked for it, so nobody misses it if it is refused.
+            self.has_answered = true;
             Messenger::send_to(&mut self.engine, now(), &group, vec![content])?;
         }
         Ok(refusals(&shown))
