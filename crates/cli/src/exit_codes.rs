@@ -33,7 +33,7 @@ const fn ending(command: &'static str, code: u8, means: &'static str) -> Ending 
 }
 
 /// Those of all commands, then those that commands have beside them.
-const ENDINGS: [Ending; 13] = [
+const ENDINGS: [Ending; 15] = [
     ending("", 0, "done"),
     ending("", 1, "failed; standard error says why"),
     ending("", 2, "an option or argument is wrong"),
@@ -41,6 +41,8 @@ const ENDINGS: [Ending; 13] = [
     ending("chat", PENDING, "something is not done yet, and kept for the next time"),
     ending("send", REFUSED, "there is no such room, or nothing can be said there"),
     ending("send", PENDING, "the service does not have the message yet; it is kept"),
+    ending("save", REFUSED, "there is no such room, message or file, or it is not what was sent"),
+    ending("save", PENDING, "not all of the file is there yet; it goes on later"),
     ending("listen", TOO_FEW, "there were fewer events than were asked for"),
     ending("doctor", FOUND, "something is not as it should be"),
     ending("audit", LIED, "the service has lied; the evidence is in a file"),

@@ -15,6 +15,9 @@ none: `text` is a message, and the other kinds are those of docs/bots.md. In TEX
 \\n is a line end, \\t a tab, \\\\ a backslash, and \\u{HEX} a character that would
 disturb the text around it.
 
+Each file of a message has a line after it, of the kind `file`, whose TEXT is
+BYTES MEDIA/TYPE NAME: `conclave save ROOM NUMBER` saves it.
+
 An event is acknowledged once it is written, and is not shown again. A program that
 reads from a pipe and must lose nothing keeps the cursor, and gives it with --since;
 or it acknowledges the event as it answers, by `conclave send --acknowledge`.
@@ -64,15 +67,21 @@ fn line_of(event: &Value) -> String {
     let said = event.get("text").and_then(Value::as_str).map(str::to_string);
     let said = said.or_else(|| who("who")).unwrap_or_else(|| "-".into());
     let time = event.get("time").and_then(Value::as_u64).map_or_else(|| "-".into(), timestamp);
-    format!(
-        "{} {} {} {} {} {time} {}",
-        number("cursor"),
-        text(event.get("kind")),
-        escaped(&room),
-        number("seq"),
-        who("sender").unwrap_or_else(|| "-".into()),
-        escaped(&said),
-    )
+    let line = |kind: &str, said: &str| {
+        let (cursor, room, seq) = (number("cursor"), escaped(&room), number("seq"));
+        let sender = who("sender").unwrap_or_else(|| "-".into());
+        format!("{cursor} {kind} {room} {seq} {sender} {time} {}", escaped(said))
+    };
+    let mut lines = line(&text(event.get("kind")), &said);
+    for file in event.get("attachments").and_then(Value::as_array).into_iter().flatten() {
+        let size = file.get("size").and_then(Value::as_u64).unwrap_or_default();
+        let (media_type, name) = (text(file.get("media_type")), text(file.get("file_name")));
+        // A media type may hold spaces, and a name as well, which comes last.
+        let media_type = media_type.replace(char::is_whitespace, "");
+        lines.push('\n');
+        lines += &line("file", &format!("{size} {media_type} {name}"));
+    }
+    lines
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {

@@ -28,6 +28,7 @@ mod provider;
 mod restore;
 mod rooms;
 mod rpc;
+mod save;
 mod seal;
 mod sealing;
 mod send;
@@ -58,6 +59,8 @@ enum Command {
     Chat(chat::Args),
     /// Say something in a room, from a script.
     Send(send::Args),
+    /// Save the files of a message, from a script.
+    Save(save::Args),
     /// Show what happens in rooms, one line per event, for a script.
     Listen(listen::Args),
     /// List the rooms of a device.
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => serve::run(args),
         Command::Chat(args) => chat::run(args),
         Command::Send(args) => send::run(args),
+        Command::Save(args) => save::run(args),
         Command::Listen(args) => listen::run(args),
         Command::Rooms(args) => rooms::run(args),
         Command::Bot(args) => bot::run(args),

@@ -1,9 +1,11 @@
 //! Devices for programs, by JSON-RPC over lines: each device on a thread of its own.
 
+mod ask;
 mod connection;
 mod devices;
 mod event;
 mod fault;
+mod files;
 mod host;
 mod outbox;
 mod params;

@@ -9,6 +9,7 @@ use conclave_client::{MAX_CONTENT, os_rng};
 use conclave_delivery_api::to_hex;
 use serde_json::{Value, json};
 use std::io::{Read, Write, stdin, stdout};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 const CODES: &str = "\
@@ -25,13 +26,20 @@ Exit codes:
   4  the service does not have it yet. It is kept, and sent when this device is
      next in use";
 
+/// How long the message may take, in seconds, unless something else is said.
+const USUAL_TIMEOUT: u64 = 60;
+
 #[derive(Debug, clap::Args)]
 #[command(after_help = CODES)]
 pub(crate) struct Args {
     /// The room, as `conclave rooms` lists it.
     room: String,
-    /// What to say; if it is `-` or missing, all of standard input without its last line end.
+    /// What to say; if it is `-` or missing, all of standard input without its last line end. With a file, nothing needs
+    /// to be said.
     text: Option<String>,
+    /// Send this file, encrypted.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["acknowledge", "markdown"])]
+    file: Option<PathBuf>,
     #[command(flatten)]
     device: DeviceArgs,
     /// The text is Markdown.
@@ -43,9 +51,9 @@ pub(crate) struct Args {
     /// Acknowledge the events up to this one in the same step: either both are done, or neither.
     #[arg(long, value_name = "CURSOR")]
     acknowledge: Option<u64>,
-    /// Wait this many seconds until the service has the message.
-    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
-    timeout: u64,
+    /// Wait this many seconds until the service has the message [default: 60; with a file, as long as it takes].
+    #[arg(long, value_name = "SECONDS")]
+    timeout: Option<u64>,
     /// Print a JSON object.
     #[arg(long)]
     json: bool,
@@ -68,21 +76,40 @@ fn text_of(given: Option<String>) -> Result<String, Failure> {
 }
 
 pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
-    let text = text_of(args.text)?;
-    let deadline = in_seconds(args.timeout);
+    let (method, text) = match (&args.file, args.text) {
+        (Some(_), None) => ("send_file", String::new()),
+        (Some(_), text) => ("send_file", text_of(text)?),
+        (None, text) => ("send", text_of(text)?),
+    };
+    let path = args.file.map(std::path::absolute).transpose()?;
+    let path = path.map(|path| path.to_str().map(str::to_string).ok_or("FILE is not UTF-8"));
+    let path = path.transpose()?;
+    let usual = if path.is_some() { None } else { Some(USUAL_TIMEOUT) };
+    let deadline = args.timeout.or(usual).and_then(in_seconds);
     let mut caller = Caller::reach(&args.device, false, deadline)?;
     let id = args.id.unwrap_or_else(new_id);
     let params = |wait: bool| {
-        json!({
-            "room_name": args.room, "text": text, "markdown": args.markdown, "id": id, "acknowledge": args.acknowledge,
-            "wait": wait, "quiet": true, "fresh": !wait,
-        })
+        let mut params = json!({
+            "room_name": args.room, "text": text, "id": id, "wait": wait, "quiet": true,
+            "fresh": !wait,
+        });
+        let more = match &path {
+            Some(path) => vec![("path", Value::from(path.as_str()))],
+            None => {
+                let acknowledge = args.acknowledge.into();
+                vec![("acknowledge", acknowledge), ("markdown", args.markdown.into())]
+            }
+        };
+        if let Some(fields) = params.as_object_mut() {
+            fields.extend(more.into_iter().map(|(name, value)| (name.to_string(), value)));
+        }
+        params
     };
     // The first call keeps the message, however little time there is; the second waits until it is sent.
-    let kept = caller.call("send", &params(false), in_seconds(PATIENCE));
+    let kept = caller.call(method, &params(false), in_seconds(PATIENCE));
     let sent = match kept {
         Ok(sent) if sent.get("seq").is_some_and(Value::is_u64) => Ok(sent),
-        Ok(_) => caller.call("send", &params(true), deadline),
+        Ok(_) => caller.call(method, &params(true), deadline),
         Err(failed @ CallFailed::Late) => return Err(failed.into()),
         Err(failed) => Err(failed),
     };

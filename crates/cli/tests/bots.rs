@@ -605,3 +605,54 @@ fn the_history_has_what_a_messenger_on_this_device_has_kept() {
     assert_eq!(last["events"].as_array().unwrap().len(), 1);
     assert_eq!(daemon.process.end(), DONE);
 }
+
+#[test]
+fn programs_send_and_save_files_under_the_same_rules() {
+    let (people, folder) = (lunch(), tempfile::tempdir().unwrap());
+    let content: Vec<u8> = (0..2_500_000_u32).map(|n| (n / 7) as u8).collect();
+    let path = folder.path().join("a b.png");
+    std::fs::write(&path, &content).unwrap();
+    let path = path.to_str().unwrap();
+    let sent = script(&people, "alice", &["send", "lunch", "look", "--file", path], "");
+    assert_eq!(sent.code, DONE, "{sent:?}");
+
+    let mut daemon = Daemon::start(&people, &["bot"], &[]);
+    daemon.call("subscribe", json!({}));
+    let event = daemon.event("text");
+    assert_eq!(event["text"], "look");
+    let size = content.len() + 16;
+    let file = json!({ "file_name": "a b.png", "media_type": "image/png", "size": size });
+    assert_eq!(event["attachments"], json!([file]));
+
+    // It is saved where the client says, and nothing is put in its place later.
+    let to = folder.path().join("saved");
+    std::fs::create_dir(&to).unwrap();
+    let room = event["room"]["id"].clone();
+    let save = json!({ "room": room, "seq": event["seq"], "path": to, "progress": true });
+    let saved = daemon.call("save", save.clone());
+    let there = to.join("a b.png");
+    assert_eq!(saved["files"], json!([{ "path": there, "size": content.len() }]));
+    assert!(std::fs::read(&there).unwrap() == content);
+    assert!(daemon.events.iter().any(|event| event["percent"] == 0 && event["size"] != 0));
+    assert_eq!(daemon.refusal("save", save), ("file-refused".into(), -32000));
+    let missing = json!({ "room": room, "seq": 99, "path": to });
+    assert_eq!(daemon.refusal("save", missing), ("unknown-message".into(), -32000));
+
+    // However often it is sent under one id, there is one message.
+    let send = json!({ "room": room, "path": there, "id": "once", "wait": true });
+    let (first, second) = (daemon.call("send_file", send.clone()), daemon.call("send_file", send));
+    assert_eq!((&first, first["state"].as_str()), (&second, Some("sent")));
+    let nowhere = json!({ "room": room, "path": folder.path().join("nothing") });
+    assert_eq!(daemon.refusal("send_file", nowhere), ("file-refused".into(), -32000));
+    drop(daemon);
+
+    let heard = script(&people, "alice", &["listen", "--count", "1", "--timeout", "30"], "");
+    assert!(heard.says("", " image/png a b.png"), "{:?}", heard.lines);
+    let seq = first["seq"].to_string();
+    let again = folder.path().join("again.png");
+    let saved = script(&people, "alice", &["save", "lunch", &seq, again.to_str().unwrap()], "");
+    assert_eq!((saved.code, saved.lines.len()), (DONE, 1), "{saved:?}");
+    assert!(std::fs::read(&again).unwrap() == content);
+    let refused = script(&people, "alice", &["save", "lunch", &seq, again.to_str().unwrap()], "");
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+}

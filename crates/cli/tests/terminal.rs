@@ -192,3 +192,31 @@ fn a_code_for_linking_is_shown_as_text_and_to_cameras() {
     dumb.wait_for("your recovery key");
     assert!(dumb.shown().contains("/link ") && !dumb.shown().contains('█'), "{}", dumb.shown());
 }
+
+#[test]
+fn a_bar_is_drawn_where_it_stands_and_a_terminal_that_cannot_gets_lines() {
+    let people = People::new();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.bin");
+    std::fs::write(&path, vec![7; 5 << 20]).unwrap();
+    let send = format!("/send {}\n", path.display());
+    // Up to the line before, and all of it anew.
+    let over = "\u{1b}[1A\r\u{1b}[2K[#";
+
+    let terminal = Terminal::start(&people, "alice", "xterm");
+    terminal.write("/new g\n");
+    terminal.wait_for("g * the group is made");
+    terminal.write(&send);
+    terminal.wait_for("sending large.bin (5.0 MiB); /cancel 1 stops it");
+    terminal.wait_for(over);
+    terminal.wait_for("attached: large.bin");
+    drop(terminal);
+
+    let terminal = Terminal::start(&people, "bob", "dumb");
+    terminal.write("/new h\n");
+    terminal.wait_for("h * the group is made");
+    terminal.write(&send);
+    terminal.wait_for("% of 5.0 MiB sent: large.bin");
+    terminal.wait_for("attached: large.bin");
+    assert!(!terminal.shown().contains('\u{1b}'), "{:?}", terminal.shown());
+}

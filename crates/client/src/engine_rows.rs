@@ -70,6 +70,22 @@ pub(crate) fn rows_of(set: &WriteSet) -> AppRows {
     rows
 }
 
+/// A message of a group that a messenger on this device has kept, by its number: none if there was no messenger.
+///
+/// # Errors
+/// If the state cannot be read or written.
+pub fn message_kept_by_messenger<S: Store>(
+    engine: &mut Engine<S>,
+    group: &GroupId,
+    number: u64,
+) -> Result<Option<Entry>, HistoryError> {
+    if engine.app_row(TABLE, ADOPTED).map_err(store_error)?.is_none() {
+        return Ok(None);
+    }
+    let history = History::open(&mut EngineRowsMut(engine), &mut *os_rng())?;
+    history.read(&EngineRows(engine)).entry(group, number)
+}
+
 /// The last messages of a group that a messenger on this device has kept: none if there was no messenger. What it keeps is
 /// not in [`Engine::history`].
 ///

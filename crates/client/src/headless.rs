@@ -1,5 +1,6 @@
 //! One device without a screen: for bots, and for whatever else has its own idea of input and output.
 
+use crate::attachments::{TransferSetup, Transfers};
 use crate::error::RunError;
 use crate::service::{Arrived, Service, Take, now, os_rng, write_evidence};
 use conclave_delivery::http_client::TlsRoots;
@@ -87,6 +88,14 @@ impl<S: Store> Headless<S> {
     ) -> Result<Self, RunError> {
         let engine = open_device(device, provider, store, &folder)?;
         Self::start(engine, url, None, folder, to)
+    }
+
+    /// The files that the device sends and saves. Those that were under way go on.
+    ///
+    /// # Errors
+    /// If the state cannot be read, or the folder of the device cannot be used.
+    pub fn transfers(&mut self, setup: TransferSetup) -> Result<Transfers, RunError> {
+        Transfers::open(&mut self.engine, &self.folder, self.service.connection(), setup)
     }
 
     /// The engine.

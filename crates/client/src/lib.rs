@@ -50,7 +50,7 @@ pub use conclave_engine::{
     member_code, pair_code, suite_name, suite_number,
 };
 pub use conclave_history::{Body, Entry};
-pub use engine_rows::kept_by_messenger;
+pub use engine_rows::{kept_by_messenger, message_kept_by_messenger};
 pub use error::RunError;
 pub use files::write_private;
 pub use headless::{Headless, open_device};

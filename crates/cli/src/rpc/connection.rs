@@ -1,8 +1,8 @@
 //! One client of the daemon: lines in, lines out.
 
+use super::ask::Ask;
 use super::devices::Devices;
 use super::fault::{Fault, response};
-use super::host::Ask;
 use super::request::{MAX_REQUEST, Method, parse};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};

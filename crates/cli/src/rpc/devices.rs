@@ -1,10 +1,13 @@
 //! The devices of a daemon: each on a thread of its own.
 
+use super::ask::Ask;
 use super::fault::Fault;
-use super::host::{Ask, Host, Input};
+use super::files::Files;
+use super::host::{Host, Input};
 use super::outbox::Outbox;
 use crate::failure::{Failure, complain};
-use conclave_client::{Engine, Headless};
+use crate::file_cipher::file_cipher;
+use conclave_client::{Engine, Headless, TransferSetup};
 use conclave_delivery::http_client::TlsRoots;
 use conclave_store::SqliteStore;
 use serde_json::{Value, json};
@@ -37,8 +40,14 @@ impl Devices {
         for Opened { engine, folder } in opened {
             let name = engine.device().to_string();
             let (to, inbox) = channel();
-            let device = Headless::start(engine, url, roots, folder, to.clone())?;
-            let mut host = Host::new(device, inbox)?;
+            let mut device = Headless::start(engine, url, roots, folder, to.clone())?;
+            let reports = to.clone();
+            let transfers = device.transfers(TransferSetup {
+                cipher: file_cipher(),
+                // Its thread ends with the process.
+                to: Arc::new(move |report| drop(reports.send(Input::Transfer(report)))),
+            })?;
+            let mut host = Host::new(device, Files::new(transfers), inbox)?;
             let named = name.clone();
             std::thread::Builder::new().name("conclave-device".into()).spawn(move || {
                 if let Err(e) = host.run() {

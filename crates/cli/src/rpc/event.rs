@@ -4,7 +4,7 @@ use conclave_client::{
     Body, Content, DeviceId, Engine, Entry, GroupId, GroupView, MimiMessage, Name, News, Phase,
     RoomChange,
 };
-use conclave_content::{Chosen, Meaning, MessageId, Part};
+use conclave_content::{Chosen, Meaning, MessageId, Part, safe};
 use conclave_delivery_api::to_hex;
 use conclave_store::Store;
 use serde_json::{Map, Value, json};
@@ -188,7 +188,9 @@ fn mimi(message: &MimiMessage) -> Map<String, Value> {
 fn attachments(body: &Chosen<'_>) -> Vec<Value> {
     let external = body.leaves.iter().filter_map(|leaf| match &leaf.part.part {
         Part::External(part) => Some(json!({
-            "file_name": part.filename, "media_type": part.content_type, "size": part.size,
+            // As it can be used: what its sender suggests may be a path.
+            "file_name": safe::file_name(&part.filename).unwrap_or_default(),
+            "media_type": part.content_type, "size": part.size,
         })),
         _ => None,
     });

@@ -1,15 +1,19 @@
 //! One device of the daemon, on its thread: it carries out what clients ask for, and gives them the events.
 
+use super::ask::Ask;
 use super::event;
-use super::fault::{Fault, response};
+use super::fault::Fault;
+use super::files::Files;
 use super::outbox::Outbox;
-use super::request::{Acknowledge, Method, RoomRef, Send};
+use super::request::{Acknowledge, Method, RoomRef, Save, Send, SendFile};
 use super::sent::{Fate, Outgoing, Sent, digest};
 use conclave_client::{
-    Answer, AppRows, Arrived, CommandError, Content, Engine, EngineCommand, EngineError, GroupId,
-    Headless, Markup, News, Output, Reason, RunError, compose, kept_by_messenger, now, os_rng,
-    plain,
+    Answer, AppRows, Arrived, CommandError, Content, Engine, EngineCommand, EngineError,
+    FileToSend, GroupId, Headless, Markup, News, Output, Reason, RunError, TransferNews,
+    TransferRefusal, TransferReport, compose, kept_by_messenger, message_kept_by_messenger, now,
+    os_rng, plain,
 };
+use conclave_content::{Limits, MimiContent};
 use conclave_mls::crypto::CryptoRng;
 use conclave_store::Store;
 use serde_json::{Value, json};
@@ -27,6 +31,7 @@ const FRESH_PATIENCE: Duration = Duration::from_secs(15);
 pub(super) enum Input {
     Arrived(Arrived),
     Ask(Ask),
+    Transfer(TransferReport),
     /// A client takes events again.
     Drained,
 }
@@ -34,20 +39,6 @@ pub(super) enum Input {
 impl From<Arrived> for Input {
     fn from(arrived: Arrived) -> Self {
         Self::Arrived(arrived)
-    }
-}
-
-/// A client's request.
-pub(super) struct Ask {
-    pub(super) from: Arc<Outbox>,
-    pub(super) id: Option<Value>,
-    pub(super) fresh: bool,
-    pub(super) method: Method,
-}
-
-impl Ask {
-    pub(super) fn answer(&self, outcome: &Result<Value, Fault>) {
-        self.from.reply(self.id.as_ref().map(|id| response(id, outcome)));
     }
 }
 
@@ -81,10 +72,11 @@ impl Subscriber {
     }
 }
 
-/// What comes of a request: an answer now, or when a message has arrived.
+/// What comes of a request: an answer now, or when a message has arrived or transfers are done.
 enum Outcome {
     Now(Value),
     When(u64),
+    After(Vec<u64>),
 }
 
 /// A request is refused, or the device cannot go on.
@@ -108,6 +100,16 @@ impl From<CommandError> for Failed {
     }
 }
 
+impl From<TransferRefusal> for Failed {
+    fn from(e: TransferRefusal) -> Self {
+        match e {
+            TransferRefusal::Refused(why) => Self::Fault(Fault::refused("file-refused", why)),
+            TransferRefusal::Engine(e) => Self::Device(e.into()),
+            other => Self::Fault(Fault::refused("file-refused", format!("{other:?}"))),
+        }
+    }
+}
+
 impl From<EngineError> for Failed {
     fn from(e: EngineError) -> Self {
         Self::Device(e.into())
@@ -120,6 +122,7 @@ pub(super) struct Host<S> {
     name: String,
     outgoing: Outgoing,
     rng: Box<dyn CryptoRng + std::marker::Send>,
+    files: Files,
     /// The number of the last event that was looked at.
     seen: u64,
     subscribers: Vec<Subscriber>,
@@ -132,13 +135,14 @@ pub(super) struct Host<S> {
 impl<S: Store> Host<S> {
     pub(super) fn new(
         mut device: Headless<S>,
+        files: Files,
         inbox: Receiver<Input>,
     ) -> Result<Self, EngineError> {
         let engine = device.engine();
         let (name, outgoing) = (engine.device().to_string(), Outgoing::load(engine)?);
         let (subscribers, held, waiting) = (Vec::new(), Vec::new(), Vec::new());
         let rng = os_rng();
-        Ok(Self { device, inbox, name, outgoing, rng, seen: 0, subscribers, held, waiting })
+        Ok(Self { device, inbox, name, outgoing, rng, files, seen: 0, subscribers, held, waiting })
     }
 
     /// Runs until nobody can ask for anything any more.
@@ -188,6 +192,7 @@ impl<S: Store> Host<S> {
                 Ok(())
             }
             Input::Ask(ask) => self.act(ask),
+            Input::Transfer(report) => self.transferred(report),
             Input::Drained => Ok(()),
         }
     }
@@ -275,6 +280,7 @@ impl<S: Store> Host<S> {
         match done {
             Ok(Outcome::Now(value)) => ask.answer(&Ok(value)),
             Ok(Outcome::When(sent)) => self.waiting.push((sent, ask)),
+            Ok(Outcome::After(transfers)) => self.files.wait(transfers, ask),
             Err(Failed::Fault(fault)) => ask.answer(&Err(fault)),
             Err(Failed::Device(e)) => return Err(e),
         }
@@ -291,6 +297,8 @@ impl<S: Store> Host<S> {
             }
             Method::Members(room) => self.members(room)?,
             Method::Send(send) => return self.send(send),
+            Method::SendFile(send) => return self.send_file(send),
+            Method::Save(save) => return self.save(save),
             Method::Invite(room, who) => {
                 let who = who.clone();
                 self.about(room, |group| EngineCommand::Invite { group, who })?
@@ -422,6 +430,94 @@ impl<S: Store> Host<S> {
         content.map_err(|why| Fault::params(why).into())
     }
 
+    fn send_file(&mut self, send: &SendFile) -> Result<Outcome, Failed> {
+        let room = self.room(&send.room)?;
+        if let Some(label) = send.id.as_deref() {
+            if let Some((key, sent)) = self.outgoing.find(label) {
+                if sent.room != room {
+                    let why = "another message was sent under this id";
+                    return Err(Fault::refused("id-in-use", why).into());
+                }
+                return outcome(key, &sent.fate, send.wait);
+            }
+            if let Some(transfer) = self.files.transfers.labelled(label) {
+                return under_way(transfer, send.wait);
+            }
+        }
+        let file = FileToSend {
+            path: send.path.clone(),
+            text: send.text.clone(),
+            label: send.id.clone().unwrap_or_default(),
+            quiet: send.quiet,
+        };
+        let transfer = self.files.transfers.send(self.device.engine(), &room, file)?;
+        under_way(transfer, send.wait)
+    }
+
+    fn save(&mut self, save: &Save) -> Result<Outcome, Failed> {
+        let room = self.room(&save.room)?;
+        let engine = self.device.engine();
+        let kept = message_kept_by_messenger(engine, &room, save.seq);
+        let content = match kept.map_err(|e| Failed::Device(RunError::History(e)))? {
+            Some(entry) => entry.content(),
+            None => {
+                let is_it =
+                    |news: &News| matches!(news, News::Message { seq, .. } if *seq == save.seq);
+                match engine.history(&room, usize::MAX)?.into_iter().find(is_it) {
+                    Some(News::Message { content, .. }) => {
+                        MimiContent::decode(content.bytes(), &Limits::default()).ok()
+                    }
+                    _ => {
+                        let why = "this device has no message of that number there";
+                        return Err(Fault::refused("unknown-message", why).into());
+                    }
+                }
+            }
+        };
+        let (of, to) = ((&room, save.seq), Some(save.path.as_str()));
+        let transfers = self.files.transfers.save(engine, of, content.as_ref(), to)?;
+        Ok(Outcome::After(transfers))
+    }
+
+    /// Takes what a transfer's thread says. The message of an upload is sent.
+    fn transferred(&mut self, report: TransferReport) -> Result<(), RunError> {
+        let Some(news) = self.files.transfers.take(self.device.engine(), report)? else {
+            return Ok(());
+        };
+        match news {
+            TransferNews::Moved { id, percent, size, .. } => {
+                self.files.report(id, &self.name, (percent, size));
+            }
+            TransferNews::Saved { id, path, size, .. } => self.files.saved(id, &path, size),
+            TransferNews::Failed { id, name, why, .. } => {
+                let fault = Fault::not_sent(format!("{name}: {why}"));
+                self.files.failed(id, &self.name, fault);
+            }
+            TransferNews::Uploaded { id, group, content, label, quiet, rows } => {
+                let label = Some(label).filter(|label| !label.is_empty());
+                let (digest, fate) = (digest(&content), Fate::Queued);
+                // A file that is asked for again is found by its name alone: its key was made here.
+                let asked = digest.clone();
+                let sent = Sent { id: label, room: group.clone(), asked, digest, quiet, fate };
+                let (key, mut planned) = self.outgoing.plan(&sent);
+                planned.merge(rows);
+                match self.device.send_with(&group, content, &[], planned) {
+                    Ok(()) => {
+                        self.outgoing.add(key, sent);
+                        self.files.transfers.sent(id);
+                        self.waiting.extend(self.files.take(id).into_iter().map(|ask| (key, ask)));
+                    }
+                    Err(CommandError::Refused(reason)) => {
+                        self.files.transfers.discard(self.device.engine(), id)?;
+                        self.files.failed(id, &self.name, Fault::because(&reason));
+                    }
+                    Err(CommandError::Engine(e)) => return Err(e.into()),
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The events that a client says it has.
     fn acknowledged(&mut self, which: &Acknowledge) -> Vec<Output> {
         let engine = self.device.engine();
@@ -456,6 +552,7 @@ impl<S: Store> Host<S> {
     fn give_events(&mut self) {
         self.subscribers.retain(|one| !one.to.is_closed());
         self.waiting.retain(|(_, ask)| !ask.from.is_closed());
+        self.files.forget_closed();
         let engine = self.device.engine();
         for one in &mut self.subscribers {
             while one.take_next(engine, &self.name) {}
@@ -517,6 +614,14 @@ fn outcome(key: u64, fate: &Fate, wait: bool) -> Result<Outcome, Failed> {
     match fate {
         Fate::Queued if wait => Ok(Outcome::When(key)),
         fate => Ok(Outcome::Now(told(fate)?)),
+    }
+}
+
+/// What comes of a request to send a file that is under way.
+fn under_way(transfer: u64, wait: bool) -> Result<Outcome, Failed> {
+    match wait {
+        true => Ok(Outcome::After(vec![transfer])),
+        false => Ok(Outcome::Now(told(&Fate::Queued)?)),
     }
 }
 

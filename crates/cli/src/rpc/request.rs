@@ -10,6 +10,8 @@ use serde_json::Value;
 pub(super) const MAX_REQUEST: usize = 2 * MAX_CONTENT;
 /// The longest identifier that a client gives to a message, in bytes.
 const MAX_ID: usize = 128;
+/// The longest text that goes with a file, in bytes: there is room for the file in the message.
+const MAX_FILE_TEXT: usize = MAX_CONTENT / 2;
 /// The most messages of one answer.
 const MAX_HISTORY: u64 = 1000;
 /// The most rooms, users or numbers in one request.
@@ -40,6 +42,8 @@ pub(super) enum Method {
     Rooms,
     Members(RoomRef),
     Send(Send),
+    SendFile(SendFile),
+    Save(Save),
     Invite(RoomRef, Vec<Who>),
     Remove(RoomRef, Vec<Who>),
     Create(String),
@@ -65,6 +69,46 @@ pub(super) struct Send {
     pub(super) wait: bool,
     /// Whether the message causes no event.
     pub(super) quiet: bool,
+}
+
+/// A file to be sent.
+#[derive(Clone, Debug)]
+pub(super) struct SendFile {
+    pub(super) room: RoomRef,
+    pub(super) path: String,
+    /// What is said with it; may be empty.
+    pub(super) text: String,
+    /// As of [`Send`].
+    pub(super) id: Option<String>,
+    /// Whether the answer waits until the message is in the room's log.
+    pub(super) wait: bool,
+    /// Whether the message causes no event.
+    pub(super) quiet: bool,
+    /// Whether the client is told how far the file is.
+    pub(super) progress: bool,
+}
+
+/// Files of a message to be saved.
+#[derive(Clone, Debug)]
+pub(super) struct Save {
+    pub(super) room: RoomRef,
+    /// The message's number.
+    pub(super) seq: u64,
+    /// A folder, or where a new file is to be.
+    pub(super) path: String,
+    /// Whether the client is told how far the files are.
+    pub(super) progress: bool,
+}
+
+impl Method {
+    /// Whether the client is told how far files are.
+    pub(super) fn wants_progress(&self) -> bool {
+        match self {
+            Self::SendFile(send) => send.progress,
+            Self::Save(save) => save.progress,
+            _ => false,
+        }
+    }
 }
 
 /// Which events a client has.
@@ -114,6 +158,8 @@ fn method(name: &str, params: &mut Params) -> Result<Method, Fault> {
         "rooms" => Method::Rooms,
         "members" => Method::Members(room(params)?),
         "send" => Method::Send(send(params)?),
+        "send_file" => Method::SendFile(send_file(params)?),
+        "save" => Method::Save(save(params)?),
         "invite" => Method::Invite(room(params)?, who(params)?),
         "remove" => Method::Remove(room(params)?, who(params)?),
         "create" => Method::Create(needed("name", params.text("name")?)?),
@@ -175,11 +221,51 @@ fn parse_who(word: &str) -> Result<Who, Fault> {
     }
 }
 
-fn send(params: &mut Params) -> Result<Send, Fault> {
+/// The client's own name for a message.
+fn message_id(params: &mut Params) -> Result<Option<String>, Fault> {
     let id = params.text("id")?;
     if id.as_ref().is_some_and(|id| id.is_empty() || id.len() > MAX_ID) {
         return Err(Fault::params(format!("id has 1 to {MAX_ID} bytes")));
     }
+    Ok(id)
+}
+
+/// A path, which means the same to the client and the daemon.
+fn path(params: &mut Params) -> Result<String, Fault> {
+    let path = needed("path", params.text("path")?)?;
+    match std::path::Path::new(&path).is_absolute() {
+        true => Ok(path),
+        false => Err(Fault::params("path must be absolute")),
+    }
+}
+
+fn send_file(params: &mut Params) -> Result<SendFile, Fault> {
+    let text = params.text("text")?.unwrap_or_default();
+    if text.len() > MAX_FILE_TEXT {
+        return Err(Fault::params(format!("text with a file has at most {MAX_FILE_TEXT} bytes")));
+    }
+    Ok(SendFile {
+        room: room(params)?,
+        path: path(params)?,
+        text,
+        id: message_id(params)?,
+        wait: params.flag("wait")?,
+        quiet: params.flag("quiet")?,
+        progress: params.flag("progress")?,
+    })
+}
+
+fn save(params: &mut Params) -> Result<Save, Fault> {
+    Ok(Save {
+        room: room(params)?,
+        seq: needed("seq", params.number("seq")?)?,
+        path: path(params)?,
+        progress: params.flag("progress")?,
+    })
+}
+
+fn send(params: &mut Params) -> Result<Send, Fault> {
+    let id = message_id(params)?;
     let text = needed("text", params.text("text")?)?;
     if text.is_empty() || text.len() > MAX_CONTENT {
         return Err(Fault::params(format!("text has 1 to {MAX_CONTENT} bytes")));
@@ -234,6 +320,10 @@ mod tests {
             ("send", r#"{"room":"00","text":""}"#),
             ("send", r#"{"room":"00","text":"hi","id":""}"#),
             ("send", r#"{"room":"00","text":"hi","acknowledge":-1}"#),
+            ("send_file", r#"{"room":"00","path":"relative"}"#),
+            ("send_file", r#"{"room":"00","path":"/a","id":""}"#),
+            ("save", r#"{"room":"00","path":"/a"}"#),
+            ("save", r#"{"room":"00","seq":1}"#),
             ("invite", r#"{"room":"00","who":[]}"#),
             ("invite", r#"{"room":"00","who":["Bob"]}"#),
             ("history", r#"{"room":"00","limit":1001}"#),

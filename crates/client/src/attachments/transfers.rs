@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 /// How many files can be under way at once.
@@ -152,6 +153,7 @@ fn refused<T>(why: impl Into<String>) -> Result<T, TransferRefusal> {
 struct UnderWay {
     record: Record,
     stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
     percent: Option<u8>,
 }
 
@@ -235,11 +237,11 @@ impl Transfers {
             say: Box::new(move |report| to(TransferReport { id, report })),
         };
         let task = record.task.clone();
-        std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("conclave-file".into())
             .spawn(move || work.run(&task))
             .map_err(RunError::Threads)?;
-        self.under_way.insert(id, UnderWay { record, stop, percent: None });
+        self.under_way.insert(id, UnderWay { record, stop, thread, percent: None });
         Ok(())
     }
 
@@ -346,8 +348,9 @@ impl Transfers {
                 || records.iter().any(|other| other.is_saved_at(&path))
                 || self.under_way.values().any(|other| other.record.is_saved_at(&path));
             if is_taken {
-                let how = format!("/save {number} PATH saves it under another name");
-                return refused(format!("{path}: there is a file of that name already; {how}"));
+                return refused(format!(
+                    "{path}: there is a file of that name already, and it stays as it is: name another path"
+                ));
             }
             let (group, task) = (group.clone(), Task::Save(ToSave { number, path, sealed }));
             records.push(Record { group, name, task });
@@ -396,11 +399,13 @@ impl Transfers {
         id: u64,
     ) -> Result<(), EngineError> {
         engine.write_app_rows(forgotten(id))?;
-        let Some(one) = self.finish(id) else { return Ok(()) };
-        if let Task::Send(ToSend { sealed: Some(Sealed { hash, .. }), .. }) = one.task {
+        let Some(UnderWay { record, thread, .. }) = self.finish(id) else { return Ok(()) };
+        if let Task::Send(ToSend { sealed: Some(Sealed { hash, .. }), .. }) = record.task {
             let connection = self.connection.clone();
             // What stays there expires.
             let _ = std::thread::Builder::new().name("conclave-file".into()).spawn(move || {
+                // A part that is still on its way would come after that.
+                let _ = thread.join();
                 let client = connection.with_session(|| Err(()));
                 client.map(|client| client.call(&DeleteAttachment { hash: hash.into() }))
             });
@@ -409,11 +414,11 @@ impl Transfers {
     }
 
     /// A transfer is done, and forgotten in the store. Its files are deleted.
-    fn finish(&mut self, id: u64) -> Option<Record> {
+    fn finish(&mut self, id: u64) -> Option<UnderWay> {
         let one = self.under_way.remove(&id)?;
         one.stop.store(true, Ordering::Relaxed);
         self.spool.discard(id);
-        Some(one.record)
+        Some(one)
     }
 
     /// The message of an upload is kept to be sent.
