@@ -17,7 +17,7 @@ use crate::record::{GroupRecord, Payload, Stage, Work};
 use crate::request::{Reply, Request};
 use conclave_account::{Account, Author};
 use conclave_delivery_api::{
-    CallError, DescribeService, DeviceId, FetchInbox, FetchLog, LogEntry, LogPage, Name,
+    CallError, DescribeService, DeviceId, ErrorCode, FetchInbox, FetchLog, LogEntry, LogPage, Name,
     OpenSession, SESSION_SCHEME, sha256,
 };
 use conclave_mls::credential::{CredentialRequest, SignaturePublicKey};
@@ -316,9 +316,9 @@ impl<S: Store> Peek<S> {
 
     /// The next page of the group that is being read, or of the next one.
     fn next_page(&mut self) -> Result<Option<Request>, PeekError> {
-        if self.reading.is_none() {
+        while self.reading.is_none() {
             let Some(id) = self.groups.pop_front() else { return Ok(None) };
-            self.reading = Some(Box::new(self.begin(id)?));
+            self.reading = self.begin(id)?.map(Box::new);
         }
         let Some(reading) = &self.reading else { return Ok(None) };
         let (group_id, after) = (reading.id.clone(), reading.record.cursor);
@@ -326,10 +326,11 @@ impl<S: Store> Peek<S> {
         Ok(Some(FetchLog { group_id, after, limit: PAGE }.into()))
     }
 
-    fn begin(&self, id: GroupId) -> Result<Reading, PeekError> {
+    /// Loads a group; none if it cannot be, which the process that writes says.
+    fn begin(&self, id: GroupId) -> Result<Option<Reading>, PeekError> {
         let rows = self.book.store().load(&id)?;
-        let group = Group::load(&*self.provider, config(), rows).map_err(EngineError::Mls)?;
-        let Some(record) = self.book.record(&id).cloned() else { return Err(PeekError::NoDevice) };
+        let Ok(group) = Group::load(&*self.provider, config(), rows) else { return Ok(None) };
+        let Some(record) = self.book.record(&id).cloned() else { return Ok(None) };
         let sealed = |work: &Work| match work {
             Work::Send { sealed, .. } => sealed.clone(),
             _ => None,
@@ -344,7 +345,7 @@ impl<S: Store> Peek<S> {
             unread: 0,
             removed: false,
         };
-        Ok(Reading { id, group, record, own, lost: lost.unwrap_or_default(), found })
+        Ok(Some(Reading { id, group, record, own, lost: lost.unwrap_or_default(), found }))
     }
 
     /// Takes the outcome of the call that [`Self::next`] gave out.
@@ -354,7 +355,19 @@ impl<S: Store> Peek<S> {
     pub fn reply(&mut self, now: u64, reply: Result<Reply, CallError>) -> Result<(), PeekError> {
         self.now = now;
         let Some(asked) = self.under_way.take() else { return Ok(()) };
-        match (asked, reply.map_err(PeekError::Call)?) {
+        let reply = match reply {
+            Ok(reply) => reply,
+            // What is wrong with one group hides none of the others.
+            Err(CallError::Refused { code, .. })
+                if matches!(asked, Asked::Log) && code != ErrorCode::Unauthorized =>
+            {
+                let read = self.reading.take().map(|reading| reading.found);
+                self.peeked.groups.extend(read.filter(|found| !found.messages.is_empty()));
+                return Ok(());
+            }
+            Err(error) => return Err(PeekError::Call(error)),
+        };
+        match (asked, reply) {
             (Asked::Service, Reply::DescribeService(info)) => {
                 // This device signs nothing for another service.
                 if self.book.watch().is_some_and(|watch| *watch.key() != info.key) {

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{Peek, PeekError, Peeked};
+use conclave_mls::storage::Batch;
 
 impl World {
     /// Peeks into a device's state, while its own process may go on.
@@ -114,6 +115,36 @@ fn what_follows_a_commit_is_read_if_it_can_be_judged_and_counted_if_not() {
     world.say(a, "/remove b");
     world.settle_only(&[a]);
     assert!(world.peek(b).unwrap().groups[0].removed);
+}
+
+#[test]
+fn a_group_that_cannot_be_read_hides_no_other() {
+    let mut world = World::new(4);
+    let all = ["a/pc", "b/pc"].map(|id| world.add_classic(id));
+    let [a, b] = all;
+    world.group("g", &all);
+    let first = world.devices[b].current();
+    world.group("h", &all);
+    for text in ["to h", "/switch g", "to g"] {
+        world.say(a, text);
+    }
+    world.settle_only(&[a]);
+    assert_eq!(world.peek(b).unwrap().groups.len(), 2);
+    let of_first = first.clone();
+    world.fault = Some(Box::new(move |request| match request {
+        Request::FetchLog(fetch) if fetch.group_id == of_first => {
+            Some(CallError::refused(ErrorCode::UnknownGroup, "it was made so"))
+        }
+        _ => None,
+    }));
+    assert_eq!(texts(&world.peek(b).unwrap()), ["a/pc: to h"]);
+
+    // A state that is damaged is the messenger's to report.
+    world.fault = None;
+    let rows =
+        WriteSet { batches: vec![Batch { clear: true, ..Batch::new(first) }], ..WriteSet::new() };
+    world.devices[b].disk.get().write(&rows).unwrap();
+    assert_eq!(texts(&world.peek(b).unwrap()), ["a/pc: to h"]);
 }
 
 #[test]
