@@ -24,11 +24,21 @@ fn taken(outputs: &[Output], rows: AppRows) -> Vec<Change> {
 }
 
 /// A stored event, as the host gets it.
-pub(super) fn event((key, line): (&u64, &Line)) -> Output {
+fn event((key, line): (&u64, &Line)) -> Output {
     Output::News { key: *key, group: line.group.clone(), news: line.news.clone() }
 }
 
 impl<S: Store> Engine<S> {
+    /// What the engine has to say, in order. News are numbered, kept until [`Self::acknowledge`] takes note of them, and
+    /// given again until then, by each call and after a crash. Answers are given once.
+    pub fn outputs(&mut self, now: u64) -> Vec<Output> {
+        self.now = now;
+        let visible = self.book.lines().iter().filter(|(_, l)| self.hidden_until(l).is_none());
+        let mut outputs: Vec<Output> = visible.map(event).collect();
+        outputs.extend(self.answers.drain(..).map(Output::Answer));
+        outputs
+    }
+
     /// Takes note that the host has taken these: shown or stored them. Their events are not given again.
     ///
     /// # Errors

@@ -58,7 +58,7 @@ use crate::content::{Content, MAX_CONTENT};
 use crate::directory::{Directory, Judged};
 use crate::enrolment::{self, CertificateFiles};
 use crate::notice::Notice;
-use crate::output::{Answer, Output};
+use crate::output::Answer;
 use crate::policy::KeyPolicy;
 use crate::reason::Reason;
 use crate::record::{Item, Line, News, Payload, Stage, Work};
@@ -762,16 +762,6 @@ impl<S: Store> Engine<S> {
         // It joined before now, unless the clock was set back.
         let waits = record.name.is_empty() && (record.joined_at..until).contains(&self.now);
         waits.then_some(until)
-    }
-
-    /// What the engine has to say, in order. News are numbered, kept until [`Self::acknowledge`] takes note of them, and
-    /// given again until then, by each call and after a crash. Answers are given once.
-    pub fn outputs(&mut self, now: u64) -> Vec<Output> {
-        self.now = now;
-        let visible = self.book.lines().iter().filter(|(_, l)| self.hidden_until(l).is_none());
-        let mut outputs: Vec<Output> = visible.map(app::event).collect();
-        outputs.extend(self.answers.drain(..).map(Output::Answer));
-        outputs
     }
 
     /// Judges credentials; none if the service has to be asked first, which is then seen to.
