@@ -101,7 +101,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// Reads something of a group that this device is in, or was when it ended.
-    fn look_into<T>(&self, id: &GroupId, look: impl FnOnce(&Group) -> T) -> Option<T> {
+    pub(super) fn look_into<T>(&self, id: &GroupId, look: impl FnOnce(&Group) -> T) -> Option<T> {
         if let Some(live) = self.groups.get(id) {
             return Some(look(&live.group));
         }

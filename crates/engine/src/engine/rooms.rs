@@ -108,12 +108,12 @@ impl<S: Store> Engine<S> {
     }
 
     /// The URI of a group's room, from which its members derive the identifiers of messages: that in the room's own
-    /// state. A group that is no room has one of [`LOCAL_AUTHORITY`]. None if this device is not in the group.
+    /// state. A group that is no room has one of [`LOCAL_AUTHORITY`]. None if this device is not in the group, and was not
+    /// when it ended: what is said in a group that has ended is sent in its successor.
     #[must_use]
     pub fn room_uri(&self, group: &GroupId) -> Option<String> {
-        let live = self.groups.get(group)?;
-        let room = RoomMetadata::of(live.group.view()).ok().flatten();
-        Some(match room {
+        let metadata = |group: &Group| RoomMetadata::of(group.view()).ok().flatten();
+        Some(match self.look_into(group, metadata)? {
             Some(metadata) => metadata.room_uri.as_str().into(),
             None => room_uri(LOCAL_AUTHORITY, group),
         })

@@ -127,9 +127,12 @@ fn end(world: &mut World, group: &GroupId) {
 fn a_group_that_the_administrator_ends_goes_on_once_a_member_says_so() {
     let (mut world, all) = World::with_history(13);
     let old = world.active(0)[0].clone();
+    let uri = world.devices[0].engine.room_uri(&old);
     end(&mut world, &old);
     for i in all {
         assert_eq!(world.active(i), [], "no device begins by itself");
+        let known = world.devices[i].engine.room_uri(&old);
+        assert!(known.is_some() && known == uri, "{known:?}: what is said meanwhile names it");
         assert_eq!(
             world.devices[i].count("note g the administrator of the service has ended g"),
             1
