@@ -51,9 +51,8 @@ fn a_direct_chat_has_two_users() {
 fn members_who_reach_the_service_by_different_hosts_agree_on_messages() {
     let mut people = People::new();
     let elsewhere = |people: &People, who: &str, input: &str| {
-        let args = people.args(who).into_iter().map(|arg| match arg.starts_with("http://") {
-            true => arg.replace("127.0.0.1", "localhost"),
-            false => arg,
+        let args = people.args(who).into_iter().map(|arg| {
+            if arg.starts_with("http://") { arg.replace("127.0.0.1", "localhost") } else { arg }
         });
         run(&args.collect::<Vec<_>>(), input.as_bytes())
     };
