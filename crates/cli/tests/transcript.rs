@@ -18,7 +18,7 @@ const WIDTH: usize = 80;
 
 /// A device at a terminal that can show lines alone.
 struct Seat {
-    /// What stands over what it shows.
+    /// The line above what it shows.
     title: String,
     terminal: Terminal,
     /// How much of the screen was taken.
@@ -74,7 +74,7 @@ impl Transcript {
     }
 }
 
-/// A line in which nothing is another in each run: times, codes of keys and codes that link devices.
+/// A line in which what differs from run to run stands as one example: times, codes of keys, and codes that link devices.
 fn masked(line: &str) -> String {
     const DIGITS: [&str; 3] = ["83836", "45431", "94463"];
     const LINK: &str = "sd3n-9764-x5ct-4yrw-9meh-0t5f-5ezg-7zne";
@@ -145,7 +145,7 @@ fn transcript() -> String {
     told.lines.join("\n") + "\n"
 }
 
-/// With `CONCLAVE_RENDER=1` it is written there instead.
+/// With `CONCLAVE_RENDER=1`, writes the transcript to the README instead.
 #[test]
 fn a_newcomer_sees_what_the_readme_shows() {
     let made = transcript();

@@ -6,11 +6,11 @@ use alloc::string::String;
 /// The longest name that is looked up.
 const MAX_NAME: usize = 64;
 
-/// A text without markup as Markdown that shows the same, in which each `@name` of somebody is a mention. `uri_of` has
-/// the URI of whoever can be mentioned. None if the text mentions nobody: then it can go as it is.
+/// A text without markup as Markdown that shows the same, in which each `@name` of somebody is a mention. `uri_of`
+/// returns the URI of a user who can be mentioned. None if the text mentions nobody: then it can go as it is.
 ///
-/// A name is not part of a longer word, so an e-mail address mentions nobody. It may end with a full stop: the longest
-/// beginning that is a name counts. Capitals do not.
+/// A name is not part of a longer word, so an e-mail address mentions nobody. A full stop may follow it: the longest
+/// beginning that is a name counts. Case does not.
 #[must_use]
 pub fn with_mentions(text: &str, uri_of: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     let mut out = String::with_capacity(text.len() + 64);
@@ -30,7 +30,7 @@ pub fn with_mentions(text: &str, uri_of: &dyn Fn(&str) -> Option<String>) -> Opt
     is_any.then_some(out)
 }
 
-/// Markdown in which each `@name` of somebody is a mention, but for those in code and in links.
+/// Markdown in which each `@name` of somebody is a mention, except in code and in links.
 #[must_use]
 pub fn with_mentions_in_markdown(
     markdown: &str,
@@ -97,13 +97,13 @@ pub fn readable(markdown: &str) -> String {
     out
 }
 
-/// The name that stands behind an `@`, and the URI of who is called so.
+/// The name after an `@`, and the URI of its user.
 fn named<'a>(
     before: &str,
     after: &'a str,
     uri_of: &dyn Fn(&str) -> Option<String>,
 ) -> Option<(&'a str, String)> {
-    // What makes it a part of an address, a path or a longer word.
+    // Before an `@`, these make it part of an address, a path or a longer word.
     let joins = |c: char| c.is_alphanumeric() || "._-+@/:=&?#%".contains(c);
     if before.chars().next_back().is_some_and(joins) {
         return None;

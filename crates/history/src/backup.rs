@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! file  = key file of `conclave-store` ‖ chunk ‖ … ‖ chunk
-//! chunk = AEAD(that of the key file; key of this file, nonce = number of the chunk ‖ whether it is the last, up to 64 KiB of plaintext)
+//! chunk = AEAD(key of this file, nonce = number of the chunk ‖ whether it is the last, up to 64 KiB of plaintext)
+//!         by the key file's AEAD
 //! ```
 //!
 //! The key is random and of this file alone, and a chunk's nonce says its number and whether it is the last: a file

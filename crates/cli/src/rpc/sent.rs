@@ -56,8 +56,8 @@ impl Sent {
             Fate::Failed(why) => (None, None, Some(why)),
         };
         let row = json!({
-            "id": self.id, "room": to_hex(&self.room), "asked": self.asked, "digest": self.digest, "quiet": self.quiet,
-            "seq": seq, "time": time, "failed": why,
+            "id": self.id, "room": to_hex(&self.room), "asked": self.asked, "digest": self.digest,
+            "quiet": self.quiet, "seq": seq, "time": time, "failed": why,
         });
         row.to_string().into_bytes()
     }

@@ -124,8 +124,8 @@ settings! {
         /// The folder of the service's state. Unless it is set: ~/.local/share/conclave/service.
         "data" data: Option<PathBuf> = None, "DIR";
         /// The domain in the names of new rooms and their users, mimi://DOMAIN/u/alice. Unless it is set: the first of
-        /// acme-domain; or else the host by which whoever makes a room reaches the service. Rooms keep the one that they
-        /// were made with.
+        /// acme-domain, or else the host by which the device that makes a room reaches the service. Rooms keep the domain
+        /// that they were made with.
         "domain" domain: Option<Domain> = None, "NAME";
         /// Who may create an account: open (anybody), invitation (from `conclave admin invite`), closed (nobody), or
         /// by-address: open on a loopback address, invitation elsewhere. Further devices are admitted by the user's

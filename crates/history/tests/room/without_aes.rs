@@ -1,4 +1,4 @@
-//! Cryptography without AES, as devices have that do not compute it in hardware.
+//! Cryptography without AES, as on a device whose hardware does not compute it.
 
 use conclave_crypto::{
     Aead, CryptoError, CryptoProvider, DhGroup, Digest, Hash, Kdf, Kem, SignatureKeyPair,
