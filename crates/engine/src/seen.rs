@@ -7,7 +7,8 @@ const DAY: u64 = 24 * 60 * 60 * 1000;
 /// When members were last seen in a group, by their leaves, in days since 1970.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Seen {
-    /// On which day this device began to look; none if it has not. Nobody counts as seen earlier than that.
+    /// On which day this device began to look: when it last came into the group, or later; none if it has not. Nobody
+    /// counts as seen earlier than that, as it has read nothing of what they said while it was out.
     pub(crate) begun: Option<u32>,
     pub(crate) days: BTreeMap<u32, u32>,
 }

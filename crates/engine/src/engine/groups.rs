@@ -162,7 +162,10 @@ impl<S: Store> Engine<S> {
             passed,
             own_key: OwnKey::new(self.now),
         };
-        let mut all = vec![Change::Record(id.clone(), record)];
+        let mut all = vec![
+            Change::Record(id.clone(), record),
+            Change::SeenSince(id.clone(), self.seen_day()),
+        ];
         all.extend(changes);
         let book = &mut self.book;
         let is_known = book.record(&id).is_some();

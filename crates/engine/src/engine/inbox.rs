@@ -152,7 +152,10 @@ impl<S: Store> Engine<S> {
             passed,
             own_key: OwnKey::new(self.now),
         };
-        let mut changes = vec![Change::Record(id.clone(), record)];
+        let mut changes = vec![
+            Change::Record(id.clone(), record),
+            Change::SeenSince(id.clone(), self.seen_day()),
+        ];
         let suite = Some(new.peek().cipher_suite());
         changes.push(Self::news(id, News::Joined { seq, by: by.clone(), suite }));
         if asks {

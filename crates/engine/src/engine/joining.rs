@@ -261,6 +261,7 @@ impl<S: Store> Engine<S> {
         let mut changes = self.nothing_to_do(id);
         changes.extend([
             Change::Record(id.clone(), record),
+            Change::SeenSince(id.clone(), self.seen_day()),
             Self::news(id, News::JoinedByLink { seq, maker, suite }),
         ]);
         changes.extend(own);

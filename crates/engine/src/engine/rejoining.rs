@@ -202,6 +202,7 @@ impl<S: Store> Engine<S> {
 
         let mut changes = vec![
             Change::Record(id.clone(), record),
+            Change::SeenSince(id.clone(), self.seen_day()),
             Change::Rejoin(id.clone(), rejoin),
             Self::news(id, News::Rejoined { seq, missed }),
         ];

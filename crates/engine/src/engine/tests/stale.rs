@@ -91,6 +91,22 @@ fn whoever_may_not_remove_others_does_not() {
 }
 
 #[test]
+fn a_device_that_was_out_for_long_removes_nobody_when_it_is_back() {
+    let (mut world, [a, b, pad, c, _]) = World::of_five(6);
+    world.say(a, "/remove b/pad");
+    world.settle();
+    assert!(world.has_seen_removed(c, "b/pad", "a/pc"), "{:?}", world.devices[c].lines());
+    world.pass_days(100);
+    world.say(b, "/invite b/pad");
+    world.settle();
+    assert_eq!(world.devices[pad].count("joined g "), 2, "{:?}", world.devices[pad].lines());
+
+    // What others said in the meantime was not for it.
+    world.pass_days(8);
+    assert_eq!(world.devices[c].count("removed g "), 1, "{:?}", world.devices[c].lines());
+}
+
+#[test]
 fn no_clock_alone_gets_anybody_removed() {
     let (mut world, [a, b, _, c, _]) = World::of_five(4);
     for ahead in [365 * DAY, 0, 3_650 * DAY] {
