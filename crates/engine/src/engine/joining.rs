@@ -284,10 +284,8 @@ impl<S: Store> Engine<S> {
 
     fn not_joined(&mut self, id: &GroupId, why: &str) -> Result<(), EngineError> {
         let Some((key, link, _)) = self.joining(id) else { return Ok(()) };
-        let group = match is_group_name(link.name()) {
-            true => link.name().to_string(),
-            false => short_group(id),
-        };
+        let group =
+            if is_group_name(link.name()) { link.name().to_string() } else { short_group(id) };
         let reason = Reason::NotJoined { group, why: why.into() };
         let news = Change::News(None, News::Failed { reason });
         Ok(self.book.commit(None, vec![Change::Item(key, None), news])?)

@@ -180,7 +180,7 @@ impl<S: Store> Engine<S> {
                 live.delivered = false;
                 live.inviting.settle();
                 live.commit_at = None;
-                (live.renew_at, live.is_renewing) = (None, false);
+                (live.renew_at, live.is_unasked) = (None, false);
                 live.own_only = false;
                 live.remedies = 0;
                 live.demanded.clear();
@@ -299,13 +299,12 @@ impl<S: Store> Engine<S> {
         let chain = chains.remove(&cursor);
         let today = self.keys.max_absence.map(|_| self.seen_day());
         let absence = self.keys.absence_in(members);
-        let own_key = match own_leaf(fold.state()) == leaf.as_deref() {
-            true => {
-                let sent = plan.iter().filter(|planned| matches!(planned.what, What::Own)).count();
-                let sent = u32::try_from(sent).unwrap_or(u32::MAX);
-                OwnKey { sent: record.own_key.sent.saturating_add(sent), ..record.own_key }
-            }
-            false => OwnKey::new(self.now),
+        let own_key = if own_leaf(fold.state()) == leaf.as_deref() {
+            let sent = plan.iter().filter(|planned| matches!(planned.what, What::Own)).count();
+            let sent = u32::try_from(sent).unwrap_or(u32::MAX);
+            OwnKey { sent: record.own_key.sent.saturating_add(sent), ..record.own_key }
+        } else {
+            OwnKey::new(self.now)
         };
         let record = GroupRecord { cursor, chain, epoch: epoch.0, own_key, ..record.clone() };
         let (book, watching, place) = (&mut self.book, &mut self.watching, &self.evidence_place);

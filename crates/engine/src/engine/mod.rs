@@ -165,8 +165,8 @@ struct Live {
     ends_here: bool,
     /// The epoch in which this device has tried last to renew its leaf.
     renewed_in: Option<u64>,
-    /// Whether that is what the pending commit is for.
-    is_renewing: bool,
+    /// Whether the pending commit is one that nobody has asked for: of fresh keys, or of stale members' removal.
+    is_unasked: bool,
     /// When stale members are to be removed, if there are any, and when they were last looked for.
     stale_at: Option<u64>,
     looked_at: Option<u64>,
@@ -195,7 +195,7 @@ impl Live {
             stuck: None,
             ends_here: false,
             renewed_in: None,
-            is_renewing: false,
+            is_unasked: false,
             stale_at: None,
             looked_at: None,
             renew_at: None,

@@ -278,7 +278,7 @@ impl<S: Store> Engine<S> {
         also.extend(item.map(|(key, item)| Change::Item(key, Some(item))));
         self.step(id, step, move |_| also)?;
         if let Some(live) = self.groups.get_mut(id) {
-            live.delivered = false;
+            (live.delivered, live.is_unasked) = (false, false);
         }
         let request = self.pending_commit(id);
         Ok(Ok(request.map(|request| (request.into(), Purpose::Commit(id.clone())))))

@@ -12,6 +12,7 @@ use crate::record::{GroupRecord, OwnKey, Stage, Work};
 use crate::request::Request;
 use conclave_delivery_api::sha256;
 use conclave_mls::GroupId;
+use conclave_mls::group::NewProposal;
 use conclave_store::Store;
 
 type Next = Option<(Request, Purpose)>;
@@ -33,25 +34,20 @@ impl<S: Store> Engine<S> {
     /// a time to come counts as new: the clock was set back, or the record is older than such times are.
     pub(super) fn plan_renewals(&mut self) -> Result<(), EngineError> {
         let now = self.now;
-        let is_unknown = |record: &GroupRecord| !(1..=now).contains(&record.own_key.since);
-        let unknown: Vec<Change> = self
-            .groups
-            .keys()
-            .filter_map(|id| Some((id, self.book.record(id)?)))
-            .filter(|(_, record)| is_unknown(record) && record.stage == Stage::Active)
-            .map(|(id, record)| {
-                let own_key = OwnKey { since: now, ..record.own_key };
-                Change::Record(id.clone(), GroupRecord { own_key, ..record.clone() })
-            })
-            .collect();
-        for change in &unknown {
-            let Change::Record(id, _) = change else { continue };
-            if let Some(live) = self.groups.get_mut(id) {
-                live.renew_at = None;
-            }
+        let is_unknown = |record: &GroupRecord| {
+            record.stage == Stage::Active && !(1..=now).contains(&record.own_key.since)
+        };
+        let mut changes = Vec::new();
+        for (id, live) in &mut self.groups {
+            let Some(record) = self.book.record(id).filter(|record| is_unknown(record)) else {
+                continue;
+            };
+            live.renew_at = None;
+            let own_key = OwnKey { since: now, ..record.own_key };
+            changes.push(Change::Record(id.clone(), GroupRecord { own_key, ..record.clone() }));
         }
-        if !unknown.is_empty() {
-            self.book.commit(None, unknown)?;
+        if !changes.is_empty() {
+            self.book.commit(None, changes)?;
         }
 
         for (id, live) in &mut self.groups {
@@ -60,15 +56,17 @@ impl<S: Store> Engine<S> {
             };
             let Some(leaf) = own_leaf(&live.group) else { continue };
             let members = size_of(&live.group);
-            let due = match record.own_key.sent >= self.keys.max_messages.max(1) {
-                true => now,
-                false => self.keys.renewed_at(record.own_key.since, members, place_of(leaf)),
+            let due = if record.own_key.sent >= self.keys.max_messages.max(1) {
+                now
+            } else {
+                self.keys.renewed_at(record.own_key.since, members, place_of(leaf))
             };
             let more = u64::from(members.saturating_sub(MEMBERS_AT_ONCE));
             let spread = LONGEST_SPREAD.min(more * SPREAD_PER_MEMBER);
-            live.renew_at = Some(match due <= now && spread > 0 {
-                true => now + super::outgoing::random(&mut *self.rng) % spread,
-                false => due,
+            live.renew_at = Some(if due <= now && spread > 0 {
+                now + super::outgoing::random(&mut *self.rng) % spread
+            } else {
+                due
             });
         }
         Ok(())
@@ -76,21 +74,53 @@ impl<S: Store> Engine<S> {
 
     /// Whether this device's keys in a group are to be replaced now.
     fn is_renewal_due(&self, id: &GroupId, live: &Live) -> bool {
-        let (Some(due), Some(record)) = (live.renew_at, self.book.record(id)) else { return false };
+        live.renew_at.is_some_and(|at| at <= self.now)
+            && live.renewed_in != Some(live.group.epoch().0)
+            && size_of(&live.group) > 1
+            && self.may_commit_unasked(id, live)
+    }
+
+    /// Whether this device may make a commit now that nobody has asked for. Where something else has to come first, that
+    /// has a time of its own, and these commits wake nobody meanwhile.
+    pub(super) fn may_commit_unasked(&self, id: &GroupId, live: &Live) -> bool {
+        let Some(record) = self.book.record(id) else { return false };
         let is_member = record.stage == Stage::Active && record.asked_by.is_none();
-        let was_tried = live.renewed_in == Some(live.group.epoch().0);
+        let is_read = !live.sync && live.head <= record.cursor;
         // What is encrypted already is sent first. What waits is encrypted after the commit.
         let is_sending = self.book.front(id).is_some_and(|(_, item)| {
             matches!(item.work, Work::Send { sealed: Some(_), .. } | Work::Leave { .. })
         });
-        due <= self.now
-            && is_member
-            && !was_tried
+        is_member
+            && is_read
             && !is_sending
             && live.stuck.is_none()
             && !live.delivered
             && live.group.pending_commit().is_none()
-            && size_of(&live.group) > 1
+            && live.restoring.held_until(self.now).is_none()
+            && !self.is_missing_something(id)
+            && !self.comes_back(id)
+    }
+
+    /// Makes such a commit. If the service refuses it, nothing that waits to be sent is to blame.
+    pub(super) fn commit_unasked(
+        &mut self,
+        id: &GroupId,
+        proposals: Vec<NewProposal>,
+        also: Vec<Change>,
+        force_path: bool,
+    ) -> Result<Next, EngineError> {
+        match self.commit_with(id, proposals, None, also, force_path)? {
+            Ok(next) => {
+                if let Some(live) = self.groups.get_mut(id) {
+                    live.is_unasked = true;
+                }
+                Ok(next)
+            }
+            Err(e) => {
+                self.failed(Some(id), Reason::CommitFailed { why: e.to_string() });
+                Ok(None)
+            }
+        }
     }
 
     /// The commit by which this device replaces its keys in a group, if it is time.
@@ -100,15 +130,8 @@ impl<S: Store> Engine<S> {
         }
         if let Some(live) = self.groups.get_mut(id) {
             live.renewed_in = Some(live.group.epoch().0);
-            live.is_renewing = true;
         }
-        match self.commit_with(id, Vec::new(), None, Vec::new(), true)? {
-            Ok(next) => Ok(next),
-            Err(e) => {
-                self.failed(Some(id), Reason::CommitFailed { why: e.to_string() });
-                Ok(None)
-            }
-        }
+        self.commit_unasked(id, Vec::new(), Vec::new(), true)
     }
 
     /// When the next key is to be replaced.

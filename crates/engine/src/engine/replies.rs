@@ -501,7 +501,7 @@ impl<S: Store> Engine<S> {
         if error.code() == Some(ErrorCode::UnknownGroup) {
             return self.stick(id, Reason::ServiceRefuses { why: error.to_string() });
         }
-        let is_renewing = commit && core::mem::take(&mut live.is_renewing);
+        let is_unasked = commit && core::mem::take(&mut live.is_unasked);
         if commit && self.halve_invites(id)? {
             return Ok(());
         }
@@ -510,7 +510,7 @@ impl<S: Store> Engine<S> {
             return Ok(());
         }
         let why = error.to_string();
-        if is_renewing {
+        if is_unasked {
             self.failed(Some(id), Reason::CommitFailed { why });
             return Ok(());
         }

@@ -14,8 +14,7 @@ use super::waits::STALE_SPREAD;
 use super::{Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::notice::Notice;
-use crate::reason::Reason;
-use crate::record::{News, Stage, Work};
+use crate::record::{News, Stage};
 use crate::request::Request;
 use crate::seen::day;
 use conclave_delivery_api::DeviceId;
@@ -43,11 +42,6 @@ impl<S: Store> Engine<S> {
     /// By which day what is read now is noted.
     pub(super) fn seen_day(&self) -> u32 {
         day(self.now.max(self.service_time().as_secs().saturating_mul(1000)))
-    }
-
-    /// After how many days without a sign a member of a group is stale; none if nobody ever is.
-    pub(super) fn max_absence(&self, live: &Live) -> Option<u32> {
-        self.keys.absence_in(size_of(&live.group))
     }
 
     /// Plans to remove stale members, if there are any that this device may remove.
@@ -85,9 +79,8 @@ impl<S: Store> Engine<S> {
         let (Some(live), Some(seen)) = (self.groups.get(id), self.book.seen(id)) else {
             return Vec::new();
         };
-        let (Some(limit), Some(receipt)) = (self.max_absence(live), &live.receipt) else {
-            return Vec::new();
-        };
+        let limit = self.keys.absence_in(size_of(&live.group));
+        let (Some(limit), Some(receipt)) = (limit, &live.receipt) else { return Vec::new() };
         // The service has signed its time with what was read last; this device's clock may have been set since.
         let today = day(self.now.min(receipt.issued_at.saturating_mul(1000)));
 
@@ -129,15 +122,7 @@ impl<S: Store> Engine<S> {
     }
 
     fn is_removal_due(&self, id: &GroupId, live: &Live) -> bool {
-        // What is encrypted already is sent first.
-        let is_sending = self.book.front(id).is_some_and(|(_, item)| {
-            matches!(item.work, Work::Send { sealed: Some(_), .. } | Work::Leave { .. })
-        });
-        live.stale_at.is_some_and(|at| at <= self.now)
-            && !is_sending
-            && live.stuck.is_none()
-            && !live.delivered
-            && live.group.pending_commit().is_none()
+        live.stale_at.is_some_and(|at| at <= self.now) && self.may_commit_unasked(id, live)
     }
 
     /// The commit that removes stale members of a group, if it is time.
@@ -153,20 +138,13 @@ impl<S: Store> Engine<S> {
             return Ok(None);
         }
 
-        live.is_renewing = true;
         let removes = stale.iter().map(|stale| NewProposal::Remove(stale.leaf)).collect();
         let told = stale.iter().map(|Stale { device, days, .. }| {
             let notice = Notice::StaleDevice { who: device.clone(), days: *days };
             Self::news(id, News::Note { notice })
         });
         let told = told.collect();
-        match self.commit(id, removes, None, told)? {
-            Ok(next) => Ok(next),
-            Err(e) => {
-                self.failed(Some(id), Reason::CommitFailed { why: e.to_string() });
-                Ok(None)
-            }
-        }
+        self.commit_unasked(id, removes, told, false)
     }
 
     /// When stale members are to be removed next.
