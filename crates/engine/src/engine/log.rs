@@ -297,7 +297,7 @@ impl<S: Store> Engine<S> {
             _ => keep(&self.book, id, page, (record.cursor, cursor), &chains)?,
         };
         let chain = chains.remove(&cursor);
-        let today = self.keys.max_absence.map(|_| self.seen_day());
+        let today = self.seen_day();
         let absence = self.keys.absence_in(members);
         let own_key = if own_leaf(fold.state()) == leaf.as_deref() {
             let sent = plan.iter().filter(|planned| matches!(planned.what, What::Own)).count();
@@ -320,7 +320,7 @@ impl<S: Store> Engine<S> {
             let gossip = watching.hear(&*provider, place, book, (id, heard));
             let seen = core::mem::take(&mut report.seen);
             let mut changes = report.finish();
-            changes.extend(today.into_iter().flat_map(|today| noted(book, id, &seen, today)));
+            changes.extend(noted(book, id, &seen, today));
             changes.extend(gossip.map_err(StoreError::failed)?);
             book.commit(Some(write.batch), changes)
         })?;
