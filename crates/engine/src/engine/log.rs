@@ -341,12 +341,17 @@ impl<S: Store> Engine<S> {
 
     /// The sealed messages at the front of a group's queue.
     pub(super) fn sealed_messages(&self, id: &GroupId) -> Vec<Vec<u8>> {
-        let sealed = |(_, item): (u64, &Item)| match &item.work {
-            Work::Send { sealed, .. } => sealed.clone(),
-            _ => None,
-        };
-        self.book.items(id).map_while(sealed).collect()
+        sealed_in(&self.book, id)
     }
+}
+
+/// The sealed messages at the front of a group's queue.
+pub(super) fn sealed_in<S: Store>(book: &Book<S>, id: &GroupId) -> Vec<Vec<u8>> {
+    let sealed = |(_, item): (u64, &Item)| match &item.work {
+        Work::Send { sealed, .. } => sealed.clone(),
+        _ => None,
+    };
+    book.items(id).map_while(sealed).collect()
 }
 
 /// The hashes of the log after each entry of a page, with the entry's number. They are looked at first: nothing is

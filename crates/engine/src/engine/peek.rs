@@ -6,14 +6,14 @@
 //! is counted.
 
 use super::EngineError;
-use super::log::{Judge, What, chained, device_of, process};
+use super::log::{Judge, What, chained, device_of, process, sealed_in};
 use super::rooms::room_of;
 use super::rules::config;
 use crate::authority::Authority;
 use crate::book::Book;
 use crate::content::{Content, MAX_CONTENT};
 use crate::directory::{Directory, Judged};
-use crate::record::{GroupRecord, Payload, Stage, Work};
+use crate::record::{GroupRecord, Payload, Stage};
 use crate::request::{Reply, Request};
 use conclave_account::{Account, Author};
 use conclave_delivery_api::{
@@ -331,11 +331,7 @@ impl<S: Store> Peek<S> {
         let rows = self.book.store().load(&id)?;
         let Ok(group) = Group::load(&*self.provider, config(), rows) else { return Ok(None) };
         let Some(record) = self.book.record(&id).cloned() else { return Ok(None) };
-        let sealed = |work: &Work| match work {
-            Work::Send { sealed, .. } => sealed.clone(),
-            _ => None,
-        };
-        let own = self.book.items(&id).map_while(|(_, item)| sealed(&item.work)).collect();
+        let own = VecDeque::from(sealed_in(&self.book, &id));
         let lost = self.book.missing(&id).map(|lost| lost.values().copied().collect());
         let name = self.book.group_name(&id);
         let found = PeekedGroup {
@@ -404,7 +400,8 @@ impl<S: Store> Peek<S> {
             reading.found.unread = page.head.saturating_sub(reading.record.cursor);
             return false;
         };
-        let mut goes_on = !page.entries.is_empty();
+        // A page without anything new ends it: the next one would be the same.
+        let mut goes_on = false;
         let cursor = reading.record.cursor;
         for entry in page.entries.iter().filter(|entry| entry.seq > cursor) {
             goes_on =
