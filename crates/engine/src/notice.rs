@@ -167,8 +167,8 @@ table! {
         who: DeviceId,
         /// How many days ago it was seen.
         days: u32,
-    } "{who} was not seen here for {days} days: this device removes it, as whoever has it may hold old keys. Its user has \
-       another one here";
+    } "{who} was not seen here for {days} days: this device removes it, as it may still hold old keys. Its user has another \
+       device here";
     /// This device was removed from a group when it had been away for long.
     39 "removed-while-away" RemovedWhileAway {
         /// For how many days it had replaced no key of its own.

@@ -20,9 +20,10 @@ pub struct KeyPolicy {
     /// the default of 96, those of 10,000 members up to 209 days. The bound is on the average of a day, and does not hold for
     /// keys that are replaced because of [`max_messages`](Self::max_messages).
     pub max_renewals_per_day: u32,
-    /// After how long without a sign in a group's log another device is removed from it, by another device of its user's, or
-    /// a day later by whoever may; never a user's only device there. Default 90 days; none for never. It is twice as long
-    /// as a key gets old where that is longer: whoever only reads is seen when it replaces its key.
+    /// How long another device may be silent in a group's log before it is removed: by another device of its user's, or a
+    /// day later by a member whose role allows that; never a user's only device there. Default 90 days; `None` removes
+    /// nobody. It is twice the age that a key gets there if that is longer: a device that only reads is seen when it
+    /// replaces its key.
     pub max_absence: Option<Duration>,
 }
 
@@ -55,8 +56,8 @@ impl KeyPolicy {
         Some(u32::try_from(most).unwrap_or(u32::MAX))
     }
 
-    /// When a key is to be replaced that is in use since a time, both in milliseconds since 1970. `place` is where in
-    /// the second half of its life: the same for one key, and another one for each.
+    /// When to replace a key that has been in use since a time, both in milliseconds since 1970. `place` says where in the
+    /// second half of its life, as a fraction of 2^32: always the same for one key, and different for each.
     pub(crate) fn renewed_at(&self, since: u64, members: u32, place: u32) -> u64 {
         let half = self.age_in(members) / 2;
         let part = (u128::from(half) * u128::from(place)) >> 32;

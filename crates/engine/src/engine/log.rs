@@ -540,9 +540,9 @@ struct Report<'a> {
     copy_has_sent: bool,
     /// The roots that members have passed on.
     heard: Vec<(DeviceId, PassedRoot)>,
-    /// The leaves that have sent something, or are new; and those that are free now.
+    /// The leaves that have sent something or are new (true), and those that are free now (false).
     seen: BTreeMap<u32, bool>,
-    /// After how many days without a sign of its own this device was gone.
+    /// After how many silent days this device counts as away.
     absence: Option<u32>,
     /// The room that the group is.
     room: Option<RoomState>,

@@ -121,7 +121,7 @@ pub struct Setup<S> {
     pub invitation: Option<Vec<u8>>,
     /// What makes it a device that a CA certifies, if that is new.
     pub certificates: CertificateFiles,
-    /// When it replaces its own keys.
+    /// When it replaces its own keys, and when others count as gone.
     pub keys: KeyPolicy,
     /// Where the host keeps what [`Engine::next_evidence`] gives out, in the words in which the user is told of it: a
     /// folder, without a separator at its end, or nothing.

@@ -1,8 +1,8 @@
 //! Fresh keys of this device in its groups: a commit of its own with a new path, when its leaf is old or much was sent
 //! since it was new (RFC 9750 section 8.2.2). [`KeyPolicy`](crate::KeyPolicy) says when.
 //!
-//! A group's record holds since when the leaf is in use, and how much was sent since. From the leaf itself follows where
-//! within its time it is replaced: so no process forgets that, and no two members commit at once but by chance.
+//! A group's record holds since when the leaf has been in use, and how much was sent since. The leaf itself determines where
+//! within its time it is replaced, so that no restart forgets it, and members commit at the same time only by chance.
 
 use super::leaves::{own_leaf, size_of};
 use super::{Engine, EngineError, Live, Purpose};
@@ -17,8 +17,8 @@ use conclave_store::Store;
 
 type Next = Option<(Request, Purpose)>;
 
-/// Of so many members, all may commit at once when they all come back with keys that are too old: after the service
-/// was away for long, say. For each one more, this device waits up to so long at random, in milliseconds.
+/// How many members may commit at once when all come back with overdue keys: after the service was away for long, say. For
+/// each member beyond that, this device waits up to this much longer, at random, in milliseconds.
 const MEMBERS_AT_ONCE: u32 = 8;
 const SPREAD_PER_MEMBER: u64 = 500;
 const LONGEST_SPREAD: u64 = 10 * 60 * 1000;
@@ -30,8 +30,8 @@ fn place_of(leaf: &[u8]) -> u32 {
 }
 
 impl<S: Store> Engine<S> {
-    /// Plans when this device's keys are replaced, in the groups where that is not known. A key that is in use since
-    /// a time to come counts as new: the clock was set back, or the record is older than such times are.
+    /// Plans when this device's keys are replaced, in the groups where that is not known. A key counts as new if its time
+    /// lies ahead, as the clock was set back, or was not noted by the version that wrote the record.
     pub(super) fn plan_renewals(&mut self) -> Result<(), EngineError> {
         let now = self.now;
         let is_unknown = |record: &GroupRecord| {

@@ -1,9 +1,9 @@
 //! Devices that were not seen in a group for long: they are removed, as they may still hold old keys (RFC 9750 section
 //! 8.2.2). [`KeyPolicy::max_absence`](crate::KeyPolicy::max_absence) says after how long.
 //!
-//! Each device notes on which day it has last read something of each member in the group's log: a message, or a commit. By
-//! that it judges for itself, and removes whom its user's role lets it remove. The user's own devices come first, and
-//! moderators a day later. Nobody has to agree with anybody: who is slower finds nothing left to do.
+//! Each device notes on which day it last read something of each member's in the group's log: a message, or a commit. By
+//! that it judges for itself, and removes the devices that its user's role lets it remove. A user's own devices come first,
+//! and other members a day later. No two devices have to agree: the slower one finds nothing left to do.
 //!
 //! Nobody's clock alone gets anybody removed. What is read is noted by the later of this device's clock and the service's,
 //! and judged by the earlier one.

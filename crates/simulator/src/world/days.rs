@@ -5,7 +5,7 @@ use crate::client::Ask;
 use crate::knobs::DAY;
 use conclave_engine::{GroupId, KeyPolicy};
 
-/// How many of a thousand days somebody says something, and how many of them a device begins anew.
+/// On how many of a thousand days somebody says something, and on how many a device is restarted.
 const TALKATIVE: u32 = 200;
 const RESTARTED: u32 = 200;
 
@@ -35,8 +35,8 @@ impl World {
         }
     }
 
-    /// No key got older than it may, and no device has committed for the sake of its keys more often than it must. (A
-    /// device does what is due once a day.)
+    /// Checks that no key got older than it may, and that no device has replaced its keys more often than every three days
+    /// on average. (A device does what is due once a day.)
     fn check_renewals(&mut self, begun: u64) {
         let longest = KeyPolicy::default().max_age.as_millis() as u64 + DAY;
         let most = 1 + u64::from(self.knobs.days) * DAY / (longest / 2 - DAY);

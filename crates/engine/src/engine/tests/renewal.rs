@@ -142,7 +142,7 @@ fn a_renewal_that_the_service_refuses_holds_up_nothing() {
 }
 
 #[test]
-fn who_is_alone_or_has_not_accepted_renews_nothing() {
+fn a_device_that_is_alone_or_not_accepted_renews_nothing() {
     let mut world = World::new(6);
     let (a, b) = (world.add_classic("a/pc"), world.add_classic("b/pc"));
     world.settle();

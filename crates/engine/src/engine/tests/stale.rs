@@ -76,7 +76,7 @@ fn a_users_only_device_stays_however_long_it_is_away() {
 }
 
 #[test]
-fn whoever_may_not_remove_others_does_not() {
+fn members_without_the_right_remove_nobody() {
     let (mut world, [a, b, _, c, d]) = World::of_five(3);
     world.off(&[a, c, d]);
     world.pass_days(100);
