@@ -86,7 +86,7 @@ fn invalid(field: &'static str, value: u64) -> DecodeError {
     DecodeError::InvalidValue { field, value }
 }
 
-impl Sealed {
+impl Encode for Sealed {
     fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
         (self.key.aead as u16).encode(w)?;
         w.put_opaque(self.key.key.expose())?;
@@ -95,7 +95,9 @@ impl Sealed {
         w.put_opaque(&self.hash)?;
         self.length.encode(w)
     }
+}
 
+impl Decode for Sealed {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let aead = match u16::decode(r)? {
             1 => Aead::Aes128Gcm,
@@ -125,10 +127,7 @@ impl Record {
                 put_text(&mut w, &send.text)?;
                 put_text(&mut w, &send.label)?;
                 u8::from(send.quiet).encode(&mut w)?;
-                u8::from(send.sealed.is_some()).encode(&mut w)?;
-                if let Some(sealed) = &send.sealed {
-                    sealed.encode(&mut w)?;
-                }
+                send.sealed.encode(&mut w)?;
             }
             Task::Save(save) => {
                 SAVE.encode(&mut w)?;
@@ -159,7 +158,7 @@ impl Decode for Record {
                 text: text(r)?,
                 label: text(r)?,
                 quiet: flag(r)?,
-                sealed: if flag(r)? { Some(Sealed::decode(r)?) } else { None },
+                sealed: Option::decode(r)?,
             }),
             SAVE => Task::Save(ToSave {
                 number: u64::decode(r)?,
