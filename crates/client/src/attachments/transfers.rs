@@ -11,10 +11,10 @@ use crate::error::RunError;
 use crate::mimi::Place;
 use crate::service::{now, os_rng};
 use conclave_content::{MimiContent, safe};
-use conclave_delivery_api::DeleteAttachment;
+use conclave_delivery_api::{DeleteAttachment, EncodeError};
 use conclave_engine::{AppRows, Content, Engine, EngineError};
 use conclave_mls::GroupId;
-use conclave_store::Store;
+use conclave_store::{Store, StoreError};
 use core::fmt;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -252,11 +252,12 @@ impl Transfers {
     ) -> Result<u64, TransferRefusal> {
         if self.count() >= MAX_UNDER_WAY {
             return refused(format!(
-                "{MAX_UNDER_WAY} files are under way: wait until one is there, or stop one"
+                "{MAX_UNDER_WAY} files are under way: wait until one is done, or stop one"
             ));
         }
         let id = self.next;
-        engine.write_app_rows(kept(id, &record)?)?;
+        let rows = kept(id, &record).map_err(|e| TransferRefusal::Refused(e.to_string()))?;
+        engine.write_app_rows(rows)?;
         self.next += 1;
         match self.start(id, record) {
             Ok(()) => Ok(id),
@@ -437,57 +438,19 @@ impl Transfers {
     ) -> Result<Option<TransferNews>, EngineError> {
         // It was stopped meanwhile.
         let Some(one) = self.under_way.get_mut(&id) else { return Ok(None) };
-        let (group, name) = (one.record.group.clone(), one.record.name.clone());
         match report {
             Report::Sealed(sealed) => {
                 if let Task::Send(send) = &mut one.record.task {
                     send.sealed = Some(sealed);
                 }
-                let rows = kept(id, &one.record);
-                engine.write_app_rows(rows.map_err(|e| match e {
-                    TransferRefusal::Engine(e) => e,
-                    TransferRefusal::Refused(why) => conclave_store::StoreError::failed(why).into(),
-                })?)?;
+                let rows = kept(id, &one.record).map_err(|e| StoreError::failed(e.to_string()))?;
+                engine.write_app_rows(rows)?;
                 Ok(None)
             }
-            Report::Moved(there, size) => {
-                self.moved_at = Instant::now();
-                let sends = matches!(one.record.task, Task::Send(_));
-                let percent = percent(there, size);
-                let before = one.percent.replace(percent);
-                if before == Some(percent) {
-                    return Ok(None);
-                }
-                let is_step = before.is_none_or(|before| before / STEP < percent / STEP);
-                // The last one is what comes of it.
-                let is_step = is_step && percent < 100;
-                Ok(Some(TransferNews::Moved { id, group, sends, name, percent, size, is_step }))
-            }
-            Report::Uploaded(sealed, expires_at) => {
-                let Task::Send(send) = &one.record.task else { return Ok(None) };
-                let place = Place::of(engine, &group);
-                let text = Some(&*send.text).filter(|text| !text.is_empty());
-                let text = text.map(|text| draft_of(engine, (&group, &place), text, Markup::Plain));
-                let content = content_of(
-                    (&name, text),
-                    &sealed,
-                    (&self.connection.url(), expires_at),
-                    (engine.device(), &place),
-                    &mut *os_rng(),
-                );
-                let (label, quiet) = (send.label.clone(), send.quiet);
-                Ok(Some(match content {
-                    Ok(content) => {
-                        let rows = forgotten(id);
-                        TransferNews::Uploaded { id, group, content, label, quiet, rows }
-                    }
-                    Err(why) => {
-                        self.discard(engine, id)?;
-                        TransferNews::Failed { id, group, name, why }
-                    }
-                }))
-            }
+            Report::Moved(there, size) => Ok(self.moved(id, there, size)),
+            Report::Uploaded(sealed, expires_at) => self.uploaded(engine, id, &sealed, expires_at),
             Report::Saved(size) => {
+                let group = one.record.group.clone();
                 let Task::Save(ToSave { number, path, .. }) = one.record.task.clone() else {
                     return Ok(None);
                 };
@@ -496,10 +459,67 @@ impl Transfers {
                 Ok(Some(TransferNews::Saved { id, group, number, path, size }))
             }
             Report::Failed(why) => {
+                let (group, name) = (one.record.group.clone(), one.record.name.clone());
                 self.discard(engine, id)?;
                 Ok(Some(TransferNews::Failed { id, group, name, why }))
             }
         }
+    }
+
+    /// Takes note of how far a transfer is; none if its percentage has not changed.
+    fn moved(&mut self, id: u64, there: u64, size: u64) -> Option<TransferNews> {
+        self.moved_at = Instant::now();
+        let one = self.under_way.get_mut(&id)?;
+        let percent = percent(there, size);
+        let before = one.percent.replace(percent);
+        if before == Some(percent) {
+            return None;
+        }
+
+        let is_step = before.is_none_or(|before| before / STEP < percent / STEP);
+        // The last one is what comes of it.
+        let is_step = is_step && percent < 100;
+        let sends = matches!(one.record.task, Task::Send(_));
+        let (group, name) = (one.record.group.clone(), one.record.name.clone());
+        Some(TransferNews::Moved { id, group, sends, name, percent, size, is_step })
+    }
+
+    /// Writes the message that names a file, which the service has until a time in seconds since 1970.
+    fn uploaded<S: Store>(
+        &mut self,
+        engine: &mut Engine<S>,
+        id: u64,
+        sealed: &Sealed,
+        expires_at: u64,
+    ) -> Result<Option<TransferNews>, EngineError> {
+        let Some(UnderWay { record: Record { group, name, task }, .. }) = self.under_way.get(&id)
+        else {
+            return Ok(None);
+        };
+        let Task::Send(send) = task else { return Ok(None) };
+        let (group, name) = (group.clone(), name.clone());
+        let (label, quiet) = (send.label.clone(), send.quiet);
+
+        let place = Place::of(engine, &group);
+        let text = Some(&*send.text).filter(|text| !text.is_empty());
+        let text = text.map(|text| draft_of(engine, (&group, &place), text, Markup::Plain));
+        let content = content_of(
+            (&name, text),
+            sealed,
+            (&self.connection.url(), expires_at),
+            (engine.device(), &place),
+            &mut *os_rng(),
+        );
+        Ok(Some(match content {
+            Ok(content) => {
+                let rows = forgotten(id);
+                TransferNews::Uploaded { id, group, content, label, quiet, rows }
+            }
+            Err(why) => {
+                self.discard(engine, id)?;
+                TransferNews::Failed { id, group, name, why }
+            }
+        }))
     }
 }
 
@@ -509,8 +529,8 @@ impl Record {
     }
 }
 
-fn kept(id: u64, record: &Record) -> Result<AppRows, TransferRefusal> {
-    let row = record.to_row().map_err(|e| TransferRefusal::Refused(e.to_string()))?;
+fn kept(id: u64, record: &Record) -> Result<AppRows, EncodeError> {
+    let row = record.to_row()?;
     let mut rows = AppRows::new();
     rows.put_secret(TABLE, id.to_be_bytes(), row);
     Ok(rows)
