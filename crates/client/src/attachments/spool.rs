@@ -1,7 +1,8 @@
-//! The files of transfers that are under way, in a folder of the device's that is nobody else's.
+//! The files of transfers that are under way, in a folder below the device's that only its owner can open.
 
 use crate::attachments::cipher::TAG_LENGTH;
-use std::fs::{File, OpenOptions};
+use crate::files::private_options;
+use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
@@ -14,14 +15,10 @@ pub(super) struct Spool(PathBuf);
 
 /// Opens a file for reading and writing that only its owner can open.
 fn open_private(path: &Path, new: bool) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).create_new(new).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    private_options().read(true).create(true).create_new(new).truncate(false).open(path)
 }
 
-/// Removes a file, if it is there.
+/// Removes a file if there is one.
 fn remove(path: &Path) -> io::Result<()> {
     match std::fs::remove_file(path) {
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
@@ -30,7 +27,7 @@ fn remove(path: &Path) -> io::Result<()> {
 }
 
 impl Spool {
-    /// The folder below a device's, which is made unless it is there.
+    /// The folder below a device's, which is created unless it exists.
     pub(super) fn open(device: &Path) -> io::Result<Self> {
         let folder = device.join(FOLDER);
         let mut builder = std::fs::DirBuilder::new();
@@ -49,7 +46,7 @@ impl Spool {
         self.0.join(format!("{id}.part"))
     }
 
-    /// What is being decrypted: cut off there, it is neither ciphertext nor plaintext.
+    /// What is being decrypted: if that is cut off, it is neither ciphertext nor plaintext.
     fn opening(&self, id: u64) -> PathBuf {
         self.0.join(format!("{id}.opening"))
     }
@@ -74,14 +71,14 @@ impl Spool {
         Ok(())
     }
 
-    /// A copy of a file as it is now, with room for a tag behind it.
+    /// Copies a file as it is now, and leaves room for a tag behind it.
     pub(super) fn copy_in(&self, id: u64, source: &Path) -> io::Result<File> {
         let path = self.sealed(id);
         remove(&path)?;
         let source = File::open(source)?;
         let length = source.metadata()?.len();
         let mut copy = open_private(&path, true)?;
-        // It may grow meanwhile, as a log does.
+        // The source may grow meanwhile, as a log does.
         io::copy(&mut source.take(length), &mut copy)?;
         copy.write_all(&[0; TAG_LENGTH as usize])?;
         Ok(copy)
@@ -92,13 +89,13 @@ impl Spool {
         File::open(self.sealed(id))
     }
 
-    /// What was fetched so far, to go on with.
+    /// The file of what was fetched so far, or a new one.
     pub(super) fn part_file(&self, id: u64) -> io::Result<File> {
         remove(&self.opening(id))?;
         open_private(&self.part(id), false)
     }
 
-    /// Takes a file that was fetched to be decrypted where it lies.
+    /// Renames a file that was fetched, which is then decrypted in place.
     pub(super) fn begin_opening(&self, id: u64) -> io::Result<()> {
         std::fs::rename(self.part(id), self.opening(id))
     }
@@ -113,7 +110,7 @@ impl Spool {
         match std::fs::hard_link(&from, to) {
             Ok(()) => {}
             Err(e) if e.kind() == ErrorKind::AlreadyExists => return Err(e),
-            // On another file system, or one without links.
+            // The place is on another file system, or on one without links.
             Err(_) => {
                 file.seek(SeekFrom::Start(0))?;
                 copy_out(&mut file, to)?;
@@ -124,7 +121,8 @@ impl Spool {
     }
 }
 
-/// Copies a file to a place where there is none. Nobody sees a part of it under that name.
+/// Copies a file to a place where there is none. Nobody sees a part of it under that name: it is written beside it
+/// first.
 fn copy_out(file: &mut File, to: &Path) -> io::Result<()> {
     let mut name = std::ffi::OsString::from(".");
     name.push(to.file_name().unwrap_or_default());
@@ -134,7 +132,7 @@ fn copy_out(file: &mut File, to: &Path) -> io::Result<()> {
     remove(&beside)?;
     let mut copy = open_private(&beside, true)?;
     let copied = io::copy(file, &mut copy).and_then(|_| copy.sync_all()).and_then(|()| {
-        // This takes the name, which nobody else can then.
+        // This takes the name, so that nobody else can.
         open_private(to, true)?;
         std::fs::rename(&beside, to).inspect_err(|_| drop(remove(to)))
     });
@@ -148,7 +146,7 @@ fn copy_out(file: &mut File, to: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
 
-    /// A folder of this test's, which is removed at its end.
+    /// A folder of this test, which is removed at its end.
     struct Folder(PathBuf);
 
     impl Folder {
