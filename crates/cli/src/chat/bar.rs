@@ -1,13 +1,13 @@
-//! How far a file is, as a line that is drawn again where it stands.
+//! How far a file is, as a line that is redrawn in place.
 
 use conclave_client::{FileShown, Shown};
 use std::io::stdout;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Up one line, to its beginning, and nothing is left of it.
+/// Goes up one line, to its beginning, and clears it.
 const OVER_LINE_BEFORE: &str = "\u{1b}[1A\r\u{1b}[2K";
-/// How wide a terminal is taken for that does not say.
+/// The assumed width of a terminal that does not report its own.
 const USUAL_COLUMNS: usize = 80;
 
 /// The bar that was drawn last, if nothing has come below it since.
@@ -28,34 +28,28 @@ impl Bar {
         self.above = None;
     }
 
-    /// What draws this; none if it is not a bar's.
+    /// The text that draws this; none if it is not a bar.
     pub(super) fn draw(&mut self, shown: &Shown) -> Option<String> {
-        let entered = self.entered.load(Ordering::Relaxed);
-        let columns = columns();
-        let Shown::File { file, .. } = shown else {
+        // The first line of a transfer is no bar: it says how to stop it.
+        let Shown::File { file: file @ FileShown::Moved { id, percent: 1.., .. }, .. } = shown
+        else {
             self.above = None;
             return None;
         };
-        let (FileShown::Moved { id, percent, .. }, Some(bar)) = (file, file.to_bar(columns)) else {
-            self.above = None;
-            return None;
-        };
-        // Its first line says how to stop it.
-        if *percent == 0 {
-            self.above = None;
-            return None;
-        }
-        let is_above = self.above == Some((*id, entered));
+        let here = Some((*id, self.entered.load(Ordering::Relaxed)));
+        let is_above = self.above == here;
         if !is_above && shown.is_minor() {
             return Some(String::new());
         }
-        self.above = Some((*id, entered));
+
+        self.above = here;
+        let bar = file.to_bar(columns())?;
         let over = if is_above { OVER_LINE_BEFORE } else { "" };
         Some(format!("{over}{bar}\n"))
     }
 }
 
-/// How wide the terminal is, but for the last column: some begin a line after it.
+/// The width of the terminal without the last column, after which some begin a new line.
 fn columns() -> usize {
     #[cfg(unix)]
     if let Ok(size) = rustix::termios::tcgetwinsize(stdout())
@@ -97,7 +91,7 @@ mod tests {
         assert_eq!(is_over(&moved(1, 30)), Some(false));
         assert_eq!(is_over(&moved(2, 40)), Some(false));
         assert_eq!(is_over(&moved(2, 100)), Some(true));
-        // What is no step does not come again and again below other lines.
+        // Between steps, a bar is not drawn again below other lines.
         assert_eq!(bar.draw(&moved(1, 31)), Some(String::new()));
     }
 }
