@@ -244,8 +244,8 @@ impl Chat {
     ) -> Result<Entry, Failure> {
         let rows = EngineRows(engine);
         let entry = self.history.read(&rows).entry(group, number)?;
-        let name = engine.group_name(group);
-        let none = || refused(format!("there is no message {number} in {name}"));
+        let name = || engine.group_name(group);
+        let none = || refused(format!("there is no message {number} in {}", name()));
         let entry = entry.ok_or_else(none)?;
         match entry.body {
             Body::Deleted { .. } => Err(refused(format!("message {number} was deleted"))),
