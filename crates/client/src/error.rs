@@ -31,7 +31,7 @@ impl fmt::Display for RunError {
             Self::Screen(e) => write!(f, "the output cannot be written: {e}"),
             Self::History(e) => fmt::Display::fmt(e, f),
             Self::Evidence(file, e) => write!(f, "{} cannot be written: {e}", file.display()),
-            Self::Files(e) => write!(f, "the folder of files under way: {e}"),
+            Self::Files(e) => write!(f, "the folder of files under way cannot be used: {e}"),
             Self::Threads(e) => write!(f, "a thread cannot be started: {e}"),
         }
     }

@@ -1,4 +1,4 @@
-//! How a file is encrypted and decrypted where it lies, whatever its length.
+//! How a file of any length is encrypted and decrypted in place.
 
 use conclave_content::{Aead, Decryption, Secret};
 use conclave_mls::crypto::CryptoRng;
@@ -6,10 +6,10 @@ use core::fmt;
 use std::fs::File;
 use std::io;
 
-/// How many bytes an encrypted file is longer: the tag of each AEAD of [`Aead`].
+/// By how many bytes an encrypted file is longer than the file: the tag of each AEAD of [`Aead`].
 pub const TAG_LENGTH: u64 = 16;
 
-/// What a file is encrypted under: a key that is used once.
+/// What a file is encrypted under: a key that is used for it alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileKey {
     /// The algorithm.
@@ -23,7 +23,7 @@ pub struct FileKey {
 }
 
 impl FileKey {
-    /// A fresh one, of the algorithm that every client of MIMI content has (draft-ietf-mimi-content-08, section 4.5).
+    /// A fresh key, of the algorithm that every client of MIMI content has (draft-ietf-mimi-content-08, section 4.5).
     pub(super) fn fresh(rng: &mut dyn CryptoRng) -> Self {
         let aead = Aead::Aes128Gcm;
         let mut nonce = vec![0; aead.nonce_length()];
@@ -37,15 +37,15 @@ impl FileKey {
     }
 }
 
-/// Why a file is not encrypted or decrypted.
+/// Why a file cannot be encrypted or decrypted.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CipherError {
-    /// It cannot be read or written.
+    /// The file cannot be read or written.
     File(io::Error),
-    /// It was encrypted under another key, or changed since.
+    /// The file was encrypted under another key, or changed since.
     Forged,
-    /// The cryptography cannot do it: why.
+    /// The provider cannot do it: why.
     Unsupported(String),
 }
 
@@ -67,7 +67,7 @@ impl From<io::Error> for CipherError {
     }
 }
 
-/// Encrypts and decrypts files where they lie, in memory that does not grow with them.
+/// Encrypts and decrypts files in place, in memory that does not grow with them.
 pub trait FileCipher: fmt::Debug + Send + Sync {
     /// Encrypts a file, whose last [`TAG_LENGTH`] bytes are room for the tag.
     ///
@@ -75,9 +75,9 @@ pub trait FileCipher: fmt::Debug + Send + Sync {
     /// If it cannot be read or written, or is too short.
     fn seal(&self, key: &FileKey, file: &File) -> Result<(), CipherError>;
 
-    /// Decrypts a file. The tag stays behind its content. If this fails, the file is of no more use.
+    /// Decrypts a file. The tag stays behind its content. If this fails, the file is of no further use.
     ///
     /// # Errors
-    /// [`CipherError::Forged`] if it was encrypted otherwise, or changed since.
+    /// [`CipherError::Forged`] if it was encrypted under another key, or changed since.
     fn open(&self, key: &FileKey, file: &File) -> Result<(), CipherError>;
 }

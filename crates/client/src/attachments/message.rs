@@ -11,7 +11,7 @@ use conclave_delivery_api::{Call, DeviceId, FetchAttachment, to_hex};
 use conclave_engine::Content;
 use conclave_mls::crypto::CryptoRng;
 
-/// The longest file that is fetched if its message does not say how long it is, in bytes.
+/// The longest file that is fetched if its message has no length, in bytes.
 const MAX_UNSAID: u64 = 2 << 30;
 
 /// The media types of some files, by what their names end in.
@@ -45,18 +45,18 @@ fn media_type(name: &str) -> &'static str {
     known.map_or("application/octet-stream", |(_, media_type)| media_type)
 }
 
-/// Where the service of this address has a file: the address of its call, and which file it is asked for.
+/// The URL of a file at the service of this address: that of the call, and which file is asked for.
 fn url_of(service: &str, hash: &[u8; 32]) -> String {
     format!("{}{}#{}", service.trim_end_matches('/'), FetchAttachment::PATH, to_hex(hash))
 }
 
-/// Whether a URL names a file of this hash at a service. Which one does not matter: a file is fetched from the own
+/// Whether a URL names a file of this hash at a service. At which one does not matter: a file is fetched from our own
 /// service alone, which may have several addresses.
 fn is_at_service(url: &str, hash: &[u8; 32]) -> bool {
     url.ends_with(&url_of("", hash))
 }
 
-/// What is said with a file, perhaps under a text, that the service at this address has until a time in seconds since 1970.
+/// A message with a file, and perhaps a text. The service at this address keeps the file until a time in seconds since 1970.
 pub(super) fn content_of(
     (name, text): (&str, Option<Draft>),
     sealed: &Sealed,
@@ -119,7 +119,8 @@ fn sealed_of(external: &ExternalPart, now: u64) -> Result<Sealed, String> {
         Some((HashAlgorithm::Sha256, hash)) => <[u8; 32]>::try_from(hash).ok(),
         _ => None,
     };
-    let hash = hash.ok_or("its message has no SHA-256 of it, by which the service knows it")?;
+    let hash =
+        hash.ok_or("its message does not have its SHA-256, by which the service finds it")?;
     if !is_at_service(fetch.url, &hash) {
         let host = fetch.url.split('/').nth(2).unwrap_or_default();
         return Err(format!("it is at {host}, and files are fetched from your own service alone"));
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_fetched_from_the_own_service_alone() {
+    fn files_are_fetched_from_our_own_service_alone() {
         assert_eq!(sealed_of(&external(), 0).unwrap().hash, HASH);
         let elsewhere = url_of("https://other.example/tenant", &HASH);
         assert!(sealed_of(&ExternalPart { url: elsewhere, ..external() }, 0).is_ok());

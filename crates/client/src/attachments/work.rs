@@ -18,21 +18,21 @@ use std::time::{Duration, Instant};
 /// The first wait before a transfer that was cut off goes on, and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// How often a transfer looks whether it was stopped, or has a session.
+/// How often a transfer checks whether it was stopped, and whether there is a session.
 const LOOK: Duration = Duration::from_millis(50);
-/// How often in a row an answer may make no sense, as a proxy's does while its service is away.
+/// How many answers in a row may make no sense, as those of a proxy do while its service is away.
 const MAX_STRANGE: u32 = 10;
 
-/// What a thread says of its transfer.
+/// What a thread reports of its transfer.
 #[derive(Debug)]
 pub(super) enum Report {
     /// The file is encrypted.
     Sealed(Sealed),
-    /// So many bytes of so many are there.
+    /// How many bytes are there, and how many there are in all.
     Moved(u64, u64),
     /// The service has the file, until this time in seconds since 1970.
     Uploaded(Sealed, u64),
-    /// The file is where it is to be, and has this length.
+    /// The file is saved, and has this length.
     Saved(u64),
     /// It cannot be done: why.
     Failed(String),
@@ -50,7 +50,7 @@ impl From<String> for Ended {
     }
 }
 
-/// A transfer, as its thread has it.
+/// A transfer, as its thread knows it.
 pub(super) struct Work {
     pub(super) id: u64,
     pub(super) connection: Connection,
@@ -78,7 +78,7 @@ impl Work {
         let kept = send.sealed.clone().map(|sealed| (sealed, self.spool.sealed_file(self.id)));
         let (sealed, mut file) = match kept {
             Some((sealed, Ok(file))) => (sealed, file),
-            // The folder was restored, or somebody cleaned up there.
+            // The copy is gone: the folder was restored, or somebody cleaned up there.
             Some((_, Err(_))) | None => {
                 let (sealed, file) = self.seal(&send.path)?;
                 (self.say)(Report::Sealed(sealed.clone()));
@@ -101,7 +101,7 @@ impl Work {
         Ok((Sealed { key, hash, length }, file))
     }
 
-    /// Uploads a file, until the service has all of it. Returns until when it keeps it.
+    /// Uploads a file until the service has all of it. Returns until when the service keeps it.
     fn upload(&self, sealed: &Sealed, file: &mut File) -> Result<u64, Ended> {
         let mut patience = Patience::new();
         loop {
@@ -151,7 +151,7 @@ impl Work {
         Ok(Report::Saved(length))
     }
 
-    /// Fetches a file behind what is there of it, until it has the hash.
+    /// Fetches what is missing of a file, until it has the hash.
     fn download(&self, sealed: &Sealed, file: &mut File) -> Result<(), Ended> {
         let mut patience = Patience::new();
         loop {
@@ -170,7 +170,7 @@ impl Work {
                 }
                 Err(e) if code(&e) == Some(ErrorCode::UnknownAttachment) => {
                     return Err(Ended::Failed(
-                        "the service does not have the file, or no longer: ask its sender to send it again".into(),
+                        "the service does not have the file (it may have expired): ask its sender to send it again".into(),
                     ));
                 }
                 Err(e) => self.wait_after(e, false, &mut patience)?,
@@ -204,7 +204,7 @@ impl Work {
         Err(Ended::Stopped)
     }
 
-    /// Waits before a transfer that was cut off goes on; the end, if it cannot.
+    /// Waits before a transfer that was cut off goes on. If it cannot, it ends.
     fn wait_after(
         &self,
         e: TransferError,
@@ -217,7 +217,7 @@ impl Work {
             e => return Err(Ended::Failed(e.to_string())),
         };
         let is_strange = matches!(e, CallError::Strange(_));
-        // The engine opens another session, and a new number is signed.
+        // By the next attempt the engine has opened another session, or another number is signed.
         let is_renewed = matches!(
             e.code(),
             Some(ErrorCode::Unauthorized | ErrorCode::Replayed | ErrorCode::UploadGap)
@@ -252,7 +252,7 @@ impl Patience {
         *self = Self::new();
     }
 
-    /// The next wait; none, if nothing but nonsense was answered for too long.
+    /// The next wait; none if answers have made no sense for too long.
     fn next(&mut self, is_strange: bool) -> Option<Duration> {
         self.strange = if is_strange { self.strange + 1 } else { 0 };
         let wait = self.wait;
