@@ -256,7 +256,7 @@ impl<S: Store> Engine<S> {
             && self.removals.is_empty()
     }
 
-    /// Whether there is something to do for it now.
+    /// Whether there is something to do for the account now.
     pub(super) fn account_is_due(&self) -> bool {
         let admits = matches!(&self.admission, Some(Admission::Offer(_) | Admission::Tell(..)));
         self.own_change.is_some()

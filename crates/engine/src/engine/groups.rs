@@ -326,8 +326,8 @@ impl<S: Store> Engine<S> {
                 self.last_group = Some(id.clone());
                 return Ok(Some(next));
             }
-            if !self.under_way.is_empty() && !self.under_way.takes_another() {
-                // It has to be alone.
+            if !self.under_way.takes_another() {
+                // The group now waits to make its call alone.
                 break;
             }
         }
@@ -348,7 +348,7 @@ impl<S: Store> Engine<S> {
         }
         live.asking = false;
         if let Stage::Creating(request) = &record.stage {
-            if !self.under_way.is_alone(id) {
+            if !self.under_way.may_go_alone(id) {
                 return Ok(None);
             }
             if let Some(request) = self.reset_request(id, request)? {

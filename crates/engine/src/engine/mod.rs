@@ -536,7 +536,7 @@ impl<S: Store> Engine<S> {
     /// is returned is to be made, and its outcome given to [`Self::reply`] with the number that it has here.
     ///
     /// So a host calls this until there is none. Calls of different groups may be under way at once, up to
-    /// [`MAX_CALLS`]; whoever makes one after another never has to look at more than one.
+    /// [`MAX_CALLS`]. A host that takes one call, makes it and replies before it asks again never has more than one.
     ///
     /// # Errors
     /// If the state cannot be written. Then the engine is to be dropped.
@@ -556,8 +556,8 @@ impl<S: Store> Engine<S> {
         Ok(next.map(|(request, purpose)| (self.under_way.begin(purpose), request)))
     }
 
-    /// Whether there may be something to do that is done while nothing else is under way. What waits for that is not
-    /// overtaken by calls of groups without end.
+    /// Whether there may be something to do that is done while nothing else is under way: whatever [`Self::decide`] comes
+    /// to before the groups. Then no further calls of groups begin, so that they do not overtake it without end.
     fn is_due_alone(&self) -> bool {
         let session = !self.registered
             || self.session_until <= self.now

@@ -63,8 +63,8 @@ impl<S: Store> Engine<S> {
                 }
                 Work::Send { .. } => self.seal(id, key)?,
                 Work::Invite { .. } if self.watching.holds() => return Ok(None),
-                // It asks for accounts.
-                Work::Invite { .. } if !self.under_way.is_alone(id) => return Ok(None),
+                // It looks up accounts, which concern other groups, too.
+                Work::Invite { .. } if !self.under_way.may_go_alone(id) => return Ok(None),
                 Work::Invite { .. } => self.next_invite(id)?,
                 Work::Remove { who, .. } => self.remove(id, key, &item, who)?,
                 Work::Leave { alone, proposed, .. } => {

@@ -17,8 +17,8 @@ use conclave_mls::GroupId;
 use conclave_store::Store;
 
 impl<S: Store> Engine<S> {
-    /// Takes the outcome of a call that [`Self::next`] gave out. A number that it did not give out, or of a call whose
-    /// outcome is known, changes nothing.
+    /// Takes the outcome of a call that [`Self::next`] gave out. Nothing changes if it did not give out this number, or if
+    /// the outcome of that call is known.
     ///
     /// # Errors
     /// If the state cannot be written.
@@ -69,7 +69,7 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// Nothing is tried for a while. What else was under way and fails, too, does not make that longer.
+    /// Nothing is tried for a while. Other calls that were under way and fail as well do not prolong that.
     pub(super) fn wait_longer(&mut self) {
         if self.retry_at > self.now {
             return;
@@ -81,7 +81,7 @@ impl<S: Store> Engine<S> {
     /// Whether to make a call again is of no use.
     fn is_final(&mut self, purpose: &Purpose, error: &CallError) -> bool {
         if matches!(error, CallError::Strange(_)) {
-            // Of what was under way together, one counts.
+            // Calls that were under way together count once.
             self.strange += u32::from(self.retry_at <= self.now);
             // Without a session there is nothing else to do.
             return self.strange >= MAX_STRANGE && !purpose.comes_before_a_session();
@@ -415,7 +415,7 @@ impl<S: Store> Engine<S> {
     fn refused(&mut self, purpose: Purpose, error: &CallError) -> Result<(), EngineError> {
         let unauthorized = error.code() == Some(ErrorCode::Unauthorized);
         if unauthorized && !purpose.comes_before_a_session() {
-            // Whatever else was under way in this session is refused, too.
+            // Other calls that were under way in this session are refused as well: it ends once.
             if self.registered {
                 self.session_refused();
             }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// How many calls are under way at once, at most: as many connections as browsers open to one host.
 pub const MAX_CALLS: usize = 6;
 
-/// The number of a call, by which its outcome finds its way back.
+/// The number of a call, with which its outcome is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallId(u64);
 
@@ -94,8 +94,8 @@ impl Purpose {
         )
     }
 
-    /// The group that it is all about, if calls of other groups may be under way with it: what it leads to changes
-    /// nothing else that a call of another group depends on.
+    /// The group that the call is about, if calls of other groups may be under way beside it: its outcome changes nothing
+    /// that a call of another group depends on.
     fn of_group_alone(&self) -> Option<&GroupId> {
         use Purpose::{Commit, GroupInfo, Log, Message, Proposal, Rejoin, Restore};
         match self {
@@ -106,10 +106,11 @@ impl Purpose {
     }
 }
 
-/// The calls under way: one that is made alone, or one each of several groups.
+/// The calls under way: one that is made alone, or one for each of several groups.
 #[derive(Debug, Default)]
 pub(super) struct UnderWay {
     calls: BTreeMap<CallId, Purpose>,
+    /// How many numbers were given out.
     given: u64,
     /// The group whose next call has to be made alone.
     waiting: Option<GroupId>,
@@ -127,7 +128,7 @@ impl UnderWay {
             && self.calls.values().all(|purpose| purpose.of_group_alone().is_some())
     }
 
-    /// Whether one of them is of this group.
+    /// Whether a call of this group is under way.
     pub(super) fn is_of(&self, id: &GroupId) -> bool {
         self.calls.values().any(|purpose| purpose.of_group_alone() == Some(id))
     }
@@ -148,15 +149,16 @@ impl UnderWay {
         self.calls.keys().next_back().copied()
     }
 
-    /// Whether a group may make a call now that has to be made alone. If not, it is the next that makes one.
-    pub(super) fn is_alone(&mut self, id: &GroupId) -> bool {
+    /// Whether a group may now make a call that has to be made alone. If not, the group waits, and nothing else begins
+    /// before its turn.
+    pub(super) fn may_go_alone(&mut self, id: &GroupId) -> bool {
         if !self.is_empty() {
             self.waiting.get_or_insert_with(|| id.clone());
         }
         self.is_empty()
     }
 
-    /// The group that has waited until nothing is under way.
+    /// The group that has waited until nothing else was under way.
     pub(super) fn take_waiting(&mut self) -> Option<GroupId> {
         self.waiting.take()
     }
