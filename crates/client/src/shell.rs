@@ -42,7 +42,7 @@ pub enum Message {
     Reply(CallId, Result<Reply, CallError>),
     /// What the service pushes.
     Heard(StreamEvent),
-    /// What a transfer's thread says.
+    /// What a transfer's thread reports.
     Transfer(TransferReport),
 }
 
@@ -90,7 +90,7 @@ pub struct Options {
     pub linger: Duration,
     /// How long, after there is no more input, it tries to do what is left to do.
     pub patience: Duration,
-    /// Where evidence against the service is written, and files lie that are under way.
+    /// Where evidence against the service is written, and where files that are under way lie.
     pub folder: PathBuf,
     /// What encrypts files.
     pub cipher: Arc<dyn FileCipher>,
@@ -122,8 +122,6 @@ pub fn run<S: Store>(
     let (to, inbox) = inbox;
     let reports = to.clone();
     let service = Service::start(&options.url, options.roots.as_ref(), to)?;
-    let held = VecDeque::new();
-    let (ended, settled, quit, has_answered, refused) = (None, None, false, false, 0);
     let mut engine = engine;
     engine.reached_at(&options.url);
     let messenger = Messenger::open(&engine)?;
@@ -140,12 +138,12 @@ pub fn run<S: Store>(
         options,
         inbox,
         service,
-        held,
-        ended,
-        settled,
-        quit,
-        has_answered,
-        refused,
+        held: VecDeque::new(),
+        ended: None,
+        settled: None,
+        quit: false,
+        has_answered: false,
+        refused: 0,
     };
     shell.run(screen)
 }
@@ -179,7 +177,7 @@ struct Shell<'a, S> {
     /// Since when, after that, nothing is left to do.
     settled: Option<Instant>,
     quit: bool,
-    /// Whether what was shown has led to something to send, as a receipt: a call is due.
+    /// Whether what was shown has led to something to send, such as a receipt: a call is due.
     has_answered: bool,
     /// How many lines were refused at once.
     refused: usize,
@@ -343,11 +341,8 @@ impl<S: Store> Shell<'_, S> {
     }
 
     fn file_command(&mut self, command: FileCommand) -> Result<Vec<Shown>, RunError> {
-        match self.do_with_files(command) {
-            Ok(shown) => Ok(shown),
-            Err(Failure::Refused(why)) => Ok(vec![Shown::Refused(why)]),
-            Err(Failure::Fatal(e)) => Err(e.into()),
-        }
+        let done = self.do_with_files(command);
+        self.do_told(done.map(|shown| Told { shown, ..Told::default() }))
     }
 
     fn do_with_files(&mut self, command: FileCommand) -> Result<Vec<Shown>, Failure> {
@@ -374,7 +369,7 @@ impl<S: Store> Shell<'_, S> {
         }
     }
 
-    /// Takes what a transfer's thread says. The message of an upload is sent.
+    /// Takes what a transfer's thread reports. The message of an upload is sent.
     fn transferred(&mut self, report: TransferReport) -> Result<Vec<Shown>, RunError> {
         let Some(news) = self.transfers.take(&mut self.engine, report)? else {
             return Ok(Vec::new());
