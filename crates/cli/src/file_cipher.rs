@@ -11,7 +11,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 struct MappedFiles(AwsLc);
 
-/// What encrypts the files of all commands.
+/// The cipher for files that all commands use.
 pub(crate) fn file_cipher() -> Arc<dyn FileCipher> {
     Arc::new(MappedFiles(AwsLc::new()))
 }

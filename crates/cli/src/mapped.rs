@@ -1,7 +1,7 @@
 //! A file as memory. This is the product's only unsafe code.
 //!
-//! An AEAD takes a message as one slice. Of a file of any length, a slice can only be mapped memory: the system moves it
-//! between disk and memory page by page.
+//! An AEAD takes a message as one slice. Only mapped memory makes a file of any length a slice: the system moves it between
+//! disk and memory page by page.
 #![allow(unsafe_code, reason = "mapping a file cannot be safe: see Mapped::of")]
 
 use memmap2::MmapMut;
@@ -12,8 +12,8 @@ use std::io;
 pub(crate) struct Mapped(MmapMut);
 
 impl Mapped {
-    /// Maps a file that nobody else changes or shortens meanwhile. It has to be one of this process's own: in a folder
-    /// and with a mode that let nobody else in.
+    /// Maps a file that nobody else may change or shorten meanwhile. It has to be one of this process's own, in a folder
+    /// and with a mode that keep others out.
     pub(crate) fn of(file: &File) -> io::Result<Self> {
         // SAFETY: the bytes are those of a file that only this user can open, in the folder of a device whose state this
         // process has locked. One thread has it, which neither writes to the file nor shortens it as long as this lives.

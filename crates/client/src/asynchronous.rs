@@ -12,9 +12,9 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 /// A [`Headless`] device that is awaited.
 ///
-/// Threads make the calls, so it needs no more of the runtime than its clock. The engine's steps are done where it is
-/// polled, and each writes to the store, which takes a few milliseconds on a disk: a program whose other tasks cannot
-/// wait for that gives it a task of a multi-threaded runtime.
+/// Threads make the calls, so it needs nothing of the runtime but its clock. The engine's steps are done where it is
+/// polled, and may write to the store, which on a disk blocks for as long as that takes: a program whose other tasks
+/// cannot wait for that gives it a task of a multi-threaded runtime.
 pub struct AsyncDevice<S> {
     device: Headless<S>,
     arrived: UnboundedReceiver<Arrived>,
@@ -46,10 +46,10 @@ impl<S: Store> AsyncDevice<S> {
         &mut self.device
     }
 
-    /// Goes on until the engine has something to say; what that is: at least one event or answer.
+    /// Waits until the engine has something to say, and returns it: at least one event or answer.
     ///
-    /// Events come until they are acknowledged, so acknowledge them before this is called again. If it is dropped before it is
-    /// done, nothing is lost.
+    /// Events are returned until they are acknowledged, so acknowledge them before this is called again. If the future is
+    /// dropped before it is done, nothing is lost.
     ///
     /// # Errors
     /// As of [`Headless::advance`]. Then the engine is to be dropped.

@@ -1,4 +1,4 @@
-//! The service with the session of the moment, for whoever makes calls beside the engine's.
+//! The service with its current session: for the engine's calls, and for those beside them.
 
 use conclave_delivery::http_client::Client;
 use std::sync::{Arc, Mutex, PoisonError};

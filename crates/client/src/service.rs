@@ -25,7 +25,7 @@ pub enum Arrived {
     Heard(StreamEvent),
 }
 
-/// What takes what comes from the service: the end of a channel, for example.
+/// A taker of what comes from the service, such as the sending end of a channel.
 pub trait Take: Send + Sync + 'static {
     /// Takes it; false if nobody wants it any more.
     fn take(&self, arrived: Arrived) -> bool;
@@ -93,7 +93,7 @@ impl Service {
     /// As of [`Engine::next`], and [`RunError::Threads`].
     pub(crate) fn make_calls<S: Store>(&mut self, engine: &mut Engine<S>) -> Result<(), RunError> {
         while let Some((call, request)) = engine.next(now())? {
-            // Whoever has one conversation needs one thread.
+            // A device in one conversation needs one thread.
             if self.callers.idle.load(Ordering::Relaxed) == 0 && self.threads < MAX_CALLS {
                 self.start_caller()?;
             }
@@ -163,7 +163,7 @@ struct Asked {
     session_key: Option<SignatureKeyPair>,
 }
 
-/// The way to the service.
+/// The connection to the service, and the thread that listens there.
 struct Line {
     connection: Connection,
     /// What ends the thread that listens.
@@ -172,14 +172,14 @@ struct Line {
 
 type Taker = Arc<dyn Take>;
 
-/// What the threads share that make calls.
+/// What the threads that make calls share.
 #[derive(Clone)]
 struct Callers {
     asked: Arc<Mutex<Receiver<Asked>>>,
     connection: Connection,
     line: Arc<Mutex<Line>>,
     to: Taker,
-    /// How many threads wait for something to do.
+    /// How many threads have no call to make.
     idle: Arc<AtomicUsize>,
 }
 
@@ -226,7 +226,7 @@ impl Line {
     }
 }
 
-/// What is locked is whole whatever a thread died of.
+/// What is locked is whole even if a thread has panicked.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

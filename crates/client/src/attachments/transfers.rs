@@ -28,7 +28,7 @@ const MAX_UNDER_WAY: usize = 8;
 /// How often progress is worth a line, in percent.
 const STEP: u8 = 10;
 
-/// What a transfer's thread says. It is for [`Transfers::take`].
+/// What a transfer's thread reports, for [`Transfers::take`].
 pub struct TransferReport {
     id: u64,
     report: Report,
@@ -40,12 +40,12 @@ impl fmt::Debug for TransferReport {
     }
 }
 
-/// What a transfer takes: what encrypts files, and where its threads report.
+/// What transfers need: a cipher for files, and where their threads report.
 #[derive(Clone)]
 pub struct TransferSetup {
     /// What encrypts and decrypts files.
     pub cipher: Arc<dyn FileCipher>,
-    /// Who is told what the threads say.
+    /// Where the threads report.
     pub to: Arc<dyn Fn(TransferReport) + Send + Sync>,
 }
 
@@ -71,7 +71,7 @@ pub struct FileToSend {
 /// What came of a transfer.
 #[derive(Debug)]
 pub enum TransferNews {
-    /// It goes on.
+    /// It has progressed.
     Moved {
         /// Its number.
         id: u64,
@@ -85,11 +85,11 @@ pub enum TransferNews {
         percent: u8,
         /// How many bytes there are in all.
         size: u64,
-        /// Whether that is worth a line: at the beginning, and each ten percent.
+        /// Whether that is worth a line: at the beginning, and at each ten percent.
         is_step: bool,
     },
-    /// The service has a file. The message that says so is to be sent, with these rows in the same write; then
-    /// [`Transfers::sent`] is called.
+    /// The service has a file. The caller sends the message that names it, with these rows in the same write, and then
+    /// calls [`Transfers::sent`].
     Uploaded {
         /// Its number.
         id: u64,
@@ -117,7 +117,7 @@ pub enum TransferNews {
         /// How many bytes it has.
         size: u64,
     },
-    /// A file is not sent or saved.
+    /// A file could not be sent or saved.
     Failed {
         /// Its number.
         id: u64,
@@ -134,7 +134,7 @@ pub enum TransferNews {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TransferRefusal {
-    /// It cannot: why, and what to do.
+    /// It cannot begin: why, and what to do.
     Refused(String),
     /// The state cannot be read or written.
     Engine(EngineError),
@@ -191,14 +191,19 @@ impl Transfers {
         setup: TransferSetup,
     ) -> Result<Self, RunError> {
         let spool = Spool::open(folder).map_err(RunError::Files)?;
-        let (connection, under_way) = (connection.clone(), BTreeMap::new());
-        let moved_at = Instant::now();
-        let mut transfers = Self { setup, connection, spool, under_way, next: 1, moved_at };
+        let mut transfers = Self {
+            setup,
+            connection: connection.clone(),
+            spool,
+            under_way: BTreeMap::new(),
+            next: 1,
+            moved_at: Instant::now(),
+        };
 
         for (key, row) in engine.app_rows(TABLE, &[], usize::MAX)? {
             let id = key.as_slice().try_into().map(u64::from_be_bytes).unwrap_or_default();
             transfers.next = transfers.next.max(id.saturating_add(1));
-            // A later version's stays for that version.
+            // The row of a later version stays for that version.
             let Ok(record) = Record::from_row(row.expose()) else { continue };
             transfers.start(id, record)?;
         }
@@ -213,12 +218,12 @@ impl Transfers {
         self.under_way.len()
     }
 
-    /// When one of them has last gone on.
+    /// When one of them has last progressed.
     pub(crate) fn moved_at(&self) -> Instant {
         self.moved_at
     }
 
-    /// The transfer of a message that a client has called by this name.
+    /// The transfer of the message to which a client has given this name.
     #[must_use]
     pub fn labelled(&self, label: &str) -> Option<u64> {
         let is_it =
@@ -359,7 +364,7 @@ impl Transfers {
         records.into_iter().map(|record| self.begin(engine, record)).collect()
     }
 
-    /// Stops a transfer for good; the only one, if none is named. Returns what its file is called.
+    /// Stops a transfer for good: the only one, if none is named. Returns what its file is called.
     ///
     /// # Errors
     /// If there is none, or none is named and there are several.
@@ -422,12 +427,12 @@ impl Transfers {
         Some(one)
     }
 
-    /// The message of an upload is kept to be sent.
+    /// The message of an upload is in the engine, which will send it: the transfer is done.
     pub fn sent(&mut self, id: u64) {
         self.finish(id);
     }
 
-    /// Takes what a thread says.
+    /// Takes what a thread reports.
     ///
     /// # Errors
     /// If the state cannot be written.
@@ -547,7 +552,7 @@ fn percent(there: u64, size: u64) -> u8 {
     u8::try_from(percent.min(100)).unwrap_or(100)
 }
 
-/// A path that stays the same wherever the process runs next, of one that a user has typed.
+/// The absolute path of one that a user has typed: it stays the same wherever the process runs next.
 fn absolute(path: &str) -> Result<String, String> {
     let home = path.strip_prefix("~/").and_then(|rest| Some((std::env::home_dir()?, rest)));
     let path = home.map_or_else(|| PathBuf::from(path), |(home, rest)| home.join(rest));
