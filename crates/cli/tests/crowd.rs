@@ -1,7 +1,7 @@
-//! A room full of real messengers that are killed at random moments, together with their service: all of them see the same
-//! in the end, each thing that was said once.
+//! A room full of real messengers that are killed at random moments, as is their service: in the end all of them have seen
+//! the same messages, and each was sent once.
 //!
-//! It is twelve processes for a quarter of a minute. `CONCLAVE_CROWD=50 CONCLAVE_CROWD_SECONDS=600 cargo test -p
+//! Twelve messengers run for a quarter of a minute. `CONCLAVE_CROWD=50 CONCLAVE_CROWD_SECONDS=600 cargo test -p
 //! conclave-cli --test crowd -- --nocapture` is fifty for ten. `CONCLAVE_TEST_SEED=N` chooses the moments; each run prints
 //! its seed.
 
@@ -25,10 +25,10 @@ use std::time::{Duration, Instant};
 /// How long somebody waits, at most, before saying the next thing, in milliseconds for each member of the room: so the
 /// room is as loud whatever its size.
 const PAUSE: u64 = 150;
-/// Of how many things that somebody says one is the last of its process.
+/// One message in so many is the last of its process.
 const LIFE: u64 = 6;
-/// How long the service lives, at most, in milliseconds.
-const SERVICE_LIFE: u64 = 8_000;
+/// How long the service lives, in milliseconds: this at least, and at most so much longer.
+const SERVICE_LIFE: (u64, u64) = (2_000, 8_000);
 
 fn from_environment(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
@@ -46,20 +46,14 @@ impl Member {
     fn take_part(mut self, until: Instant, room: u64, mut dice: Dice) -> Self {
         while Instant::now() < until {
             let text = format!("{} of {}", self.said.len(), self.chat.name);
-            // The room's owner alone may do that. It is a commit, which races with what the others say.
+            // Only the room's owner may change the topic. That is a commit, which races with what the others say.
             if self.chat.name == "user0" && dice.below(3) == 0 {
                 self.chat.process.write(&format!("/topic before {text}"));
             }
             self.chat.process.write(&text);
             if dice.below(LIFE) == 0 {
-                sleep(Duration::from_micros(dice.below(60_000)));
                 self.deaths += 1;
-                self.chat.kill_9_and_restart();
-                self.chat.sent_all();
-                // The line may have been in the pipe still.
-                if !self.chat.has_said(&text) {
-                    self.chat.process.write(&text);
-                }
+                self.chat.die_saying(&text, Duration::from_micros(dice.below(60_000)));
             }
             self.chat.until_said(&text);
             self.said.push(text);
@@ -81,7 +75,7 @@ fn a_room_of_processes_that_are_killed_agrees_in_the_end_on_all_that_was_said() 
     let mut chats: Vec<Chat> =
         names.iter().map(|name| Chat::start(name, &server, folder.path())).collect();
     for chat in &mut chats {
-        // What came while it was dead is shown at once.
+        // All that came while it was dead is shown together.
         chat.may_repeat = 400;
         chat.until("ready");
     }
@@ -104,8 +98,9 @@ fn a_room_of_processes_that_are_killed_agrees_in_the_end_on_all_that_was_said() 
             let dice = Dice(seed.wrapping_mul(2 * n + 1));
             members.push(scope.spawn(move || member.take_part(until, room, dice)));
         }
+        let (least, more) = SERVICE_LIFE;
         while Instant::now() < until {
-            sleep(Duration::from_millis(2_000 + dice.below(SERVICE_LIFE)));
+            sleep(Duration::from_millis(least + dice.below(more)));
             server.kill_9_and_restart();
             service_deaths += 1;
         }

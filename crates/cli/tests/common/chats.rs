@@ -1,4 +1,4 @@
-//! Messengers over all the processes that they take: each is killed, goes on, and shows each message once.
+//! Messengers that outlive their processes: they are killed, go on, and show each message once.
 
 use super::{PATIENCE, Process, Server};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,7 +36,7 @@ pub(crate) fn without_time(line: String) -> String {
     }
 }
 
-/// A `conclave chat`, over all the processes that it takes.
+/// A `conclave chat`, whatever number of processes it takes.
 pub(crate) struct Chat {
     pub(crate) name: String,
     url: String,
@@ -189,18 +189,24 @@ impl Chat {
         }
     }
 
-    /// Says lines, and is killed at some of them. What is not said by then was never read.
+    /// Is killed this long after a line was written, goes on, and writes the line again if no process has read it.
+    pub(crate) fn die_saying(&mut self, text: &str, after: Duration) {
+        sleep(after);
+        self.kill_9_and_restart();
+        self.sent_all();
+        // The line may still have been in the pipe.
+        if !self.has_said(text) {
+            self.process.write(text);
+        }
+    }
+
+    /// Says lines, and is killed at some of them.
     pub(crate) fn talk(&mut self, lines: u64, kills: u64, dice: &mut Dice) {
         for i in 1..=lines {
             let text = format!("line {i} of {}", self.name);
             self.process.write(&text);
             if dice.below(lines) < kills {
-                sleep(Duration::from_micros(dice.below(40_000)));
-                self.kill_9_and_restart();
-                self.sent_all();
-                if !self.has_said(&text) {
-                    self.process.write(&text);
-                }
+                self.die_saying(&text, Duration::from_micros(dice.below(40_000)));
             }
             self.until_said(&text);
         }
