@@ -2,30 +2,30 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-/// How long nobody gets through after a cut.
+/// How long no connection can be made after a cut.
 const OUTAGE: Duration = Duration::from_millis(400);
-/// What moves on a connection that is not a transfer's, at most, in bytes.
+/// The most bytes that move on a connection that is not a transfer's.
 const SMALL: u64 = 256 << 10;
 
 #[derive(Default)]
 struct State {
     /// How many bytes have moved, in both directions.
     moved: AtomicU64,
-    /// Beyond which nothing moves any more; nothing is held if it is 0.
+    /// After how many bytes nothing moves any more; nothing is held if this is 0.
     hold_at: AtomicU64,
     /// How many threads are held.
     held: AtomicU64,
-    /// What moves on connections that are new.
-    small_passes: AtomicU64,
+    /// Whether connections on which little has moved are not held.
+    small_passes: AtomicBool,
     /// At which numbers of bytes all connections are cut, the last one first.
     cuts: Mutex<Vec<u64>>,
     open: Mutex<Vec<TcpStream>>,
     /// Whether nobody gets through.
-    is_down: Mutex<bool>,
+    is_down: AtomicBool,
 }
 
 pub(crate) struct Network {
@@ -34,7 +34,7 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// One that leads to a service.
+    /// A network that leads to a service.
     pub(crate) fn new(service: &str) -> Self {
         let service = service.strip_prefix("http://").unwrap().to_string();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -43,7 +43,7 @@ impl Network {
         let shared = state.clone();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                if *shared.is_down.lock().unwrap() {
+                if shared.is_down.load(Ordering::Relaxed) {
                     continue;
                 }
                 let Ok(server) = TcpStream::connect(&service) else { continue };
@@ -79,9 +79,9 @@ impl Network {
         self.state.held.load(Ordering::Relaxed) > 0
     }
 
-    /// What does not belong to a transfer moves even if others are held.
+    /// What does not belong to a transfer moves even while transfers are held.
     pub(crate) fn let_small_pass(&self) {
-        self.state.small_passes.store(1, Ordering::Relaxed);
+        self.state.small_passes.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn open(&self) {
@@ -112,7 +112,7 @@ fn pump(state: &Arc<State>, mut from: TcpStream, mut to: TcpStream) {
         }
         let is_held = || {
             let at = state.hold_at.load(Ordering::Relaxed);
-            let passes = state.small_passes.load(Ordering::Relaxed) > 0 && own < SMALL;
+            let passes = state.small_passes.load(Ordering::Relaxed) && own < SMALL;
             at > 0 && state.moved.load(Ordering::Relaxed) > at && !passes
         };
         if is_held() {
@@ -131,13 +131,13 @@ fn pump(state: &Arc<State>, mut from: TcpStream, mut to: TcpStream) {
 
 /// Everybody is cut off for a while.
 fn cut(state: &Arc<State>) {
-    *state.is_down.lock().unwrap() = true;
+    state.is_down.store(true, Ordering::Relaxed);
     for stream in state.open.lock().unwrap().drain(..) {
         let _ = stream.shutdown(Shutdown::Both);
     }
     let state = state.clone();
     std::thread::spawn(move || {
         std::thread::sleep(OUTAGE);
-        *state.is_down.lock().unwrap() = false;
+        state.is_down.store(false, Ordering::Relaxed);
     });
 }
