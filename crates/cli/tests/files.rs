@@ -22,8 +22,11 @@ use std::time::{Duration, Instant};
 const DONE: Option<i32> = Some(0);
 const REFUSED: Option<i32> = Some(3);
 const MIB: usize = 1 << 20;
-/// More than a messenger holds of a file, whatever its length, in bytes of anonymous memory.
-const MAX_MEMORY: u64 = 48 << 20;
+/// The most anonymous memory of a messenger that sends or saves a file of any length, in bytes. It is less than the length
+/// of [`USUAL_MIB`], so that one that held the file in memory would exceed it.
+const MAX_MEMORY: u64 = 20 << 20;
+/// The length of the large file, in MiB, if the environment does not choose another one.
+const USUAL_MIB: usize = 24;
 
 /// Content of which no two parts are alike.
 fn content(length: usize) -> Vec<u8> {
@@ -328,7 +331,8 @@ fn setting(name: &str, usual: usize) -> usize {
 /// 1 GiB and ten cuts: `CONCLAVE_FILE_MIB=1024 CONCLAVE_FILE_CUTS=10 cargo test -p conclave-cli --test files cut`.
 #[test]
 fn a_large_file_survives_a_network_that_is_cut_and_memory_stays_flat() {
-    let (length, cuts) = (setting("CONCLAVE_FILE_MIB", 24) * MIB, setting("CONCLAVE_FILE_CUTS", 3));
+    let (length, cuts) =
+        (setting("CONCLAVE_FILE_MIB", USUAL_MIB) * MIB, setting("CONCLAVE_FILE_CUTS", 3));
     let rates = ["--device-bytes", "1 GiB", "--user-bytes", "1 GiB", "--address-bytes", "1 GiB"];
     let (people, folder) = two_people(&rates);
     let content = content(length);
