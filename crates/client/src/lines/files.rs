@@ -16,14 +16,14 @@ pub enum FileCommand {
     Save {
         /// The message's number.
         number: u64,
-        /// Where to; if nothing is said, the current folder.
+        /// Where to; the current folder, if none.
         path: Option<String>,
     },
     /// Stop a transfer; the only one, if none is named.
     Cancel(Option<u64>),
 }
 
-/// Reads a line; none if it is no such command. The error is how the command is written.
+/// Reads a line; none if it is another command. The error is the command's usage.
 pub(super) fn parse_files(line: &str) -> Option<Result<FileCommand, &'static str>> {
     let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();
@@ -32,18 +32,9 @@ pub(super) fn parse_files(line: &str) -> Option<Result<FileCommand, &'static str
             Some((path, text)) => Ok(FileCommand::Send { path, text: text.into() }),
             None => Err("/send FILE [TEXT], with quotes around a name that has spaces"),
         },
-        "/save" => {
-            let (number, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-            let path = match first_word(rest.trim()) {
-                Some((path, "")) => Some(Some(path)),
-                Some(_) => None,
-                None if rest.trim().is_empty() => Some(None),
-                None => None,
-            };
-            number.parse().ok().zip(path).map(|(number, path)| FileCommand::Save { number, path }).ok_or(
-                "/save N [PATH], N being the number of a message, with quotes around a name that has spaces",
-            )
-        }
+        "/save" => parse_save(rest).ok_or(
+            "/save N [PATH], N being the number of a message, with quotes around a name that has spaces",
+        ),
         "/cancel" if rest.is_empty() => Ok(FileCommand::Cancel(None)),
         "/cancel" => {
             let id = rest.parse().map(|id| FileCommand::Cancel(Some(id)));
@@ -53,6 +44,19 @@ pub(super) fn parse_files(line: &str) -> Option<Result<FileCommand, &'static str
     })
 }
 
+/// Reads what is behind `/save`: a number, perhaps a path, and nothing else.
+fn parse_save(rest: &str) -> Option<FileCommand> {
+    let (number, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let number = number.parse().ok()?;
+    match rest.trim() {
+        "" => Some(FileCommand::Save { number, path: None }),
+        rest => match first_word(rest)? {
+            (path, "") => Some(FileCommand::Save { number, path: Some(path) }),
+            _ => None,
+        },
+    }
+}
+
 /// A word, perhaps in quotes, and what is behind it. None if there is none, or its quotes are not closed.
 fn first_word(text: &str) -> Option<(String, &str)> {
     let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''));
@@ -60,7 +64,7 @@ fn first_word(text: &str) -> Option<(String, &str)> {
         Some(quote) => text.get(1..)?.split_once(quote)?,
         None => text.split_once(char::is_whitespace).unwrap_or((text, "")),
     };
-    // What follows quotes at once belongs to the name, and is not meant.
+    // What follows a closing quote without a space is a mistake.
     let is_apart = rest.is_empty() || quote.is_none() || rest.starts_with(char::is_whitespace);
     (!word.is_empty() && is_apart).then(|| (word.to_string(), rest.trim_start()))
 }
@@ -96,12 +100,11 @@ pub enum FileShown {
 
 /// A size for people.
 pub(super) fn size_text(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
         return format!("{bytes} bytes");
     }
     let (mut value, mut unit) = (bytes as f64 / 1024.0, "KiB");
-    for larger in UNITS.into_iter().skip(1) {
+    for larger in ["MiB", "GiB", "TiB"] {
         // What is rounded to 1024.0 is 1.0 of the next unit.
         if value < 1023.95 {
             break;
@@ -111,7 +114,7 @@ pub(super) fn size_text(bytes: u64) -> String {
     format!("{value:.1} {unit}")
 }
 
-/// How many columns of a bar are the bar itself.
+/// How many columns the bar itself takes of a bar's line.
 const BAR: usize = 20;
 
 impl FileShown {
@@ -149,8 +152,8 @@ impl FileShown {
         }
     }
 
-    /// For people at a terminal that redraws a line: no wider than so many columns. None if it is not about how far
-    /// something is.
+    /// For people at a terminal that redraws a line: no wider than so many columns. None if this is not about a
+    /// transfer's progress.
     #[must_use]
     pub fn to_bar(&self, columns: usize) -> Option<String> {
         let Self::Moved { sends, name, percent, size, .. } = self else { return None };

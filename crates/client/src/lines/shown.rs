@@ -130,7 +130,7 @@ pub enum Shown {
 }
 
 impl Shown {
-    /// Whether a line of its own is too much for it: how far a file is, but for each ten percent.
+    /// Whether this is not worth a line of its own: the progress of a file, except at each ten percent.
     #[must_use]
     pub fn is_minor(&self) -> bool {
         matches!(self, Self::File { file: FileShown::Moved { is_step: false, .. }, .. })
