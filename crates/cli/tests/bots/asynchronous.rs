@@ -30,14 +30,26 @@ async fn until<T>(device: &mut Device, wanted: impl Fn(&Output) -> Option<T>) ->
     }
 }
 
-async fn until_said(device: &mut Device, text: &str) {
-    until(device, |output| match output {
+/// The texts of the messages among what a device says.
+fn texts(outputs: &[Output]) -> Vec<String> {
+    let text = |output: &Output| match output {
         Output::News { news: News::Message { content, .. }, .. } => {
-            (content.text() == Some(text)).then_some(())
+            content.text().map(str::to_string)
         }
         _ => None,
-    })
-    .await;
+    };
+    outputs.iter().filter_map(text).collect()
+}
+
+/// Takes what a device says until this is among it. Returns the texts of all messages.
+async fn until_said(device: &mut Device, last: &str) -> Vec<String> {
+    let mut said: Vec<String> = Vec::new();
+    while !said.iter().any(|text| text == last) {
+        let outputs = device.outputs().await.unwrap();
+        device.device().engine().acknowledge(&outputs).unwrap();
+        said.extend(texts(&outputs));
+    }
+    said
 }
 
 fn command(device: &mut Device, command: EngineCommand) -> Option<GroupId> {
@@ -71,15 +83,27 @@ async fn two_devices_talk_in_one_thread_beside_other_tasks_that_interrupt_them()
     }
     command(&mut bob, EngineCommand::Accept(room.clone()));
 
+    let mut bob_saw = Vec::new();
     for n in 0..20 {
-        // Dropped at any moment, nothing is lost.
+        // The future is dropped at any moment.
         let soon = tokio::time::timeout(Duration::from_millis(n), bob.outputs()).await;
         if let Ok(outputs) = soon {
-            bob.device().engine().acknowledge(&outputs.unwrap()).unwrap();
+            let outputs = outputs.unwrap();
+            bob.device().engine().acknowledge(&outputs).unwrap();
+            bob_saw.extend(texts(&outputs));
         }
         say(&mut alice, &room, &format!("question {n}"));
         say(&mut bob, &room, &format!("remark {n}"));
     }
     say(&mut bob, &room, "over");
-    tokio::join!(until_said(&mut alice, "over"), until_said(&mut bob, "over"));
+    let (alice_saw, more) =
+        tokio::join!(until_said(&mut alice, "over"), until_said(&mut bob, "over"));
+    bob_saw.extend(more);
+
+    // Nothing was lost, and nothing came twice.
+    let remarks: Vec<String> = (0..20).map(|n| format!("remark {n}")).collect();
+    for mut saw in [alice_saw, bob_saw] {
+        saw.retain(|text| text.starts_with("remark"));
+        assert_eq!(saw, remarks);
+    }
 }
