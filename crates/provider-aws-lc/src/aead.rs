@@ -52,7 +52,7 @@ pub(crate) fn open(
     Ok(out)
 }
 
-/// Encrypts content where it stands. Its last 16 bytes are room for the tag.
+/// Encrypts content in place. Its last 16 bytes are room for the tag.
 pub(crate) fn seal_in_place(
     aead: Aead,
     key: &[u8],
@@ -68,7 +68,7 @@ pub(crate) fn seal_in_place(
     Ok(())
 }
 
-/// Decrypts content where it stands, with the tag behind it, which stays there.
+/// Decrypts content in place, with the tag behind it, which stays there.
 pub(crate) fn open_in_place(
     aead: Aead,
     key: &[u8],

@@ -59,11 +59,11 @@ impl AwsLc {
         self
     }
 
-    /// Encrypts content where it stands, for what is too long to be copied, as a file in memory-mapped pages. The last 16
-    /// bytes of `content` are room for the tag.
+    /// Encrypts content in place, for what is too long to be copied, such as a file in memory-mapped pages. The last 16 bytes
+    /// of `content` are room for the tag.
     ///
     /// # Errors
-    /// If the AEAD is not here, the key or the nonce has another length, or `content` is shorter than a tag.
+    /// If the AEAD is not supported, the key or the nonce has another length, or `content` is shorter than a tag.
     pub fn aead_seal_in_place(
         &self,
         aead: Aead,
@@ -74,11 +74,11 @@ impl AwsLc {
         aead::seal_in_place(aead, key.expose(), nonce, aad, content)
     }
 
-    /// Decrypts content where it stands. The last 16 bytes of `content` are the tag, and stay what they are; the others
-    /// are nobody's if this fails.
+    /// Decrypts content in place. The last 16 bytes of `content` are the tag, and stay what they are; the others are
+    /// unspecified if this fails.
     ///
     /// # Errors
-    /// [`CryptoError::OpenFailed`] if it was encrypted otherwise or changed since; as of [`Self::aead_seal_in_place`].
+    /// [`CryptoError::OpenFailed`] if it was encrypted differently or changed since; otherwise as [`Self::aead_seal_in_place`].
     pub fn aead_open_in_place(
         &self,
         aead: Aead,

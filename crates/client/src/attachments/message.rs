@@ -120,7 +120,7 @@ fn sealed_of(external: &ExternalPart, now: u64) -> Result<Sealed, String> {
         _ => None,
     };
     let hash =
-        hash.ok_or("its message does not have its SHA-256, by which the service finds it")?;
+        hash.ok_or("its message does not have the file's SHA-256, by which the service finds it")?;
     if !is_at_service(fetch.url, &hash) {
         let host = fetch.url.split('/').nth(2).unwrap_or_default();
         return Err(format!("it is at {host}, and files are fetched from your own service alone"));
