@@ -2,11 +2,11 @@
 //!
 //! **The contract: give the engine one input, then drain what it wants, until it says when to wake it.** Inputs are a
 //! [`Command`], the reply to a [`Request`], a hint that the service pushes ([`StreamEvent`]), and the time, which comes
-//! with each of them. What it wants are requests ([`Engine::next`]), of several groups at once if the host makes them so,
-//! evidence to be kept ([`Engine::next_evidence`]) and what it has to say ([`Engine::outputs`]); [`Engine::wake_at`] says when
-//! there may be more though nothing comes in. It has no thread, clock, file, socket or randomness of its own: each run is a
-//! function of its inputs. It knows no terminal: commands, events and answers are types, and each that is about a group names
-//! it by its [`GroupId`]: what a host lists, [`Engine::groups`] and the like return.
+//! with each of them. It wants requests to be made ([`Engine::next`]; those of several groups may be made at once),
+//! evidence to be kept ([`Engine::next_evidence`]) and what it has to say to be taken ([`Engine::outputs`]); [`Engine::wake_at`]
+//! says when there may be more though nothing comes in. It has no thread, clock, file, socket or randomness of its own: each
+//! run is a function of its inputs. It knows no terminal: commands, events and answers are types, and each that is about a
+//! group names it by its [`GroupId`]: what a host lists, [`Engine::groups`] and the like return.
 //!
 //! What is refused, fails or is to be known is a value, too: [`Reason`], [`Warning`] and [`Notice`] have a code that never
 //! changes, a neutral text in English, and what can be done ([`Remedy`]); `docs/engine-reasons.md` lists them. A host words

@@ -149,8 +149,8 @@ impl UnderWay {
         self.calls.keys().next_back().copied()
     }
 
-    /// Whether a group may now make a call that has to be made alone. If not, the group waits, and nothing else begins
-    /// before its turn.
+    /// Whether a group may now make a call that has to be made alone. If not, the group waits, and no other group
+    /// begins one before its turn.
     pub(super) fn may_go_alone(&mut self, id: &GroupId) -> bool {
         if !self.is_empty() {
             self.waiting.get_or_insert_with(|| id.clone());
