@@ -109,7 +109,10 @@ impl Spool {
         // A link never takes the place of a file that is there.
         match std::fs::hard_link(&from, to) {
             Ok(()) => {}
-            Err(e) if e.kind() == ErrorKind::AlreadyExists => return Err(e),
+            // Nor is one saved that was cancelled meanwhile.
+            Err(e) if matches!(e.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {
+                return Err(e);
+            }
             // The place is on another file system, or on one without links.
             Err(_) => {
                 file.seek(SeekFrom::Start(0))?;
@@ -185,6 +188,12 @@ mod tests {
         let refused = spool.deliver(2, file, &to).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&to).unwrap(), b"content");
+
+        let cancelled = fetched(&spool, 4, b"cancelled");
+        spool.discard(4);
+        let refused = spool.deliver(4, cancelled, &folder.0.join("other")).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::NotFound);
+        assert!(!folder.0.join("other").exists());
 
         // Between file systems it is copied, under the same rules.
         let mut file = fetched(&spool, 3, b"third");

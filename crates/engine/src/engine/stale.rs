@@ -10,7 +10,7 @@
 
 use super::leaves::size_of;
 use super::rooms::room_of;
-use super::waits::STALE_SPREAD;
+use super::waits::{STALE_SPREAD, STALE_TURN};
 use super::{Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::notice::Notice;
@@ -65,8 +65,10 @@ impl<S: Store> Engine<S> {
         }
 
         let is_any = !self.stale_in(id).is_empty();
-        let spread = super::outgoing::random(&mut *self.rng) % STALE_SPREAD;
-        let at = self.now.saturating_add(spread);
+        // Where every member may remove others, most hear of the first commit before their own is due.
+        let members = u64::from(size_of(&live.group));
+        let spread = STALE_SPREAD.saturating_add(members.saturating_mul(STALE_TURN)).min(INTERVAL);
+        let at = self.now.saturating_add(super::outgoing::random(&mut *self.rng) % spread);
         if let Some(live) = self.groups.get_mut(id) {
             live.looked_at = Some(self.now);
             live.stale_at = is_any.then_some(at);

@@ -21,5 +21,7 @@ pub(super) const LEAVER_WAIT: u64 = 4_000;
 pub(super) const LAST_TURN: u32 = 12;
 pub(super) const LONGEST_COMMIT_WAIT: u64 = LEAVER_WAIT + (LAST_TURN as u64 + 1) * COMMIT_TURN;
 
-/// The time over which the devices that may remove stale members spread their commits, in milliseconds.
+/// The time over which the devices that may remove stale members spread their commits, in milliseconds: at least, and
+/// more for each member of the group.
 pub(super) const STALE_SPREAD: u64 = 30_000;
+pub(super) const STALE_TURN: u64 = 1_000;
