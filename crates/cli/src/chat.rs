@@ -148,8 +148,7 @@ pub(crate) struct Args {
     /// Go on at the end of the input, until a signal comes.
     #[arg(long)]
     stay: bool,
-    /// At a terminal, say how far a file is by a line each ten percent instead of a bar that is drawn again and again:
-    /// for screen readers.
+    /// Say how far a file is by a line each ten percent, not by a bar that is drawn again and again: for screen readers.
     #[arg(long)]
     no_bar: bool,
 }

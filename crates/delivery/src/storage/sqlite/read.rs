@@ -116,7 +116,7 @@ pub(super) struct FoundSender {
 
 pub(super) const SENDER: &str =
     "SELECT mls_group.id, tracked, handshake, head, epoch, chain, successor, device.id,
-        member.device NOT NULL AND removed_seq IS NULL, ifnull(number, 0), ifnull(since, 0)
+        member.device NOT NULL AND removed_seq IS NULL, ifnull(number, 0), since
      FROM mls_group JOIN device ON user = ? AND name = ?
      LEFT JOIN member ON member.grp = mls_group.id AND member.device = device.id
      LEFT JOIN state_mark ON state_mark.device = device.id
@@ -132,7 +132,7 @@ pub(super) fn find_sender(
         .query_row(params![sender.user.as_str(), sender.device.as_str(), id.as_ref()], |r| {
             let (group, record) = (r.get(0)?, group_record(r)?);
             let (sender, is_member, state_mark) = (r.get(7)?, r.get(8)?, r.get(9)?);
-            let member_since = unordered(r.get(10)?);
+            let member_since = r.get::<_, Option<i64>>(10)?.map_or(0, unordered);
             Ok(FoundSender { group, record, sender, is_member, member_since, state_mark })
         })
         .optional()

@@ -116,7 +116,7 @@ CREATE TABLE member (
     grp INTEGER NOT NULL,
     device INTEGER NOT NULL,
     removed_seq INTEGER,
-    since INTEGER NOT NULL DEFAULT 0,
+    since INTEGER,
     PRIMARY KEY (grp, device)
 ) WITHOUT ROWID;
 CREATE INDEX member_by_device ON member (device, grp, removed_seq);

@@ -1,2 +1,3 @@
--- The epoch in which each member came in last: what it encrypted in an earlier stay is taken no more.
-ALTER TABLE member ADD COLUMN since INTEGER NOT NULL DEFAULT 0;
+-- The epoch since which each member is in: what it encrypted in an earlier stay is taken no more. Of those who came in
+-- before this format it is not known.
+ALTER TABLE member ADD COLUMN since INTEGER;
