@@ -7,8 +7,8 @@ use crate::people::{now, provider, rng};
 use crate::process::Service;
 use crate::results::Results;
 use conclave_client::{
-    Answer, CertificateFiles, Engine, HYBRID, KeyPolicy, Message, News, Options, Screen, Setup, Shown, os_rng,
-    run,
+    Answer, CertificateFiles, CipherError, Engine, FileCipher, FileKey, HYBRID, KeyPolicy, Message,
+    News, Options, Screen, Setup, Shown, os_rng, run,
 };
 use conclave_mls::group::{CommitOptions, Framing, NewProposal};
 use conclave_mls::join::WelcomeStage;
@@ -18,7 +18,9 @@ use conclave_mls::key_package::{
 use conclave_mls::{Config, Credential, Group, Identity, Received, Verdict, apply};
 use conclave_store::{MemoryStore, SqliteStore, Store};
 use core::convert::Infallible;
+use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -119,6 +121,20 @@ fn invite(
     Ok(())
 }
 
+/// Nobody here sends files.
+#[derive(Debug)]
+struct NoFiles;
+
+impl FileCipher for NoFiles {
+    fn seal(&self, _: &FileKey, _: &File) -> Result<(), CipherError> {
+        Err(CipherError::Unsupported("no files are measured".into()))
+    }
+
+    fn open(&self, key: &FileKey, file: &File) -> Result<(), CipherError> {
+        self.seal(key, file)
+    }
+}
+
 struct Mirror(Sender<Shown>);
 
 impl Screen for Mirror {
@@ -167,6 +183,7 @@ impl Person {
             linger: Duration::ZERO,
             patience: PATIENCE,
             folder: folder.to_path_buf(),
+            cipher: Arc::new(NoFiles),
         };
         let ((to, inbox), (mirror, screen)) = (channel(), channel());
         let sender = to.clone();
