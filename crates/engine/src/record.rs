@@ -69,6 +69,24 @@ pub(crate) struct GroupRecord {
     pub(crate) own_key: OwnKey,
 }
 
+impl GroupRecord {
+    /// A group that this device comes into now, in milliseconds since 1970, and of whose log it knows nothing.
+    pub(crate) fn new(name: String, stage: Stage, now: u64) -> Self {
+        Self {
+            name,
+            cursor: 0,
+            chain: None,
+            receipt: None,
+            epoch: 0,
+            stage,
+            joined_at: now,
+            asked_by: None,
+            passed: None,
+            own_key: OwnKey::new(now),
+        }
+    }
+}
+
 /// How long, and for how much, this device's key in a group is in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct OwnKey {

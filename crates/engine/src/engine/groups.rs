@@ -7,7 +7,7 @@ use crate::book::Change;
 use crate::names::{is_group_name, look_alike};
 use crate::notice::Notice;
 use crate::reason::Reason;
-use crate::record::{GroupRecord, Item, News, OwnKey, Payload, Stage, Work};
+use crate::record::{GroupRecord, Item, News, Payload, Stage, Work};
 use crate::request::Request;
 use crate::who::Who;
 use conclave_delivery_api::{ChainHash, CreateGroup, Decode, Encode, FetchLog, GroupKind, Name};
@@ -146,21 +146,9 @@ impl<S: Store> Engine<S> {
         };
         let request = CreateGroup { group_id: id.clone(), kind };
         let request = request.to_bytes().map_err(conclave_mls::Error::from)?;
-        let stage = Stage::Creating(request);
-        let (joined_at, asked_by, passed) = (self.now, None, None);
-        let (chain, receipt) = (Some(ChainHash::EMPTY), None);
-        let (cursor, epoch) = (0, 0);
         let record = GroupRecord {
-            name,
-            cursor,
-            chain,
-            receipt,
-            epoch,
-            stage,
-            joined_at,
-            asked_by,
-            passed,
-            own_key: OwnKey::new(self.now),
+            chain: Some(ChainHash::EMPTY),
+            ..GroupRecord::new(name, Stage::Creating(request), self.now)
         };
         let mut all = vec![
             Change::Record(id.clone(), record),

@@ -7,7 +7,7 @@ use super::{Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::code::short_member_code;
 use crate::reason::Reason;
-use crate::record::{GroupRecord, News, OwnKey, Stage, Trust};
+use crate::record::{GroupRecord, News, Stage, Trust};
 use crate::request::Request;
 use conclave_delivery_api::{
     AckInbox, DeviceId, FetchInbox, InboxItem, LogPosition, WelcomeItem, short_group,
@@ -138,19 +138,12 @@ impl<S: Store> Engine<S> {
         let asks = has_left || !(is_trusted || old.is_some());
         let asked_by = asks.then(|| by.clone());
         let LogPosition { seq, epoch, chain } = welcome.position;
-        let (stage, joined_at, passed) = (Stage::Active, self.now, None);
-        let (cursor, chain, receipt) = (seq, Some(chain), None);
         let record = GroupRecord {
-            name,
-            cursor,
-            chain,
-            receipt,
+            cursor: seq,
+            chain: Some(chain),
             epoch,
-            stage,
-            joined_at,
             asked_by,
-            passed,
-            own_key: OwnKey::new(self.now),
+            ..GroupRecord::new(name, Stage::Active, self.now)
         };
         let mut changes = vec![
             Change::Record(id.clone(), record),

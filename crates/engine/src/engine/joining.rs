@@ -11,7 +11,7 @@ use super::{CommandError, Engine, EngineError, Live, Purpose};
 use crate::book::Change;
 use crate::names::is_group_name;
 use crate::reason::Reason;
-use crate::record::{GroupRecord, Item, News, OwnKey, Stage, Work};
+use crate::record::{GroupRecord, Item, News, Stage, Work};
 use crate::request::Request;
 use crate::suites::suite_name;
 use conclave_delivery_api::{
@@ -237,16 +237,11 @@ impl<S: Store> Engine<S> {
         let name = called.map(|called| self.book.free_name(id, &called)).unwrap_or_default();
         let position = receipt.position;
         let record = GroupRecord {
-            name,
             cursor: position.seq,
             chain: Some(position.chain),
             receipt: Some(receipt),
             epoch: position.epoch,
-            stage: Stage::Active,
-            joined_at: self.now,
-            asked_by: None,
-            passed: None,
-            own_key: OwnKey::new(self.now),
+            ..GroupRecord::new(name, Stage::Active, self.now)
         };
         let public = link.key_pair(&*self.provider)?.public;
         let links = links_in(new.peek().context());

@@ -816,20 +816,10 @@ mod tests {
     fn groups_records_of_earlier_formats_are_read() {
         let number = |n: u8| [0, 0, 0, 0, 0, 0, 0, n];
         let first = [&[1, 1, b'g'][..], &number(7), &number(9), &[2]];
-        let (name, stage) = ("g".into(), Stage::Active);
-        let (cursor, epoch, joined_at, asked_by, passed) = (7, 0, 9, None, None);
-        let (chain, receipt) = (None, None);
         let record = GroupRecord {
-            name,
-            cursor,
-            chain,
-            receipt,
-            epoch,
-            stage,
-            joined_at,
-            asked_by,
-            passed,
+            cursor: 7,
             own_key: OwnKey::default(),
+            ..GroupRecord::new("g".into(), Stage::Active, 9)
         };
         assert_eq!(GroupRecord::from_bytes(&first.concat()).unwrap(), record);
         let second = [&[2, 1, b'g'][..], &number(7), &number(3), &number(9), &[2]];

@@ -1,7 +1,7 @@
 use super::*;
 use crate::book::Change;
 use crate::content::{Content, MAX_CONTENT, UNKNOWN_KIND};
-use crate::record::{GroupRecord, Item, OwnKey, Payload, Stage, Work};
+use crate::record::{GroupRecord, Item, Payload, Stage, Work};
 use crate::suites::{CLASSIC, HYBRID};
 use crate::{CommandError, Output, Remedy};
 use conclave_delivery_api::{CountKeyPackages, JoinLink, KeyPackageCount, KeyPackageRef};
@@ -456,21 +456,7 @@ fn what_waits_in_a_lost_group_is_not_said_in_a_strangers() {
     world.say(mallory, "/new trap");
     world.settle();
     let group = world.devices[mallory].current();
-    let (name, stage) = ("work".into(), Stage::Active);
-    let (cursor, chain, receipt) = (0, None, None);
-    let (epoch, joined_at, asked_by, passed) = (0, 0, None, None);
-    let record = GroupRecord {
-        name,
-        cursor,
-        chain,
-        receipt,
-        epoch,
-        stage,
-        joined_at,
-        asked_by,
-        passed,
-        own_key: OwnKey::default(),
-    };
+    let record = GroupRecord::new("work".into(), Stage::Active, 0);
     let payload = Payload::Content(Content::from_text("between us"));
     let item = Item { group: group.clone(), work: Work::Send { payload, sealed: None } };
     let before = vec![Change::Record(group, record), Change::NewItem(item)];
