@@ -17,7 +17,7 @@
 mod common;
 
 use common::chats::{Chat, Dice, seed};
-use common::{PATIENCE, Server};
+use common::{PATIENCE, Server, from_environment};
 use std::collections::BTreeSet;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
@@ -29,10 +29,6 @@ const PAUSE: u64 = 150;
 const LIFE: u64 = 6;
 /// How long the service lives, in milliseconds: this at least, and at most so much longer.
 const SERVICE_LIFE: (u64, u64) = (2_000, 8_000);
-
-fn from_environment(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |text| text.parse().unwrap())
-}
 
 /// Somebody in the room, until it is over: what was said, and how often the process died.
 struct Member {

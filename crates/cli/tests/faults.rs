@@ -26,6 +26,7 @@ mod failing_disks;
 mod service;
 
 use check::{History, Sent};
+use common::from_environment;
 use conclave_delivery_api::*;
 use devices::{Device, SUITE, group_of, key_packages, private};
 use service::{Fault, Service};
@@ -37,10 +38,6 @@ use std::time::{Duration, Instant};
 /// Groups, and devices that are in all of them and race for their epochs.
 const GROUPS: u8 = 3;
 const MEMBERS: usize = 8;
-
-fn seconds() -> u64 {
-    std::env::var("CONCLAVE_FAULTS_SECONDS").map_or(30, |text| text.parse().unwrap())
-}
 
 /// What the threads share.
 struct Load {
@@ -192,7 +189,8 @@ fn nothing_acknowledged_is_lost_whatever_happens_to_the_service() {
         let url = service.url();
         scope.spawn(move || load.register(&url));
 
-        let end = Instant::now() + Duration::from_secs(seconds());
+        let end =
+            Instant::now() + Duration::from_secs(from_environment("CONCLAVE_FAULTS_SECONDS", 30));
         while Instant::now() < end {
             service.run_for_a_while();
             let before = load.answers.load(Ordering::Relaxed);

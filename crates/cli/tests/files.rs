@@ -12,7 +12,7 @@ mod common;
 #[path = "files/network.rs"]
 mod network;
 
-use common::{Done, PATIENCE, People, Process};
+use common::{Done, PATIENCE, People, Process, from_environment};
 use network::Network;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ const MIB: usize = 1 << 20;
 /// of [`USUAL_MIB`], so that one that held the file in memory would exceed it.
 const MAX_MEMORY: u64 = 20 << 20;
 /// The length of the large file, in MiB, if the environment does not choose another one.
-const USUAL_MIB: usize = 24;
+const USUAL_MIB: u64 = 24;
 
 /// Content of which no two parts are alike.
 fn content(length: usize) -> Vec<u8> {
@@ -324,15 +324,11 @@ fn watch_memory(process: &Process) -> Arc<AtomicU64> {
     peak
 }
 
-fn setting(name: &str, usual: usize) -> usize {
-    std::env::var(name).map_or(usual, |text| text.parse().unwrap())
-}
-
 /// 1 GiB and ten cuts: `CONCLAVE_FILE_MIB=1024 CONCLAVE_FILE_CUTS=10 cargo test -p conclave-cli --test files cut`.
 #[test]
 fn a_large_file_survives_a_network_that_is_cut_and_memory_stays_flat() {
-    let (length, cuts) =
-        (setting("CONCLAVE_FILE_MIB", USUAL_MIB) * MIB, setting("CONCLAVE_FILE_CUTS", 3));
+    let length = from_environment("CONCLAVE_FILE_MIB", USUAL_MIB) as usize * MIB;
+    let cuts = from_environment("CONCLAVE_FILE_CUTS", 3) as usize;
     let rates = ["--device-bytes", "1 GiB", "--user-bytes", "1 GiB", "--address-bytes", "1 GiB"];
     let (people, folder) = two_people(&rates);
     let content = content(length);

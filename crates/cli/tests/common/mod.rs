@@ -19,6 +19,11 @@ pub(crate) const CONCLAVE: &str = env!("CARGO_BIN_EXE_conclave");
 /// Longer than anything here takes on a machine that has much else to do.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
+/// A number from the environment, for tests that can run for longer.
+pub(crate) fn from_environment(name: &str, usual: u64) -> u64 {
+    std::env::var(name).map_or(usual, |text| text.parse().unwrap())
+}
+
 /// A running command: its input, and its output line by line.
 pub(crate) struct Process {
     /// For the output of a test that fails.
