@@ -84,26 +84,27 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let path = args.file.map(std::path::absolute).transpose()?;
     let path = path.map(|path| path.to_str().map(str::to_string).ok_or("FILE is not UTF-8"));
     let path = path.transpose()?;
-    let usual = if path.is_some() { None } else { Some(USUAL_TIMEOUT) };
+    let usual = path.is_none().then_some(USUAL_TIMEOUT);
     let deadline = args.timeout.or(usual).and_then(in_seconds);
     let mut caller = Caller::reach(&args.device, false, deadline)?;
     let id = args.id.unwrap_or_else(new_id);
     let params = |wait: bool| {
-        let mut params = json!({
-            "room_name": args.room, "text": text, "id": id, "wait": wait, "quiet": true,
-            "fresh": !wait,
-        });
-        let more = match &path {
-            Some(path) => vec![("path", Value::from(path.as_str()))],
-            None => {
-                let acknowledge = args.acknowledge.into();
-                vec![("acknowledge", acknowledge), ("markdown", args.markdown.into())]
-            }
-        };
-        if let Some(fields) = params.as_object_mut() {
-            fields.extend(more.into_iter().map(|(name, value)| (name.to_string(), value)));
+        let mut params = vec![
+            ("room_name", json!(args.room)),
+            ("text", json!(text)),
+            ("id", json!(id)),
+            ("wait", json!(wait)),
+            ("quiet", json!(true)),
+            ("fresh", json!(!wait)),
+        ];
+        match &path {
+            Some(path) => params.push(("path", json!(path))),
+            None => params.extend([
+                ("markdown", json!(args.markdown)),
+                ("acknowledge", json!(args.acknowledge)),
+            ]),
         }
-        params
+        params.into_iter().collect::<Value>()
     };
     // The first call keeps the message, however little time there is; the second waits until it is sent.
     let kept = caller.call(method, &params(false), in_seconds(PATIENCE));

@@ -79,11 +79,18 @@ pub fn message_kept_by_messenger<S: Store>(
     group: &GroupId,
     number: u64,
 ) -> Result<Option<Entry>, HistoryError> {
+    match messengers_history(engine)? {
+        Some(history) => history.read(&EngineRows(engine)).entry(group, number),
+        None => Ok(None),
+    }
+}
+
+/// The history that a messenger on this device keeps, if there was one.
+fn messengers_history<S: Store>(engine: &mut Engine<S>) -> Result<Option<History>, HistoryError> {
     if engine.app_row(TABLE, ADOPTED).map_err(store_error)?.is_none() {
         return Ok(None);
     }
-    let history = History::open(&mut EngineRowsMut(engine), &mut *os_rng())?;
-    history.read(&EngineRows(engine)).entry(group, number)
+    History::open(&mut EngineRowsMut(engine), &mut *os_rng()).map(Some)
 }
 
 /// The last messages of a group that a messenger on this device has kept: none if there was no messenger. What it keeps is
@@ -96,11 +103,7 @@ pub fn kept_by_messenger<S: Store>(
     group: &GroupId,
     limit: usize,
 ) -> Result<Vec<Entry>, HistoryError> {
-    let has_messenger = engine.app_row(TABLE, ADOPTED).map_err(store_error)?.is_some();
-    if !has_messenger {
-        return Ok(Vec::new());
-    }
-    let history = History::open(&mut EngineRowsMut(engine), &mut *os_rng())?;
+    let Some(history) = messengers_history(engine)? else { return Ok(Vec::new()) };
     let rows = EngineRows(engine);
     let (mut entries, mut before) = (Vec::new(), Some(Cursor::LAST));
     // A page may end early.

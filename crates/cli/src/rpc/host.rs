@@ -105,7 +105,6 @@ impl From<TransferRefusal> for Failed {
         match e {
             TransferRefusal::Refused(why) => Self::Fault(Fault::refused("file-refused", why)),
             TransferRefusal::Engine(e) => Self::Device(e.into()),
-            other => Self::Fault(Fault::refused("file-refused", format!("{other:?}"))),
         }
     }
 }
@@ -399,13 +398,8 @@ impl<S: Store> Host<S> {
             None => Vec::new(),
         };
 
-        let known = send.id.as_deref().and_then(|id| self.outgoing.find(id));
-        if let Some((key, sent)) = known {
-            if sent.asked != asked || sent.room != room {
-                let why = "another message was sent under this id";
-                return Err(Fault::refused("id-in-use", why).into());
-            }
-            let fate = sent.fate.clone();
+        let is_it = |sent: &Sent| sent.asked == asked && sent.room == room;
+        if let Some((key, fate)) = self.sent_as(send.id.as_deref(), is_it)? {
             self.device.engine().acknowledge(&taken)?;
             return outcome(key, &fate, send.wait);
         }
@@ -417,6 +411,20 @@ impl<S: Store> Host<S> {
         self.device.send_with(&room, content, &taken, rows)?;
         self.outgoing.add(key, sent);
         outcome(key, &Fate::Queued, send.wait)
+    }
+
+    /// What became of a message that was sent under this id. It is refused if that was another one.
+    fn sent_as(
+        &self,
+        id: Option<&str>,
+        is_it: impl Fn(&Sent) -> bool,
+    ) -> Result<Option<(u64, Fate)>, Fault> {
+        match id.and_then(|id| self.outgoing.find(id)) {
+            Some((_, sent)) if !is_it(sent) => {
+                Err(Fault::refused("id-in-use", "another message was sent under this id"))
+            }
+            found => Ok(found.map(|(key, sent)| (key, sent.fate.clone()))),
+        }
     }
 
     /// What is sent: text as it is, unless it is Markdown or mentions somebody.
@@ -432,18 +440,15 @@ impl<S: Store> Host<S> {
 
     fn send_file(&mut self, send: &SendFile) -> Result<Outcome, Failed> {
         let room = self.room(&send.room)?;
-        if let Some(label) = send.id.as_deref() {
-            if let Some((key, sent)) = self.outgoing.find(label) {
-                if sent.room != room {
-                    let why = "another message was sent under this id";
-                    return Err(Fault::refused("id-in-use", why).into());
-                }
-                return outcome(key, &sent.fate, send.wait);
-            }
-            if let Some(transfer) = self.files.transfers.labelled(label) {
-                return under_way(transfer, send.wait);
-            }
+        let label = send.id.as_deref();
+        // A file that is asked for again is found by its name alone: its key was made here.
+        if let Some((key, fate)) = self.sent_as(label, |sent| sent.room == room)? {
+            return outcome(key, &fate, send.wait);
         }
+        if let Some(transfer) = label.and_then(|label| self.files.transfers.labelled(label)) {
+            return under_way(transfer, send.wait);
+        }
+
         let file = FileToSend {
             path: send.path.clone(),
             text: send.text.clone(),
@@ -496,7 +501,6 @@ impl<S: Store> Host<S> {
             TransferNews::Uploaded { id, group, content, label, quiet, rows } => {
                 let label = Some(label).filter(|label| !label.is_empty());
                 let (digest, fate) = (digest(&content), Fate::Queued);
-                // A file that is asked for again is found by its name alone: its key was made here.
                 let asked = digest.clone();
                 let sent = Sent { id: label, room: group.clone(), asked, digest, quiet, fate };
                 let (key, mut planned) = self.outgoing.plan(&sent);

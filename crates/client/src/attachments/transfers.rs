@@ -132,7 +132,6 @@ pub enum TransferNews {
 
 /// Why a transfer does not begin.
 #[derive(Debug)]
-#[non_exhaustive]
 pub enum TransferRefusal {
     /// It cannot begin: why, and what to do.
     Refused(String),
