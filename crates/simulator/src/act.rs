@@ -23,6 +23,10 @@ pub(crate) enum Act {
     RollBack,
     /// The service begins with nothing.
     Anew,
+    /// Some devices are shown another log from now on.
+    Split,
+    /// All are shown the same again.
+    Unite,
     /// A copy of a device's state is kept.
     KeepState(usize),
     /// It takes the place of the state.

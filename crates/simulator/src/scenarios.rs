@@ -34,6 +34,7 @@ pub fn scenarios() -> Vec<Scenario> {
     let usual = Network::default;
     let none = Processes::default;
     let fine = Troubles::default;
+    let honest = Hostile::default;
     let slow = Network { delay: (200, 3_000), ..usual() };
     let racing = Knobs {
         users: 6,
@@ -87,8 +88,9 @@ pub fn scenarios() -> Vec<Scenario> {
         service("service-anew", Troubles { anew: 1, ..fine() }),
         processes("old-states", Processes { old_states: 1, ..none() }),
         processes("copied-states", Processes { copies: 1, ..none() }),
-        hostile("hostile-members", Hostile { members: 12, pages: 0 }),
-        hostile("false-pages", Hostile { members: 0, pages: 100 }),
+        hostile("hostile-members", Hostile { members: 12, ..honest() }),
+        hostile("false-pages", Hostile { pages: 100, ..honest() }),
+        hostile("two-logs", Hostile { logs: 1, ..honest() }),
         Scenario {
             name: "large",
             knobs: Knobs {

@@ -118,6 +118,14 @@ impl Server {
         self.service = Some(open(self.folder.path(), self.provider.clone(), now));
     }
 
+    /// Another service with the same state and key, which goes its own way from now on.
+    pub(crate) fn forked(&self, now: u64) -> Self {
+        let (folder, provider) = (new_folder(), self.provider.clone());
+        SqliteStorage::copy(self.folder.path(), folder.path()).expect("a copy of the state");
+        let service = Some(open(folder.path(), provider.clone(), now));
+        Self { service, provider, folder, backups: Vec::new(), publish_at: self.publish_at }
+    }
+
     /// Who calls, as the service sees it.
     fn caller(
         &self,

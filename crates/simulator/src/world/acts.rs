@@ -30,7 +30,7 @@ impl World {
             (Act::Misbehave, knobs.hostile.members),
         ];
         let (set_back, rolled_back) = (knobs.service.set_back, knobs.service.rolled_back);
-        let old_states = knobs.processes.old_states;
+        let (old_states, logs) = (knobs.processes.old_states, knobs.hostile.logs);
         for (act, count) in acts {
             for _ in 0..count {
                 let at = self.now + self.chance.below(self.knobs.span);
@@ -40,6 +40,7 @@ impl World {
 
         (0..set_back).for_each(|_| self.draw_pair(Act::BackUp, Act::SetBack));
         (0..rolled_back).for_each(|_| self.draw_pair(Act::BackUp, Act::RollBack));
+        (0..logs).for_each(|_| self.draw_pair(Act::Split, Act::Unite));
         for _ in 0..old_states {
             let i = self.chance.index(self.devices.len());
             self.draw_pair(Act::KeepState(i), Act::OldState(i));
@@ -84,6 +85,8 @@ impl World {
             Act::OldState(i) => self.put_state_back(i),
             Act::CopyState => self.copy_state(),
             Act::Misbehave => self.misbehave(),
+            Act::Split => self.split(),
+            Act::Unite => self.unite(),
         }
     }
 
@@ -176,6 +179,7 @@ impl World {
     /// From now on nothing goes wrong.
     pub(super) fn end_faults(&mut self) {
         self.calm = true;
+        self.unite();
         for i in 0..self.devices.len() {
             let device = &mut self.devices[i];
             device.disk.arm(None);

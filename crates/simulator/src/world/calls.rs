@@ -65,13 +65,14 @@ impl World {
     pub(super) fn arrive(&mut self, call: Call) {
         self.publish();
         let signed = call.signer.is_some();
-        let answered = self.server.answer(call.request.clone(), call.signer.as_ref(), self.now);
+        let server = self.server_of(call.device);
+        let answered = server.answer(call.request.clone(), call.signer.as_ref(), self.now);
 
         let cost = &mut self.devices[call.device].cost;
         cost.calls += 1;
         cost.sent += answered.sent;
         cost.received += answered.received;
-        self.tell(answered.notices);
+        self.tell(answered.notices, self.is_elsewhere(call.device));
         for id in answered.ended {
             self.cut_streams(&id);
         }

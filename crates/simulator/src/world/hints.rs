@@ -26,7 +26,7 @@ impl World {
             return;
         }
         let signer = session.signer();
-        let opened = self.server.stream(&signer, now);
+        let opened = self.server_of(i).stream(&signer, now);
 
         let stream = self.ticket();
         self.devices[i].stream = Some(stream);
@@ -68,13 +68,14 @@ impl World {
         self.at(at, Event::Hint { device: i, life, stream, hint });
     }
 
-    /// Tells the devices that listen.
-    pub(super) fn tell(&mut self, notices: Vec<Notice>) {
+    /// Tells the devices that listen, of those that are shown the same log.
+    pub(super) fn tell(&mut self, notices: Vec<Notice>, elsewhere: bool) {
         for notice in notices {
             let to: HashSet<&DeviceId> = notice.to.iter().collect();
             for i in 0..self.devices.len() {
                 let device = &self.devices[i];
-                if device.listens && to.contains(&device.id) {
+                let is_told = device.listens && to.contains(&device.id);
+                if is_told && self.is_elsewhere(i) == elsewhere {
                     self.push(i, StreamEvent::Event(notice.event.clone()), true);
                 }
             }

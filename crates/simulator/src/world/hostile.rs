@@ -1,9 +1,10 @@
 //! Members and services that break the rules.
 
-use super::World;
+use super::{Other, World};
 use crate::trace::Place;
 use conclave_delivery_api::{Bytes, LogPage, SendMessage, SubmitCommit, SubmitProposal};
 use conclave_engine::Request;
+use std::collections::BTreeSet;
 
 /// How many messages are remembered, to be sent again or changed.
 const MAX_OVERHEARD: usize = 200;
@@ -30,14 +31,14 @@ impl World {
         device.is_trusted = false;
 
         let request = self.spoil(overheard);
-        let answered = self.server.answer(request, Some(&signer), self.now);
+        let answered = self.server_of(i).answer(request, Some(&signer), self.now);
         let detail = match &answered.reply {
             Ok(_) => "taken".to_string(),
             Err(error) => error.to_string(),
         };
         self.count(if answered.reply.is_ok() { "misdeeds taken" } else { "misdeeds refused" });
         self.note(i, "misbehaves", &Place::default(), &detail);
-        self.tell(answered.notices);
+        self.tell(answered.notices, self.is_elsewhere(i));
     }
 
     /// What somebody has sent, as it was or changed.
@@ -77,6 +78,35 @@ impl World {
         bytes.into()
     }
 
+    /// The service goes on from a copy of its state for some users.
+    pub(super) fn split(&mut self) {
+        if self.other.is_some() {
+            return;
+        }
+        let server = self.server.forked(self.now);
+        let users = self.knobs.users;
+        let sides: Vec<bool> = (0..users).map(|_| self.chance.coin()).collect();
+        let is_elsewhere = |i: &usize| sides[i % users];
+        let to: BTreeSet<usize> = (0..self.devices.len()).filter(is_elsewhere).collect();
+        self.show(to.clone(), "another log");
+        self.other = Some(Other { server, to });
+    }
+
+    /// It shows all of them the same again.
+    pub(super) fn unite(&mut self) {
+        if let Some(other) = self.other.take() {
+            self.show(other.to, "the others' log");
+        }
+    }
+
+    /// Devices are shown something else from now on: they have to open their streams again.
+    fn show(&mut self, to: BTreeSet<usize>, what: &str) {
+        for i in to {
+            self.note(i, "is shown", &Place::default(), what);
+            self.break_stream(i);
+        }
+    }
+
     /// The service falsifies a page of a log, and signs that.
     pub(super) fn falsify(&mut self, i: usize, page: &mut LogPage) {
         let count = page.entries.len();
@@ -114,7 +144,7 @@ impl World {
         if let Some(last) = chains.and_then(|chains| chains.last().copied()) {
             page.end.position.chain = last;
         }
-        page.end = self.server.sign_again(page.end.clone());
+        page.end = self.server_of(i).sign_again(page.end.clone());
         self.count("false pages");
         self.note(i, "is lied to", &Place::default(), what);
     }

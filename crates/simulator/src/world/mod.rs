@@ -155,6 +155,12 @@ pub struct Report {
     pub counts: BTreeMap<&'static str, u64>,
 }
 
+/// What the service shows to some devices instead of what it shows to the others.
+struct Other {
+    server: Server,
+    to: BTreeSet<usize>,
+}
+
 /// A service, devices and time.
 pub(crate) struct World {
     seed: u64,
@@ -164,6 +170,8 @@ pub(crate) struct World {
     queue: BTreeMap<(u64, u64), Event>,
     tickets: u64,
     server: Server,
+    /// What others are shown, if the service shows two logs.
+    other: Option<Other>,
     provider: Arc<Provider>,
     used: UsedKeys,
     devices: Vec<Device>,
@@ -193,6 +201,7 @@ impl World {
             queue: BTreeMap::new(),
             tickets: 0,
             server: Server::new(BEGIN),
+            other: None,
             provider: device_provider(),
             used: UsedKeys::default(),
             devices: Vec::new(),
@@ -290,7 +299,24 @@ impl World {
 
     fn publish(&mut self) {
         let notices = self.server.publish(self.now);
-        self.tell(notices);
+        self.tell(notices, false);
+        if let Some(other) = &mut self.other {
+            let notices = other.server.publish(self.now);
+            self.tell(notices, true);
+        }
+    }
+
+    /// Whether a device is shown the other log.
+    fn is_elsewhere(&self, i: usize) -> bool {
+        self.other.as_ref().is_some_and(|other| other.to.contains(&i))
+    }
+
+    /// The service as a device knows it.
+    fn server_of(&self, i: usize) -> &Server {
+        self.other
+            .as_ref()
+            .filter(|other| other.to.contains(&i))
+            .map_or(&self.server, |o| &o.server)
     }
 
     /// How long one way takes.
