@@ -151,7 +151,22 @@ impl Knobs {
         knobs.network = Network::draw(chance);
         knobs.processes = Processes::draw(chance);
         knobs.service.restarts = some(chance, 200, 3);
+        if chance.happens(200) {
+            knobs.draw_worse(chance);
+        }
         knobs
+    }
+
+    /// What takes more than patience to mend.
+    fn draw_worse(&mut self, chance: &mut Chance) {
+        self.processes.old_states = some(chance, 250, 1);
+        self.processes.copies = some(chance, 250, 1);
+        self.service.set_back = some(chance, 200, 2);
+        self.service.rolled_back = some(chance, 200, 1);
+        self.service.anew = some(chance, 100, 1);
+        self.hostile.members = some(chance, 250, 12);
+        self.hostile.pages = some(chance, 150, 100);
+        self.hostile.logs = some(chance, 150, 1);
     }
 
     /// Most worlds are small, so that there are many; one in 200 has 50 users with up to 100 devices.

@@ -36,8 +36,9 @@ const PROOF_TRIES: u32 = 10;
 const GOSSIP_PAUSE: u64 = 60_000;
 /// How often in a row the service may show an older root than before: what stands between may have two answers.
 const QUIET_ROLLBACKS: u32 = 1;
-/// How often accounts that are not in the directory yet are looked up again, in milliseconds.
-const BEHIND_INTERVAL: u64 = 2 * 60 * 1000;
+/// After how long accounts that are not in the directory yet are looked up again, in milliseconds: at first, and at most.
+const FIRST_BEHIND_WAIT: u64 = 2 * 60 * 1000;
+const LONGEST_BEHIND_WAIT: u64 = 60 * 60 * 1000;
 /// In how many batches an account may be missing. One may be in the making, and one may leave some to the next.
 const BEHIND_BATCHES: u64 = 3;
 /// After how long the user is told of an account that no batch has, in milliseconds. A service says how often it
@@ -442,7 +443,7 @@ impl<S: Store> Engine<S> {
         published: u64,
     ) -> Result<Vec<Change>, EngineError> {
         if self.watching.behind_at <= self.now {
-            self.watching.behind_at = self.now.saturating_add(BEHIND_INTERVAL);
+            self.watching.behind_at = self.now.saturating_add(self.behind_wait());
         }
         let epoch = self.book.watch().map_or(0, Watch::newest_epoch);
         let lacking = self.book.behind().get(user).filter(|lacking| published < lacking.length);
@@ -476,9 +477,17 @@ impl<S: Store> Engine<S> {
     /// Sees to it that what was not in the directory is looked up again.
     pub(super) fn due_behind(&mut self) {
         if self.behind_is_due() {
-            self.watching.behind_at = self.now.saturating_add(BEHIND_INTERVAL);
+            self.watching.behind_at = self.now.saturating_add(self.behind_wait());
             self.lookups.extend(self.book.behind().keys().cloned());
         }
+    }
+
+    /// The wait until accounts that are not in the directory are looked up again: as long as the latest of them has been
+    /// missing, so that one that never comes is looked up ever more rarely.
+    fn behind_wait(&self) -> u64 {
+        let latest = self.book.behind().values().map(|lacking| lacking.since).max();
+        let missing_for = self.now.saturating_sub(latest.unwrap_or(self.now));
+        missing_for.clamp(FIRST_BEHIND_WAIT, LONGEST_BEHIND_WAIT)
     }
 
     pub(super) fn behind_is_due(&self) -> bool {
@@ -597,7 +606,7 @@ impl<S: Store> Engine<S> {
         let clamp = |at: &mut u64, wait| *at = now.saturating_add(wait).min(*at);
         clamp(&mut watching.proof_at, LONGEST_PROOF_WAIT);
         clamp(&mut watching.recheck_at, RECHECK_INTERVAL);
-        clamp(&mut watching.behind_at, BEHIND_INTERVAL);
+        clamp(&mut watching.behind_at, LONGEST_BEHIND_WAIT);
         clamp(&mut watching.history_at, HISTORY_INTERVAL);
     }
 

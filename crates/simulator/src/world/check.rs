@@ -20,15 +20,16 @@ impl Device {
         told || self.stuck.contains(group)
     }
 
-    /// Whether it has said that it cannot come into a group, as its invitation is for a key package that it has used: the
-    /// service gave that out twice.
+    /// Whether it has told its user why an invitation into a group did not bring it in.
     fn was_invited_in_vain(&self, group: &GroupId) -> bool {
         let group = short(group);
-        self.shown.values().any(|(_, news)| match news {
-            News::Failed { reason: Reason::KeyPackageGone { group: of, .. } } => {
-                of.starts_with(&group)
+        self.shown.values().any(|(_, news)| {
+            let News::Failed { reason } = news else { return false };
+            match reason {
+                Reason::KeyPackageGone { group: of, .. }
+                | Reason::InvitationRefused { group: of, .. } => of.starts_with(&group),
+                _ => false,
             }
-            _ => false,
         })
     }
 }
