@@ -11,12 +11,13 @@ use crate::messenger::{IN_NO_GROUP, Messenger};
 use crate::mimi::Place;
 use crate::service::now;
 use crate::telling::{said, shown};
-use conclave_content::{Draft, MessageId, MessageStatus, MessageStatusReport};
+use conclave_content::{Draft, MessageId, MessageStatus, MessageStatusReport, Replacing};
 use conclave_delivery_api::DeviceId;
 use conclave_engine::{AppRows, Content, Engine, News, Output, Phase};
 use conclave_history::{Body, Cursor, Entry, Event, ExportError, Format, History, Taken, nobody};
 use conclave_mls::GroupId;
 use conclave_mls::crypto::CryptoRng;
+use conclave_room::Capability;
 use conclave_store::Store;
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};
@@ -52,7 +53,7 @@ fn event<'a>(
     group: &'a GroupId,
     (number, time): (u64, u64),
     names: &'a Names,
-    content: &'a Content,
+    (content, moderates): (&'a Content, bool),
 ) -> Event<'a> {
     Event {
         group,
@@ -64,8 +65,13 @@ fn event<'a>(
         device: &names.device,
         media_type: content.media_type(),
         bytes: content.bytes(),
-        may_replace: &nobody,
+        may_replace: if moderates { &deletions } else { &nobody },
     }
+}
+
+/// The policy for a moderator, who deletes what others have said, and edits none of it.
+fn deletions(replacing: &Replacing<'_>) -> bool {
+    replacing.deletes
 }
 
 /// What was said, and what the user has chosen.
@@ -133,10 +139,12 @@ impl Chat {
             let mut recording = self.history.record(&rows, now() / 1000);
             let mut adopted = Vec::new();
             for news in kept {
-                let News::Message { seq, time, sender, content, .. } = news else { continue };
+                let News::Message { seq, time, sender, moderates, content, .. } = news else {
+                    continue;
+                };
                 let place = Place::of_content(engine, group, content);
                 let names = Names::of(place, &self.me, sender);
-                recording.take(&event(group, (*seq, *time), &names, content))?;
+                recording.take(&event(group, (*seq, *time), &names, (content, *moderates)))?;
                 adopted.push((group.clone(), *seq));
             }
             recording.mark_read(group, u64::MAX)?;
@@ -167,7 +175,7 @@ impl Chat {
         for output in outputs {
             let Output::News {
                 group: Some(group),
-                news: News::Message { seq, time, sender, content, .. },
+                news: News::Message { seq, time, sender, moderates, content, .. },
                 ..
             } = output
             else {
@@ -176,7 +184,7 @@ impl Chat {
             };
             let place = Place::of_content(engine, group, content);
             let names = Names::of(place, &self.me, sender);
-            let event = event(group, (*seq, *time), &names, content);
+            let event = event(group, (*seq, *time), &names, (content, *moderates));
             let taken = match recording.take(&event)? {
                 // It was taken over from the engine, and not shown.
                 Taken::Known => match self.history.read(&rows).entry(group, *seq)? {
@@ -410,7 +418,12 @@ impl Chat {
                 }
                 vec![draft]
             }
-            ChatCommand::Delete(of) => vec![Draft::deletion(find_own(of)?.id)],
+            ChatCommand::Delete(of) => {
+                let capabilities = engine.room(group).map(|room| room.capabilities);
+                let moderates =
+                    capabilities.is_some_and(|all| all.contains(&Capability::DELETE_OTHER_MESSAGE));
+                vec![Draft::deletion(if moderates { find(of)? } else { find_own(of)? }.id)]
+            }
             _ => Vec::new(),
         })
     }

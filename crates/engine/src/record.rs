@@ -215,6 +215,9 @@ pub enum News {
         sender: DeviceId,
         /// Whether that is this device.
         own: bool,
+        /// Whether the role that the sender had in the room by then allows to delete what others have said. Not told of what
+        /// earlier versions have stored.
+        moderates: bool,
         /// What.
         content: Content,
     },

@@ -41,7 +41,7 @@ pub(super) fn event<S: Store>(
 /// What is particular to a kind of event.
 fn fields<S: Store>(engine: &Engine<S>, group: Option<&GroupId>, news: &News) -> Value {
     match news {
-        News::Message { seq, time, sender, own, content } => {
+        News::Message { seq, time, sender, own, content, .. } => {
             let message =
                 group.and_then(|group| MimiMessage::read(engine, group, (sender, *time), content));
             let mut said = said(message.as_ref(), content);

@@ -390,6 +390,7 @@ mod tests {
             time: 0,
             sender,
             own: false,
+            moderates: false,
             content: Content::from_text(text),
         };
         let output = Shown::News { key: 0, group: "g".into(), news };
@@ -421,6 +422,7 @@ mod tests {
             time: u64::MAX,
             sender,
             own: false,
+            moderates: false,
             content: Content::from_text(text),
         };
         let output = Shown::News { key: 0, group: "g".into(), news };
@@ -435,6 +437,7 @@ mod tests {
             time,
             sender: sender.clone(),
             own: false,
+            moderates: false,
             content: Content::from_text("hi"),
         };
         let shown = |time| {
@@ -459,6 +462,7 @@ mod tests {
             time: 0,
             sender,
             own: false,
+            moderates: false,
             content: Content::from_text("hi there"),
         };
         let output = Shown::News { key: 0, group: "lunch".into(), news };
@@ -470,7 +474,8 @@ mod tests {
     fn what_is_no_text_is_shown_as_what_it_is() {
         let sender: DeviceId = "bob/pc".parse().unwrap();
         let content = Content::new("application/mimi-content", [1, 2, 3]).unwrap();
-        let news = News::Message { seq: 7, time: u64::MAX, sender, own: false, content };
+        let news =
+            News::Message { seq: 7, time: u64::MAX, sender, own: false, moderates: false, content };
         let output = Shown::News { key: 0, group: "g".into(), news };
         assert_eq!(output.to_line(), "content g 7 bob/pc - 3 application/mimi-content");
         let text = "g ! bob/pc sent 3 bytes of application/mimi-content, which this messenger does not show";

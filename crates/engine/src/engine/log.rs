@@ -626,7 +626,8 @@ impl<'a> Report<'a> {
             What::Own => {
                 if let Some(Work::Send { payload: Payload::Content(content), .. }) = self.front() {
                     let (sender, content) = (book.identity().device.clone(), content.clone());
-                    self.news(News::Message { seq, time, sender, own: true, content });
+                    let moderates = self.moderates(&sender);
+                    self.news(News::Message { seq, time, sender, own: true, moderates, content });
                 }
                 self.set_front(None);
                 self.settled = true;
@@ -692,14 +693,21 @@ impl<'a> Report<'a> {
             Payload::Name(name) => return self.named(book, &name),
             Payload::Unknown(data) => Content::unknown(data),
         };
-        let own = sender == self.me;
+        let (own, moderates) = (sender == self.me, self.moderates(&sender));
         self.news(match content.bytes().len() {
-            0..=MAX_CONTENT => News::Message { seq, time, sender, own, content },
+            0..=MAX_CONTENT => News::Message { seq, time, sender, own, moderates, content },
             len => {
                 let reason = format!("it has {len} bytes, and at most {MAX_CONTENT} are taken");
                 News::Unreadable { seq, sender, reason }
             }
         });
+    }
+
+    /// Whether somebody may delete what others have said.
+    fn moderates(&self, sender: &DeviceId) -> bool {
+        let may =
+            |room: &RoomState| room.may(sender.user.as_str(), Capability::DELETE_OTHER_MESSAGE);
+        self.room.as_ref().is_some_and(may)
     }
 
     /// Somebody says what the group is called.

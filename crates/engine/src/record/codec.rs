@@ -374,10 +374,14 @@ impl Decode for Item {
 impl Encode for News {
     fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
         match self {
-            Self::Message { seq, time, sender, own, content } => {
+            Self::Message { seq, time, sender, own, moderates, content } => {
                 // Valid text as earlier versions have stored it, and read it.
-                let text = content.text().filter(|_| is_plain_text(content));
-                let kind: u8 = if text.is_some() { 1 } else { 19 };
+                let text = content.text().filter(|_| is_plain_text(content) && !moderates);
+                let kind: u8 = match text {
+                    Some(_) => 1,
+                    None if *moderates => 41,
+                    None => 19,
+                };
                 kind.encode(w)?;
                 seq.encode(w)?;
                 time.encode(w)?;
@@ -517,6 +521,7 @@ impl Decode for News {
                 time: Decode::decode(r)?,
                 sender: Decode::decode(r)?,
                 own: flag(r)?,
+                moderates: false,
                 content: Content::from_text(text(r)?),
             },
             2 => Self::Created { suite: None },
@@ -571,11 +576,12 @@ impl Decode for News {
                 max_uses: Decode::decode(r)?,
                 expires_at: Decode::decode(r)?,
             },
-            19 => Self::Message {
+            kind @ (19 | 41) => Self::Message {
                 seq: Decode::decode(r)?,
                 time: Decode::decode(r)?,
                 sender: Decode::decode(r)?,
                 own: flag(r)?,
+                moderates: kind == 41,
                 content: content(r)?,
             },
             20 => Self::Ended { successor: Decode::decode(r)? },
@@ -685,14 +691,31 @@ mod tests {
                 time: 2,
                 sender: a.clone(),
                 own: true,
+                moderates: false,
                 content: Content::from_text("x"),
             },
-            News::Message { seq: 1, time: 2, sender: a.clone(), own: false, content: other },
             News::Message {
                 seq: 1,
                 time: 2,
                 sender: a.clone(),
                 own: false,
+                moderates: true,
+                content: Content::from_text("x"),
+            },
+            News::Message {
+                seq: 1,
+                time: 2,
+                sender: a.clone(),
+                own: false,
+                moderates: false,
+                content: other,
+            },
+            News::Message {
+                seq: 1,
+                time: 2,
+                sender: a.clone(),
+                own: false,
+                moderates: false,
                 content: Content::text_of(vec![0xff]),
             },
             News::Created { suite: Some(CipherSuite(0xf0c2)) },
@@ -887,8 +910,14 @@ mod tests {
         let text = Content::from_text("hi");
         assert_eq!(Payload::Content(text.clone()).to_data(), b"\x01hi");
         let sender = device("a/b");
-        let news =
-            News::Message { seq: 7, time: 9, sender: sender.clone(), own: true, content: text };
+        let news = News::Message {
+            seq: 7,
+            time: 9,
+            sender: sender.clone(),
+            own: true,
+            moderates: false,
+            content: text,
+        };
         let mut w = Writer::new();
         1u8.encode(&mut w).unwrap();
         7u64.encode(&mut w).unwrap();
