@@ -166,7 +166,10 @@ impl Knobs {
         self.service.anew = some(chance, 100, 1);
         self.hostile.members = some(chance, 250, 12);
         self.hostile.pages = some(chance, 150, 100);
-        self.hostile.logs = some(chance, 150, 1);
+        // What was shown to some alone passes for something that the service lost when it was restored.
+        if self.service.set_back == 0 {
+            self.hostile.logs = some(chance, 150, 1);
+        }
     }
 
     /// Most worlds are small, so that there are many; one in 200 has 50 users with up to 100 devices.

@@ -1,7 +1,8 @@
 //! What has to hold in the end. `docs/simulation.md` states it.
 
-use super::{Device, Said, World};
+use super::{Device, Said, Standing, World};
 use crate::client::{self, View};
+use crate::knobs::Knobs;
 use crate::trace::short;
 use conclave_delivery_api::DeviceId;
 use conclave_engine::{GroupId, News, Reason};
@@ -72,6 +73,14 @@ impl World {
             }
         }
         stays
+    }
+
+    /// Whether a device was taken out of a group by what the service may have dropped from the log afterwards. It has
+    /// nothing of the group any more by which it could find that out.
+    fn was_taken_out_elsewhere(&self, i: usize, group: &GroupId) -> bool {
+        let Knobs { service, hostile, .. } = &self.knobs;
+        let drops = service.rolled_back + service.anew + hostile.logs > 0;
+        drops && self.devices[i].groups.get(group) == Some(&Standing::Out)
     }
 
     /// Whether a device was the last in a group when it left, which nobody could commit, and the next thing in the
@@ -178,6 +187,7 @@ impl World {
                     !self.devices[device].is_trusted
                         || self.explains(device, group)
                         || self.devices[device].was_invited_in_vain(group)
+                        || self.was_taken_out_elsewhere(device, group)
                         || self.was_revived(device, group)
                 });
                 if !inside.contains(member) && !explained {
