@@ -154,6 +154,7 @@ impl Room {
             Mls::Application(step) => Received::Step(Step::new(group, step).untyped()),
             Mls::Targeted(step) => Received::Step(Step::new(group, step).untyped()),
             Mls::OwnCommit(step) => Received::Step(Step::new(group, step).untyped()),
+            Mls::OwnProposal(step) => Received::Step(Step::new(group, step).untyped()),
             Mls::Proposal(stage) => {
                 Received::Asks(Asking::new(group, settings, Stage::Proposal(stage)))
             }
@@ -162,6 +163,34 @@ impl Room {
             }
             _ => Received::Nothing,
         })
+    }
+
+    /// Takes a checkpoint of the current epoch, for a room whose commits no service orders:
+    /// [`Group::checkpoint`] says what it costs.
+    ///
+    /// # Errors
+    /// If the room was deleted or closed.
+    pub fn checkpoint(&mut self) -> Result<Step<'_, ()>, Error> {
+        let step = self.group.checkpoint()?;
+        Ok(Step::new(&mut self.group, step))
+    }
+
+    /// Goes back to a checkpoint, to follow another branch from there: [`Group::rewind`].
+    ///
+    /// # Errors
+    /// If there is no checkpoint of this epoch.
+    pub fn rewind(&mut self, epoch: Epoch) -> Result<Step<'_, ()>, Error> {
+        let step = self.group.rewind(&*self.settings.provider, epoch)?;
+        Ok(Step::new(&mut self.group, step))
+    }
+
+    /// Drops a checkpoint, as no other branch can win any more.
+    ///
+    /// # Errors
+    /// If there is no checkpoint of this epoch.
+    pub fn drop_checkpoint(&mut self, epoch: Epoch) -> Result<Step<'_, ()>, Error> {
+        let step = self.group.drop_checkpoint(epoch)?;
+        Ok(Step::new(&mut self.group, step))
     }
 
     /// A GroupInfo of the current epoch, by which others can join from outside: an encoded MLSMessage.

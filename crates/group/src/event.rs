@@ -223,8 +223,12 @@ pub enum Event {
     Exported(ComponentSecret),
     /// The group's state was deleted.
     Deleted,
-    /// The pending commit, cached proposals or past epochs were discarded.
+    /// The pending commit, cached proposals, past epochs or a checkpoint were discarded.
     Discarded,
+    /// A [checkpoint](crate::Group::checkpoint) of this epoch was taken.
+    Checkpoint(Epoch),
+    /// The group was [rewound](crate::Group::rewind) to this epoch.
+    Rewound(Epoch),
     /// The key of a message that was refused or held nothing new was deleted (section 9.2). Nothing
     /// else changed.
     KeyDeleted,

@@ -91,6 +91,7 @@ mod state;
 
 mod component;
 
+mod rewind;
 mod send;
 mod targeted;
 

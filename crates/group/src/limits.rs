@@ -49,6 +49,13 @@ pub struct Limits {
     pub past_epochs: usize,
     /// The time for which a past epoch is kept, in whole seconds. Default one week.
     pub past_epoch_age: Duration,
+    /// The number of [checkpoints](crate::Group::checkpoint) that are kept. A further one drops the
+    /// oldest. Default 4.
+    pub checkpoints: usize,
+    /// What is kept beside checkpoints: a record for each commit and proposal of our own and for each
+    /// epoch in which we sent something encrypted, since the oldest checkpoint. With one more, the
+    /// oldest checkpoint is dropped. Default 1024.
+    pub checkpoint_records: usize,
     /// The longest lifetime of a key package to be added, in whole seconds. Default 400 days.
     pub lifetime: Duration,
 }
@@ -71,6 +78,8 @@ impl Default for Limits {
             targeted_messages: 1 << 14,
             past_epochs: 3,
             past_epoch_age: Duration::from_secs(7 * DAY),
+            checkpoints: 4,
+            checkpoint_records: 1024,
             lifetime: Duration::from_secs(400 * DAY),
         }
     }

@@ -96,8 +96,11 @@ pub enum Received {
     Proposal(ProposalStage),
     /// A commit. Its credentials are to be judged and its PSKs provided.
     Commit(CommitStage),
-    /// Our own pending commit, which the delivery service sent back: the step into the new epoch.
+    /// Our own pending commit, which the delivery service sent back, or one of this epoch before which
+    /// the group was [rewound](Group::rewind): the step into the new epoch.
     OwnCommit(Transition<Group, EpochChange>),
+    /// A proposal of ours that a [rewind](Group::rewind) took away. The step caches it again.
+    OwnProposal(Transition<Group, Option<CachedProposal>>),
     /// A message that we sent, or a proposal that we know already. There is nothing to do.
     Known,
 }
@@ -260,8 +263,12 @@ impl Group {
         let suite = self.suite(provider)?;
         self.secrets()?;
 
-        if let Some(own) = self.pending_commit().filter(|own| own.commit == message) {
-            return Ok(Received::OwnCommit(self.commit_accepted(provider, now, &own.id)?));
+        if let Some(own) = self.own_commit(|own| own.messages.commit == message) {
+            return Ok(Received::OwnCommit(self.follow_own(provider, now, own)?));
+        }
+        if let Some(own) = self.own_proposal(message) {
+            let step = self.propose_again(&suite, own)?;
+            return Ok(step.map_or(Received::Known, Received::OwnProposal));
         }
 
         let opened = match self.public.decode_message(message)? {

@@ -4,9 +4,10 @@ use crate::config::Config;
 use crate::error::limit::Limit;
 use crate::error::reasons::Obstacle;
 use crate::error::{Error, Misuse};
-use crate::event::{Event, ProposalMessage};
+use crate::event::{CachedProposal, Event, ProposalMessage};
 use crate::key_package::{LeafParams, ValidKeyPackage};
 use crate::seed::KeySeed;
+use crate::state::checkpoints::{Own, OwnProposal};
 use crate::state::group::{Delta, Group, SecretTreeChange};
 use crate::state::pending::PendingUpdate;
 use crate::state::stored::put_secret_tree_rows;
@@ -261,13 +262,53 @@ impl Group {
         let message = self.protect(suite, rng, &content, framing, &mut delta, &mut batch)?;
 
         let listed = ListedProposal { sender, proposal, reference: Some(reference.clone()) };
-        let (place, public) = self.public.cache_proposal(listed, &mut batch)?;
+        let own = || {
+            let (message, listed, update) = (message.clone(), listed.clone(), update.clone());
+            Own::Proposal(Box::new(OwnProposal { message, listed, update }))
+        };
+        self.record_own(own, &mut delta, &mut batch)?;
+
+        self.cache_own(listed, update, &mut delta, &mut batch)?;
+        Ok(self.step(delta, batch, ProposalMessage { message, reference }))
+    }
+
+    /// Caches a proposal of ours, with its private keys if it is an Update.
+    fn cache_own(
+        &self,
+        listed: ListedProposal,
+        update: Option<PendingUpdate>,
+        delta: &mut Delta,
+        batch: &mut Batch,
+    ) -> Result<(), Error> {
+        let (place, public) = self.public.cache_proposal(listed, batch)?;
         delta.public = public;
         if let Some(update) = update {
             batch.put(RowKey::new(Table::PendingUpdate, place), update.to_row()?.expose());
             delta.pending_updates.insert(place, Some(update));
         }
-        Ok(self.step(delta, batch, ProposalMessage { message, reference }))
+        Ok(())
+    }
+
+    /// The step that caches a recorded proposal of ours again. None if it is cached.
+    pub(crate) fn propose_again(
+        &self,
+        suite: &Suite<'_>,
+        own: &OwnProposal,
+    ) -> Result<Option<Transition<Self, Option<CachedProposal>>>, Error> {
+        let ListedProposal { sender, proposal, reference } = &own.listed;
+        let Some(reference) = reference else { return Ok(None) };
+        if self.public.proposals.find(reference).is_some() {
+            return Ok(None);
+        }
+        self.active()?;
+        self.public.check_lone_proposal(suite, *sender, proposal)?;
+
+        let mut delta = Delta::default();
+        let mut batch = self.batch();
+        self.cache_own(own.listed.clone(), own.update.clone(), &mut delta, &mut batch)?;
+        let (sender, reference) = (*sender, reference.clone());
+        let cached = CachedProposal { sender, reference, proposal_type: proposal.proposal_type() };
+        Ok(Some(self.step(delta, batch, Some(cached))))
     }
 
     /// Checks that this client sends one SelfRemove an epoch (draft-ietf-mls-extensions-10).

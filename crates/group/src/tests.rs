@@ -3,6 +3,7 @@
 mod app_data;
 mod batches;
 mod bindings;
+mod branches;
 mod choices;
 mod commits;
 mod components;
@@ -21,6 +22,7 @@ mod observing;
 mod policy;
 mod proposals;
 mod reports;
+mod rewinding;
 mod rules;
 mod seeds;
 mod self_remove;

@@ -77,6 +77,7 @@ pub fn process(
         Received::Application(step) => step.untyped(),
         Received::Targeted(step) => step.untyped(),
         Received::OwnCommit(step) => step.untyped(),
+        Received::OwnProposal(step) => step.untyped(),
         Received::Proposal(stage) => {
             let verdicts = all(stage.credentials());
             stage.resolve(group, &verdicts)?.untyped()

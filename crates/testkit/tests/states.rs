@@ -59,6 +59,18 @@ fn check_member(provider: &'static dyn CryptoProvider, format: u8, state: &Membe
     assert_eq!(peer.group.own_leaf().0, state.own_leaf);
     assert_eq!(peer.group.pending_commit().is_some(), state.commit.is_none());
 
+    if let Some(checkpoint) = peer.group.checkpoints().next() {
+        let mut peer = load(provider, state);
+        let step = peer.group.rewind(provider, checkpoint).unwrap();
+        peer.take(step);
+        for message in &state.since_checkpoint {
+            peer.receive(message);
+        }
+        assert_eq!(authenticator(&peer), &*state.epoch_authenticator, "{}", state.what);
+        commit(&mut peer, state);
+        assert_eq!(authenticator(&peer), &*state.next_epoch_authenticator, "{}", state.what);
+    }
+
     for commit_first in [false, true] {
         let mut peer = load(provider, state);
         if commit_first {

@@ -8,6 +8,7 @@ use crate::commit::validate::resolve_proposals;
 use crate::commit::welcome::{Joiner, WelcomeMaker};
 use crate::error::{Error, Misuse, Rejection};
 use crate::event::{CommitId, CommitMessages, Committed, EpochChange, Event};
+use crate::state::checkpoints::Own;
 use crate::state::group::{Delta, Group};
 use crate::state::link::Link;
 use crate::state::pending::{OwnPath, PendingCommit, commit_id};
@@ -104,7 +105,8 @@ impl Group {
     /// The step of the pending commit that the delivery service accepted, into the new epoch.
     ///
     /// `id` names the commit that the verdict is about. Without it, a late verdict on a commit that
-    /// was given up would be taken for one on the next, and we would part from the group.
+    /// was given up would be taken for one on the next, and we would part from the group. In a group
+    /// with [checkpoints](Self::checkpoint) it may be any commit of ours of this epoch.
     ///
     /// ```
     #[doc = two_members!()]
@@ -125,23 +127,35 @@ impl Group {
         now: UnixTime,
         id: &CommitId,
     ) -> Result<Transition<Self, EpochChange>, Error> {
+        match self.own_commit(|own| own.messages.id == *id) {
+            Some(own) => self.follow_own(provider, now, own),
+            None => Err(self.not_pending()),
+        }
+    }
+
+    /// The step of a commit of ours into the new epoch.
+    pub(crate) fn follow_own(
+        &self,
+        provider: &dyn CryptoProvider,
+        now: UnixTime,
+        own: &PendingCommit,
+    ) -> Result<Transition<Self, EpochChange>, Error> {
         let suite = self.suite(provider)?;
-        let pending = self.judged_commit(id)?;
         let sender = Sender::Member(self.own_leaf);
-        let commit = &pending.content.content.commit;
+        let commit = &own.content.content.commit;
 
         // Only the creator's first commit can link a group to another.
         let linking = Linking::observed(self.epoch(), sender);
         let mut list =
             resolve_proposals(self.view(), &suite, sender, commit, linking, Origin::Own)?;
-        list.answer(pending.app_data.clone())?;
+        list.answer(own.app_data.clone())?;
 
         let incoming = Incoming {
             now,
-            content: &pending.content,
+            content: &own.content,
             list: &list,
-            source: PathSource::Own(pending.path.as_ref()),
-            psks: &pending.psks,
+            source: PathSource::Own(own.path.as_ref()),
+            psks: &own.psks,
         };
         let Advance { delta, batch, outcome } = self.advance(&suite, &incoming)?;
         match outcome {
@@ -167,17 +181,20 @@ impl Group {
     /// # Errors
     /// [`Misuse::NoCommitPending`], [`Misuse::NotThisCommit`].
     pub fn commit_rejected(&self, id: &CommitId) -> Result<Transition<Self>, Error> {
-        self.judged_commit(id)?;
+        let pending = self.pending_commit.as_ref();
+        if pending.is_none_or(|pending| pending.messages.id != *id) {
+            return Err(self.not_pending());
+        }
         let delta = Delta { pending_commit: Change::Remove, ..Delta::default() };
         let mut batch = self.batch();
         batch.delete(RowKey::new(Table::PendingCommit, 0));
         Ok(self.silent_step(delta, batch, Event::Discarded))
     }
 
-    /// The pending commit, if it is the one that a verdict is about.
-    fn judged_commit(&self, id: &CommitId) -> Result<&PendingCommit, Error> {
-        let pending = self.pending_commit.as_deref().ok_or(Misuse::NoCommitPending)?;
-        if pending.messages.id == *id { Ok(pending) } else { Err(Misuse::NotThisCommit.into()) }
+    /// The error of a verdict that is not about the pending commit.
+    fn not_pending(&self) -> Error {
+        let pending = self.pending_commit.is_some();
+        if pending { Misuse::NotThisCommit.into() } else { Misuse::NoCommitPending.into() }
     }
 }
 
@@ -279,6 +296,7 @@ impl CommitDraft<'_> {
         let content = content.try_into()?;
         let pending = PendingCommit { content, path, psks, app_data, messages: messages.clone() };
         batch.put(RowKey::new(Table::PendingCommit, 0), pending.to_row()?.expose());
+        group.record_own(|| Own::commit(&pending), &mut delta, &mut batch)?;
         delta.pending_commit = Change::Set(Box::new(pending));
         Ok(group.step(delta, batch, messages))
     }

@@ -54,7 +54,7 @@ pub enum Obstacle {
     NotNew,
     /// The group was not closed by a ReInit.
     NotClosed,
-    /// The epoch is not among the past epochs that are kept.
+    /// The epoch is not among the past epochs, or the checkpoints, that are kept.
     EpochNotKept,
     /// The Welcome names no group that the new one continues.
     NoGroupNamed,

@@ -5,6 +5,7 @@ use crate::error::{Error, Misuse};
 use crate::event::{Event, Member};
 use crate::external_target::ExternalTarget;
 use crate::limits::Limits;
+use crate::state::checkpoints::Checkpoints;
 use crate::state::exporter::ExporterChange;
 use crate::state::pending::{PendingCommit, PendingUpdate};
 use crate::state::public::{PublicDelta, PublicState};
@@ -40,6 +41,7 @@ pub(crate) struct CurrentSecrets {
 }
 
 /// What we keep of a past epoch, beside its secret tree.
+#[derive(Clone)]
 pub(crate) struct PastEpoch {
     pub(crate) context: GroupContext,
     pub(crate) sender_data: SenderDataSecret,
@@ -88,6 +90,7 @@ pub struct Group {
     pub(crate) private_keys: BTreeMap<NodeIndex, HpkePrivateKey>,
     pub(crate) pending_updates: BTreeMap<u64, PendingUpdate>,
     pub(crate) pending_commit: Option<Box<PendingCommit>>,
+    pub(crate) checkpoints: Checkpoints,
     pub(crate) revision: Revision,
 }
 
@@ -112,6 +115,9 @@ pub struct Delta {
     pub(crate) private_keys: BTreeMap<NodeIndex, Option<HpkePrivateKey>>,
     pub(crate) pending_updates: BTreeMap<u64, Option<PendingUpdate>>,
     pub(crate) pending_commit: Change<Box<PendingCommit>>,
+    pub(crate) checkpoints: Option<Checkpoints>,
+    /// The whole state after a rewind. There is no other change then.
+    pub(crate) rewound: Option<Box<Group>>,
 }
 
 impl fmt::Debug for Group {
@@ -132,6 +138,12 @@ impl State for Group {
     type Event = Event;
 
     fn swap(&mut self, delta: &mut Delta) {
+        if let Some(other) = &mut delta.rewound {
+            core::mem::swap(self, &mut **other);
+            core::mem::swap(&mut self.revision, &mut other.revision);
+            return;
+        }
+
         self.public.swap(&mut delta.public);
         swap_value(&mut self.signer, &mut delta.signer);
         delta.secrets.swap(&mut self.secrets);
@@ -156,6 +168,7 @@ impl State for Group {
         swap_map(&mut self.private_keys, &mut delta.private_keys);
         swap_map(&mut self.pending_updates, &mut delta.pending_updates);
         delta.pending_commit.swap(&mut self.pending_commit);
+        swap_value(&mut self.checkpoints, &mut delta.checkpoints);
     }
 
     fn revision(&self) -> Revision {
@@ -193,6 +206,7 @@ impl Group {
             private_keys: parts.private_keys,
             pending_updates: BTreeMap::new(),
             pending_commit: None,
+            checkpoints: Checkpoints::default(),
             public: parts.public,
             revision: Revision::first(),
         }
@@ -481,6 +495,8 @@ impl Group {
             private_keys: self.private_keys.keys().map(|node| (*node, None)).collect(),
             pending_updates: self.pending_updates.keys().map(|place| (*place, None)).collect(),
             pending_commit: Change::Remove,
+            checkpoints: Some(Checkpoints::default()),
+            rewound: None,
         };
         Ok(self.silent_step(delta, batch, Event::Deleted))
     }

@@ -1,5 +1,6 @@
 //! The state of a group as a member or an observer holds it, and what waits in it.
 
+pub(crate) mod checkpoints;
 pub(crate) mod exporter;
 pub(crate) mod group;
 pub(crate) mod link;

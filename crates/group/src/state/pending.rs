@@ -12,6 +12,7 @@ use conclave_wire::{
 };
 
 /// The private keys of an Update proposal of ours.
+#[derive(Clone)]
 pub(crate) struct PendingUpdate {
     pub(crate) leaf_key: HpkePrivateKey,
     /// The new signature key pair, if the Update changes it.
@@ -30,6 +31,7 @@ pub(crate) struct PendingCommit {
 }
 
 /// The secrets of a path of ours.
+#[derive(Clone)]
 pub(crate) struct OwnPath {
     pub(crate) leaf_key: HpkePrivateKey,
     pub(crate) keys: Vec<(NodeIndex, HpkePrivateKey)>,

@@ -162,7 +162,7 @@ impl PublicState {
     }
 }
 
-fn proposal_row(listed: &ListedProposal) -> Result<Vec<u8>, Error> {
+pub(crate) fn proposal_row(listed: &ListedProposal) -> Result<Vec<u8>, Error> {
     let mut w = Writer::new();
     listed.sender.encode(&mut w)?;
     listed.reference.encode(&mut w)?;
@@ -170,7 +170,7 @@ fn proposal_row(listed: &ListedProposal) -> Result<Vec<u8>, Error> {
     Ok(w.finish())
 }
 
-fn proposal_from_row(bytes: &[u8], config: &Config) -> Result<ListedProposal, Error> {
+pub(crate) fn proposal_from_row(bytes: &[u8], config: &Config) -> Result<ListedProposal, Error> {
     let mut r = Reader::with_proposals(bytes, &config.proposals);
     Ok(ListedProposal {
         sender: Decode::decode(&mut r)?,

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::error::Error;
 use crate::event::Event;
+use crate::state::checkpoints::Checkpoints;
 use crate::state::exporter;
 use crate::state::group::{CurrentSecrets, Delta, Group, PastEpoch};
 use crate::state::pending::{PendingCommit, PendingUpdate};
@@ -125,7 +126,7 @@ fn past_value_from_row(bytes: &[u8]) -> Result<Option<Bytes>, Error> {
     Ok(Decode::from_bytes(bytes)?)
 }
 
-fn count(n: usize) -> u32 {
+pub(crate) fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
@@ -171,7 +172,9 @@ fn secret_tree_row(key: &RowKey) -> Option<SecretTreeRow> {
         | Table::PastAppData
         | Table::ExporterNode
         | Table::TargetedKeys
-        | Table::TargetedRead => return None,
+        | Table::TargetedRead
+        | Table::Checkpoint
+        | Table::OwnRecord => return None,
     };
     SecretTreeRow::from_index(kind, key.index)
 }
@@ -197,27 +200,9 @@ impl Group {
         batch.clear = true;
         let Some(secrets) = &self.secrets else { return Ok(batch) };
 
-        // The epoch.
-        let size = self.public.tree.size();
-        let header = header_row(&self.public.epoch, self.own_leaf, size, &self.signer, secrets)?;
-        batch.put(RowKey::new(Table::Header, 0), header.expose());
-        self.public.put_rows(&mut batch)?;
-
-        // The keys.
-        for (node, key) in &self.private_keys {
-            batch.put(RowKey::new(Table::PrivateKey, node.0.into()), key.0.expose());
-        }
-        for (epoch, tree) in &self.secret_trees {
-            let rows = tree.rows().into_iter().map(|(row, secret)| (row, Some(secret)));
-            put_secret_tree_rows(*epoch, rows, &mut batch);
-        }
-
-        if let Some(tree) = &self.exporter {
-            exporter::put_rows(self.epoch(), tree, &mut batch);
-        }
-
-        // Past epochs.
+        self.put_current_rows(secrets, &mut batch)?;
         for (epoch, past) in &self.past {
+            self.put_key_rows(*epoch, &mut batch);
             let next = epoch.next().and_then(|next| self.past.get(&next));
             let next = next.map_or(self.context(), |next| &next.context);
             let changed = differences(&past.context.extensions, &next.extensions)?;
@@ -236,15 +221,10 @@ impl Group {
                 batch.put(key, keys.to_row()?.expose());
             }
         }
-        self.targeted_read.put_rows(&mut batch);
-
-        // What waits.
-        for (place, update) in &self.pending_updates {
-            batch.put(RowKey::new(Table::PendingUpdate, *place), update.to_row()?.expose());
-        }
         if let Some(pending) = &self.pending_commit {
             batch.put(RowKey::new(Table::PendingCommit, 0), pending.to_row()?.expose());
         }
+        Checkpoints::default().put_changes(&self.checkpoints, &mut batch)?;
 
         self.ledger().put(&mut batch);
         Ok(batch)
@@ -290,6 +270,7 @@ impl Group {
             private_keys: BTreeMap::new(),
             pending_updates: BTreeMap::new(),
             pending_commit: None,
+            checkpoints: Checkpoints::default(),
             public,
             revision: Revision::first(),
         };
@@ -303,6 +284,9 @@ impl Group {
         }
         group.check_past_epochs(past_leaves)?;
         group.restore_past_contexts(&rows)?;
+        if let Some(later) = group.checkpoints.epochs().find(|epoch| *epoch > group.epoch()) {
+            return Err(Error::storage(format!("a checkpoint of the later epoch {later}")));
+        }
         group.load_secret_trees(&rows)?;
         group.exporter = exporter::load(&rows, group.epoch())?;
         group.ledger().check(&rows)?;
@@ -312,6 +296,39 @@ impl Group {
 }
 
 impl Group {
+    /// Writes the rows of the current epoch, apart from the pending commit and the ledger.
+    pub(crate) fn put_current_rows(
+        &self,
+        secrets: &CurrentSecrets,
+        batch: &mut Batch,
+    ) -> Result<(), Error> {
+        let size = self.public.tree.size();
+        let header = header_row(&self.public.epoch, self.own_leaf, size, &self.signer, secrets)?;
+        batch.put(RowKey::new(Table::Header, 0), header.expose());
+        self.public.put_rows(batch)?;
+
+        for (node, key) in &self.private_keys {
+            batch.put(RowKey::new(Table::PrivateKey, node.0.into()), key.0.expose());
+        }
+        self.put_key_rows(self.epoch(), batch);
+        if let Some(tree) = &self.exporter {
+            exporter::put_rows(self.epoch(), tree, batch);
+        }
+        for (place, update) in &self.pending_updates {
+            batch.put(RowKey::new(Table::PendingUpdate, *place), update.to_row()?.expose());
+        }
+        Ok(())
+    }
+
+    /// Writes the keys of an epoch's messages, and which targeted ones were read.
+    fn put_key_rows(&self, epoch: Epoch, batch: &mut Batch) {
+        if let Some(tree) = self.secret_trees.get(&epoch) {
+            let rows = tree.rows().into_iter().map(|(row, secret)| (row, Some(secret)));
+            put_secret_tree_rows(epoch, rows, batch);
+        }
+        self.targeted_read.put_rows(epoch, batch);
+    }
+
     /// Checks that past epochs follow each other up to the current one, each with all its leaves.
     fn check_past_epochs(&self, past_leaves: Vec<(Epoch, u32)>) -> Result<(), Error> {
         for (epoch, wanted) in past_leaves {
@@ -417,13 +434,16 @@ impl Group {
         })
     }
 
-    fn ledger(&self) -> Ledger {
+    pub(crate) fn ledger(&self) -> Ledger {
+        let (checkpoints, own_records) = self.checkpoints.counts();
         Ledger {
             past_epochs: count(self.past.len()),
             proposals: count(self.public.proposals.len()),
             pending_updates: count(self.pending_updates.len()),
             targeted_keys: count(self.past.values().filter(|past| past.targeted.is_some()).count()),
             targeted_read: count(self.targeted_read.total_after(&BTreeMap::new())),
+            checkpoints: count(checkpoints),
+            own_records: count(own_records),
             single: self.pending_commit.is_some(),
             policy: !self.public.epoch.policy.is_empty(),
             exporter: self.exporter.is_some(),
@@ -461,6 +481,8 @@ impl Group {
         let updates = &self.pending_updates;
         let changes = delta.pending_updates.iter();
         let pending_updates = count_after(updates.len(), |k| updates.contains_key(k), changes);
+        let checkpoints = delta.checkpoints.as_ref().unwrap_or(&self.checkpoints);
+        let (checkpoints, own_records) = checkpoints.counts();
 
         let ledger = Ledger {
             past_epochs,
@@ -468,6 +490,8 @@ impl Group {
             pending_updates,
             targeted_keys: self.targeted_keys_after(delta),
             targeted_read: count(self.targeted_read.total_after(&delta.targeted_read)),
+            checkpoints: count(checkpoints),
+            own_records: count(own_records),
             single: delta.pending_commit.is_some_after(self.pending_commit.is_some()),
             policy: !delta.public.epoch.as_ref().unwrap_or(&self.public.epoch).policy.is_empty(),
             exporter: delta.exporter.is_some_after(self.exporter.is_some()),
@@ -543,6 +567,11 @@ impl Group {
             Table::PendingCommit => {
                 let pending = PendingCommit::from_row(suite, row, self.config())?;
                 self.pending_commit = Some(Box::new(pending));
+            }
+            Table::Checkpoint => self.checkpoints.load_copy(key, row)?,
+            Table::OwnRecord => {
+                let config = &self.public.config;
+                self.checkpoints.load_record(suite, key, row, config)?;
             }
             Table::ObserverHeader | Table::GroupInfo => {
                 return Err(Error::storage("it is an observer's, not a member's"));

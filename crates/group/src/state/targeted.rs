@@ -107,12 +107,16 @@ impl TargetedRead {
         self.0.entry(epoch).or_default().insert(hash.into(), index);
     }
 
-    pub(crate) fn put_rows(&self, batch: &mut Batch) {
-        for (epoch, messages) in &self.0 {
-            for (hash, index) in messages {
-                batch.put(RowKey::of_epoch(Table::TargetedRead, epoch.0, *index), hash);
-            }
+    /// Writes the rows of an epoch.
+    pub(crate) fn put_rows(&self, epoch: Epoch, batch: &mut Batch) {
+        for (hash, index) in self.0.get(&epoch).into_iter().flatten() {
+            batch.put(RowKey::of_epoch(Table::TargetedRead, epoch.0, *index), hash);
         }
+    }
+
+    /// Adds the messages of all epochs before this one.
+    pub(crate) fn extend_before(&mut self, epoch: Epoch, other: &Self) {
+        self.0.extend(other.0.range(..epoch).map(|(past, read)| (*past, read.clone())));
     }
 
     /// The number of messages of all epochs, after changes.

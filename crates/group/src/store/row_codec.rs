@@ -106,6 +106,8 @@ pub(crate) struct Ledger {
     /// Past epochs with a TargetedKeys row.
     pub(crate) targeted_keys: u32,
     pub(crate) targeted_read: u32,
+    pub(crate) checkpoints: u32,
+    pub(crate) own_records: u32,
     /// Whether there is a pending commit; for an observer, a GroupInfo.
     pub(crate) single: bool,
     /// Whether there is the name of a policy.
@@ -119,10 +121,15 @@ impl Ledger {
         let counts = [self.past_epochs, self.proposals, self.pending_updates];
         let mut row: Vec<u8> = counts.iter().flat_map(|count| count.to_be_bytes()).collect();
         row.push(u8::from(self.single) | u8::from(self.policy) << 1 | u8::from(self.exporter) << 2);
-        // Groups without targeted messages have none of these counts, as before there were any.
+        // Groups without targeted messages or checkpoints have none of these counts, as before there
+        // were any.
         let targeted = [self.targeted_keys, self.targeted_read];
-        if targeted != [0, 0] {
+        let rewinding = [self.checkpoints, self.own_records];
+        if targeted != [0, 0] || rewinding != [0, 0] {
             row.extend(targeted.iter().flat_map(|count| count.to_be_bytes()));
+        }
+        if rewinding != [0, 0] {
+            row.extend(rewinding.iter().flat_map(|count| count.to_be_bytes()));
         }
         batch.put(RowKey::new(Table::Ledger, 0), &row);
     }
@@ -139,6 +146,11 @@ impl Ledger {
             keys = u32::decode(&mut r)?;
             read = u32::decode(&mut r)?;
         }
+        let (mut checkpoints, mut own_records) = (0, 0);
+        if !r.is_empty() {
+            checkpoints = u32::decode(&mut r)?;
+            own_records = u32::decode(&mut r)?;
+        }
         nothing_left(&r)?;
 
         for (what, found, wanted) in [
@@ -147,6 +159,8 @@ impl Ledger {
             ("PendingUpdate", self.pending_updates, updates),
             ("TargetedKeys", self.targeted_keys, keys),
             ("TargetedRead", self.targeted_read, read),
+            ("Checkpoint", self.checkpoints, checkpoints),
+            ("OwnRecord", self.own_records, own_records),
             ("PendingCommit or GroupInfo", self.single.into(), (flags & 1).into()),
             ("Policy", self.policy.into(), (flags >> 1 & 1).into()),
             ("sets of ExporterNode", self.exporter.into(), (flags >> 2).into()),

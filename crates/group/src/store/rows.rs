@@ -60,6 +60,11 @@ pub enum Table {
     TargetedKeys = 19,
     /// The hash of a targeted message that was read, by order of arrival.
     TargetedRead = 20,
+    /// A copy of the rows of an epoch to which the group can be rewound, by epoch.
+    Checkpoint = 21,
+    /// What is our own in an epoch since the oldest checkpoint, by order: a commit, a proposal, or how far
+    /// our ratchets were.
+    OwnRecord = 22,
 }
 
 impl Table {
@@ -87,6 +92,8 @@ impl Table {
             18 => Self::PastAppData,
             19 => Self::TargetedKeys,
             20 => Self::TargetedRead,
+            21 => Self::Checkpoint,
+            22 => Self::OwnRecord,
             _ => return None,
         })
     }

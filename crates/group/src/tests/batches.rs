@@ -5,7 +5,7 @@ use crate::store::rows::{Batch, RowKey, Table};
 use rand_core::TryRng;
 
 /// All kinds of rows. A new kind must be added here.
-const TABLES: [Table; 20] = [
+const TABLES: [Table; 22] = [
     Table::Header,
     Table::Tree,
     Table::PrivateKey,
@@ -26,6 +26,8 @@ const TABLES: [Table; 20] = [
     Table::PastAppData,
     Table::TargetedKeys,
     Table::TargetedRead,
+    Table::Checkpoint,
+    Table::OwnRecord,
 ];
 
 #[test]

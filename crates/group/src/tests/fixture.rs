@@ -18,7 +18,7 @@ use conclave_crypto::{CryptoRng, Secret, SignatureKeyPair, Suite};
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_tree::{TreeRead, sign_leaf};
 use conclave_wire::{
-    AuthenticatedContent, Bytes, CipherSuite, Commit, Content, Credential, Extension,
+    AuthenticatedContent, Bytes, CipherSuite, Commit, Content, Credential, Epoch, Extension,
     ExtensionType, LeafIndex, LeafNodeContext, LeafNodeSource, Lifetime, Proposal, ProposalOrRef,
     PskType, UnixTime,
 };
@@ -198,6 +198,17 @@ impl Peer {
         self.take(step)
     }
 
+    pub(super) fn checkpoint(&mut self) {
+        let step = self.group.checkpoint().unwrap();
+        self.take(step);
+    }
+
+    pub(super) fn rewind(&mut self, epoch: Epoch) {
+        let step = self.group.rewind(&PROVIDER, epoch).unwrap();
+        self.take(step);
+        assert_eq!(self.group.epoch(), epoch);
+    }
+
     /// Gives the pending commit up.
     pub(super) fn rejected(&mut self) {
         let step = self.group.commit_rejected(&pending_id(&self.group)).unwrap();
@@ -224,6 +235,7 @@ impl Peer {
             Received::Application(step) => step.untyped(),
             Received::Targeted(step) => step.untyped(),
             Received::OwnCommit(step) => step.untyped(),
+            Received::OwnProposal(step) => step.untyped(),
             Received::Proposal(stage) => {
                 let verdicts = vec![Verdict::Accept; stage.credentials().len()];
                 stage.resolve(&self.group, &verdicts)?.untyped()

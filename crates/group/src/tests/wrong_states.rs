@@ -27,6 +27,7 @@ impl Scene {
     fn new() -> Self {
         let mut peers = group_of(&["alice", "bob", "carol"]);
         commits(&mut peers, 0, CommitOptions::default());
+        peers[1].checkpoint();
         let alice = &mut peers[0];
         let said = alice.say(b"hello");
         let forbidden = alice.forge_commit(
@@ -74,6 +75,9 @@ impl Scene {
             ),
             ("discard_proposals", group.discard_proposals().unwrap().untyped()),
             ("expire_past_epochs", group.expire_past_epochs(UnixTime::MAX).unwrap().untyped()),
+            ("checkpoint", group.checkpoint().unwrap().untyped()),
+            ("rewind", group.rewind(&PROVIDER, group.epoch()).unwrap().untyped()),
+            ("drop_checkpoint", group.drop_checkpoint(group.epoch()).unwrap().untyped()),
             ("delete", group.delete().unwrap().untyped()),
             ("read", read.untyped()),
             ("proposal", proposal.resolve(group, &[]).unwrap().untyped()),

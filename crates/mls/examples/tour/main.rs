@@ -23,6 +23,7 @@ mod external_senders;
 mod key_rotation;
 mod limits;
 mod messages;
+mod no_sequencer;
 mod observer;
 mod own_storage;
 mod own_transport;
@@ -38,7 +39,7 @@ struct Task {
     run: fn() -> common::Result,
 }
 
-const TASKS: [Task; 15] = [
+const TASKS: [Task; 16] = [
     Task {
         name: "create_and_join",
         shows: "a group, a key package, a Welcome, and who is let in",
@@ -83,6 +84,11 @@ const TASKS: [Task; 15] = [
         name: "own_transport",
         shows: "two members commit at once: one wins, the other tries again",
         run: own_transport::run,
+    },
+    Task {
+        name: "no_sequencer",
+        shows: "members who part and converge by a rule: checkpoints, and going back to them",
+        run: no_sequencer::run,
     },
     Task {
         name: "key_rotation",

@@ -126,6 +126,7 @@ impl Member {
         Ok(Some(match self.group.process(&CRYPTO, now(), message)? {
             Received::Application(step) => step.untyped(),
             Received::OwnCommit(step) => step.untyped(),
+            Received::OwnProposal(step) => step.untyped(),
             Received::Proposal(stage) => {
                 let verdicts: Vec<Verdict> = stage.credentials().iter().map(judge).collect();
                 stage.resolve(&self.group, &verdicts)?.untyped()

@@ -162,6 +162,32 @@ impl SecretTree {
         Ok((generation, key, delta))
     }
 
+    /// Moves a ratchet on to a generation without deriving the keys before it, which are then gone. No change
+    /// if it is there or further on. One step per generation.
+    ///
+    /// # Errors
+    /// [`RatchetError::NoSuchLeaf`].
+    pub fn pass(
+        &self,
+        suite: &Suite<'_>,
+        leaf: LeafIndex,
+        kind: RatchetKind,
+        generation: u32,
+    ) -> Result<SecretTreeDelta, RatchetError> {
+        let id = self.ratchet_id(leaf, kind)?;
+        let mut delta = SecretTreeDelta::default();
+        if self.next_generation(leaf, kind) >= generation {
+            return Ok(delta);
+        }
+
+        let mut ratchet = self.open(suite, id, &mut delta)?;
+        while ratchet.next < generation {
+            ratchet = ratchet.step(suite)?;
+        }
+        delta.ratchets.insert(id, Some(ratchet));
+        Ok(delta)
+    }
+
     /// Derives the key of any generation that is still derivable, at any cost. This is for test
     /// vectors and tools, not for messages.
     ///

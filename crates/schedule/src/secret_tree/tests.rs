@@ -176,6 +176,26 @@ fn a_ratchet_at_its_end_sends_no_more() {
 }
 
 #[test]
+fn a_ratchet_that_passes_generations_goes_on_without_their_keys() {
+    let suite = suite(&PORTABLE);
+    let leaf = LeafIndex(5);
+    let mut sender = tree(8);
+    let mut passing = tree(8);
+    for _ in 0..4 {
+        sender.swap(&mut sender.send(&suite, leaf, Application).unwrap().2);
+    }
+
+    passing.swap(&mut passing.pass(&suite, leaf, Application, 4).unwrap());
+    assert!(passing == sender, "it is as if the messages had been sent");
+    for generation in 0..=4 {
+        let nothing = passing.pass(&suite, leaf, Application, generation).unwrap();
+        assert!(nothing.rows().is_empty(), "a ratchet never goes back");
+    }
+    let outside = passing.pass(&suite, LeafIndex(8), Application, 1).unwrap_err();
+    assert_eq!(outside, RatchetError::NoSuchLeaf(LeafIndex(8)));
+}
+
+#[test]
 fn a_message_costs_as_many_steps_as_it_is_ahead() {
     let counting = Hooked::new(RustCrypto::new(), Counter::of(Operation::Expand));
     let suite = suite(&counting);

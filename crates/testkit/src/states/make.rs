@@ -7,8 +7,8 @@ use super::{
 };
 use crate::party::{
     ALL, CUSTOM_PROPOSALS, LIFETIME, PROVIDER, Peer, Rows, Setup, add, agree, commit_of, commits,
-    config, deliver, inviting, key_package_of, leaf_params, observe, rows_of, signer, supporting,
-    watch,
+    config, deliver, encrypted, inviting, key_package_of, leaf_params, observe, rows_of, signer,
+    supporting, watch,
 };
 use crate::{SeededRng, accepting};
 use conclave_group::{
@@ -37,6 +37,7 @@ pub fn make(cipher_suite: u16, rng: &SeededRng) -> States {
             scene("every table").with_something_in_every_table(),
             scene("blank nodes").beside_blank_nodes(),
             scene("drafts").with_components_and_targeted_messages(),
+            scene("checkpoint").with_a_checkpoint(),
         ],
         observer: scene("observer").observer(),
         key_package: scene("key package").key_package(),
@@ -81,6 +82,7 @@ fn member(what: &str, peer: &Peer, unread: &[(Vec<u8>, &[u8])]) -> MemberState {
         unread: unread.iter().map(|(message, data)| unread_of(message, data)).collect(),
         commit: None,
         next_epoch_authenticator: Hex::default(),
+        since_checkpoint: Vec::new(),
     }
 }
 
@@ -213,6 +215,29 @@ impl Scene {
         let state = member("components and targeted messages", &peers[1], &unread);
         peers[0].receive(&commit);
         MemberState { next_epoch_authenticator: authenticator(&peers[0]), ..state }
+    }
+
+    /// A member with a checkpoint, since which it has proposed, followed a commit and made one.
+    fn with_a_checkpoint(mut self) -> MemberState {
+        let mut peers = self.group(&["alice", "bob", "carol"]);
+        let step = peers[1].group.checkpoint().expect("a member");
+        peers[1].take(step);
+
+        let update = peers[1].propose_update(None, &encrypted());
+        deliver(&mut peers, 1, &update);
+        let theirs = commits(&mut peers, 0, CommitOptions::default()).commit;
+        let ours = commits(&mut peers, 1, CommitOptions::default()).commit;
+
+        let unread = [(peers[2].say(b"on this branch"), b"on this branch".as_slice())];
+        let state = member("a checkpoint", &peers[1], &unread);
+        let commit = peers[2].commit(CommitOptions::default()).expect("a commit").commit;
+        peers[2].accepted();
+        MemberState {
+            commit: Some(commit.into()),
+            next_epoch_authenticator: authenticator(&peers[2]),
+            since_checkpoint: [update, theirs, ours].map(Hex::from).into(),
+            ..state
+        }
     }
 
     /// A group of clients that support components and take targeted messages.

@@ -66,6 +66,9 @@ pub struct MemberState {
     pub commit: Option<Hex>,
     /// The epoch authenticator after that commit, according to another member.
     pub next_epoch_authenticator: Hex,
+    /// If it has a checkpoint: the messages that lead from there to its epoch.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub since_checkpoint: Vec<Hex>,
 }
 
 /// A message that a member has not read.

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![allow(clippy::print_stdout)]
 
+mod branches;
 mod disks;
 mod world;
 
@@ -83,6 +84,12 @@ fn a_torn_write_is_noticed() {
 #[test]
 fn a_sqlite_image_at_any_write_is_the_state_before_or_after_it() {
     survive(51..53, 400, &[Cut::Before, Cut::After], || Box::new(|| Box::new(File::new())));
+}
+
+#[test]
+fn a_member_that_goes_back_and_on_survives_a_crash_at_any_write() {
+    branches::survive(|| Box::new(MemoryStore::new()));
+    branches::survive(|| Box::new(File::new()));
 }
 
 // ── a killed process ─────────────────────────────────────────────────────────────────────────

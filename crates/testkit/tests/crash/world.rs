@@ -98,12 +98,12 @@ fn frame(message: &[u8]) -> (u64, ContentType, Option<PrivateMessage>) {
     }
 }
 
-fn number(store: &dyn Store, key: &str) -> u64 {
+pub(crate) fn number(store: &dyn Store, key: &str) -> u64 {
     let value = store.get("numbers", key.as_bytes()).expect("read");
     value.map_or(0, |v| u64::from_be_bytes(v.expose().try_into().expect("eight bytes")))
 }
 
-fn put_number(set: &mut WriteSet, key: &str, value: u64) {
+pub(crate) fn put_number(set: &mut WriteSet, key: &str, value: u64) {
     set.put("numbers", key.as_bytes(), value.to_be_bytes());
 }
 
@@ -113,7 +113,7 @@ fn history_key(epoch: u64, leaf: u32, generation: u32) -> Vec<u8> {
 }
 
 /// Puts the outcomes of steps on the disk, in the steps' own write.
-fn put_events(store: &dyn Store, set: &mut WriteSet, events: &[Event]) {
+pub(crate) fn put_events(store: &dyn Store, set: &mut WriteSet, events: &[Event]) {
     let mut place = number(store, "outbox");
     for event in events {
         match event {
@@ -135,7 +135,7 @@ fn put_events(store: &dyn Store, set: &mut WriteSet, events: &[Event]) {
 }
 
 /// A write with its fate.
-fn write(disk: &mut dyn Disk, set: &WriteSet, cut: Cut) -> Result<(), Cut> {
+pub(crate) fn write(disk: &mut dyn Disk, set: &WriteSet, cut: Cut) -> Result<(), Cut> {
     match cut {
         Cut::Not | Cut::After => disk.commit(set),
         Cut::Before | Cut::Fails => {}
