@@ -4,13 +4,15 @@
 //! in one step; the engine then keeps no copy of it. Text of older versions is read as it came.
 
 use crate::compose::{Markup, content_of, draft_of};
-use crate::engine_rows::{ADOPTED, EngineRows, EngineRowsMut, TABLE, rows_of};
+use crate::engine_rows::{ADOPTED, EngineRows, EngineRowsMut, TABLE, mend_history, rows_of};
 use crate::error::ChatError;
+use crate::history_word::{Heard, word_of};
 use crate::lines::{ChatCommand, Did, Shown};
 use crate::messenger::{IN_NO_GROUP, Messenger};
 use crate::mimi::Place;
 use crate::service::now;
 use crate::telling::{said, shown};
+use crate::told::{Failure, Told, refused};
 use conclave_content::{Draft, MessageId, MessageStatus, MessageStatusReport, Replacing};
 use conclave_delivery_api::DeviceId;
 use conclave_engine::{AppRows, Content, Engine, News, Output, Phase};
@@ -31,6 +33,8 @@ const ADOPTED_TOGETHER: usize = 500;
 const EXPIRED_TOGETHER: usize = 500;
 /// How many messages a report names at most.
 const MAX_REPORTED: usize = 256;
+/// What a new device is told when another one brings it in.
+const BROUGHT_IN: &str = "your other devices have what was said before: /history ask asks for it";
 /// How many messages a search shows.
 const FOUND: usize = 20;
 
@@ -83,34 +87,6 @@ pub(crate) struct Chat {
     rng: Box<dyn CryptoRng + Send>,
 }
 
-/// What came of a batch of events.
-#[derive(Default)]
-pub(crate) struct Told {
-    pub(crate) shown: Vec<Shown>,
-    /// What is to be written with the note that the events were taken.
-    pub(crate) rows: AppRows,
-    pub(crate) adopted: Vec<(GroupId, u64)>,
-    /// What is to be sent then.
-    pub(crate) to_send: Vec<(GroupId, Content)>,
-}
-
-/// Why a command was not carried out.
-pub(crate) enum Failure {
-    /// The user is told why.
-    Refused(String),
-    Fatal(ChatError),
-}
-
-impl<E: Into<ChatError>> From<E> for Failure {
-    fn from(e: E) -> Self {
-        Self::Fatal(e.into())
-    }
-}
-
-fn refused(why: impl Into<String>) -> Failure {
-    Failure::Refused(why.into())
-}
-
 impl Chat {
     /// The history beside an engine. What the engine has kept of earlier versions is taken over, and counts as read.
     pub(crate) fn open<S: Store>(
@@ -121,6 +97,7 @@ impl Chat {
         let history = History::open(&mut EngineRowsMut(engine), &mut *rng)?;
         let receipts = engine.app_row(TABLE, RECEIPTS)?.is_some();
         let chat = Self { history, me, receipts, rng };
+        mend_history(engine, &chat.history)?;
         // Once: what comes later is taken when it is shown.
         if engine.app_row(TABLE, ADOPTED)?.is_none() {
             for group in engine.groups() {
@@ -166,6 +143,7 @@ impl Chat {
         let mut told = Told::default();
         let mut delivered: BTreeMap<GroupId, Vec<MessageId>> = BTreeMap::new();
         let me = self.me.to_string();
+        let mut is_brought_in = false;
         let mut recording = self.history.record(&rows, now);
         for expired in recording.expire(EXPIRED_TOGETHER)? {
             let (group, number) = (engine.group_name(&expired.group), expired.number);
@@ -180,6 +158,18 @@ impl Chat {
             } = output
             else {
                 told.shown.extend(otherwise(output));
+                if let Output::News {
+                    group: Some(group), news: News::Joined { seq, by, .. }, ..
+                } = output
+                {
+                    recording.came_in(group, *seq)?;
+                    // Once for all groups that another device has brought this one into.
+                    if by.user == self.me.user && *by != self.me && !is_brought_in {
+                        is_brought_in = true;
+                        let (group, what) = (engine.group_name(group), BROUGHT_IN.into());
+                        told.shown.push(Shown::Note { group, what });
+                    }
+                }
                 continue;
             };
             let place = Place::of_content(engine, group, content);
@@ -199,6 +189,14 @@ impl Chat {
                 && is_member(engine, group)
             {
                 delivered.entry(group.clone()).or_default().push(entry.id);
+            }
+            let is_other = sender.user == self.me.user && *sender != self.me;
+            if is_other
+                && taken == Taken::Nothing
+                && let Some(word) = word_of(content)
+            {
+                let (group, by) = (group.clone(), sender.clone());
+                told.heard.push(Heard { group, by, word });
             }
             told.shown.extend(shown(&engine.group_name(group), &me, sender, taken));
             told.adopted.push((group.clone(), *seq));
@@ -241,6 +239,11 @@ impl Chat {
             }
             None => Ok(typed),
         }
+    }
+
+    /// What was said.
+    pub(crate) fn history(&self) -> &History {
+        &self.history
     }
 
     /// A message of this group, by its number, if it is here and not deleted.
@@ -478,8 +481,17 @@ impl Chat {
             _ => return Ok(Vec::new()),
         };
         let me = self.me.to_string();
-        let said = |entry| Shown::Said(Box::new(said(why, &name, &me, entry)));
-        let mut shown: Vec<Shown> = entries.into_iter().map(said).collect();
+        let mut shown = Vec::new();
+        let mut given_by: Option<String> = None;
+        for entry in entries {
+            let mut said = said(why, &name, &me, entry);
+            let by = said.given_by.as_ref().map(|(by, _)| by.clone());
+            if let Some((_, begins)) = &mut said.given_by {
+                *begins = by != given_by;
+            }
+            given_by = by;
+            shown.push(Shown::Said(Box::new(said)));
+        }
         if let Some(Cursor(before)) = before {
             shown.push(Shown::Did { group: name.clone(), did: Did::More { before } });
         }

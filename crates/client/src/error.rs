@@ -45,6 +45,12 @@ impl From<EngineError> for RunError {
     }
 }
 
+impl From<HistoryError> for RunError {
+    fn from(e: HistoryError) -> Self {
+        Self::History(e)
+    }
+}
+
 /// Why the messenger cannot go on.
 #[derive(Debug)]
 pub(crate) enum ChatError {

@@ -24,14 +24,17 @@ mod engine_rows;
 mod error;
 mod files;
 mod headless;
+mod history_word;
 #[cfg(test)]
 mod hostile;
 mod lines;
 mod messenger;
 mod mimi;
 mod service;
+mod sharing;
 mod shell;
 mod telling;
+mod told;
 mod words;
 
 #[cfg(feature = "tokio")]

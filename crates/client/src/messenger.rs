@@ -204,6 +204,7 @@ impl Messenger {
             }
             // The chat around this does it.
             Command::Chat(_) => Ok(refused("no history is kept here")),
+            Command::AskHistory | Command::GiveHistory(_) => Ok(refused("no history is kept here")),
             Command::File(_) => Ok(refused("no files are sent from here")),
             Command::Links => Ok(self.links(engine)),
             Command::Leave => self.about_current(engine, now, |_| IN_NO_GROUP.into(), Wish::Leave),

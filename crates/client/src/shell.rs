@@ -3,17 +3,19 @@
 use crate::attachments::{
     FileCipher, FileToSend, TransferNews, TransferRefusal, TransferReport, TransferSetup, Transfers,
 };
-use crate::chat::{Chat, Failure, Told};
+use crate::chat::Chat;
 use crate::error::RunError;
 use crate::lines::{
     ChatCommand, Command, FileCommand, FileShown, Input, LineError, Shown, parse_line,
 };
 use crate::messenger::{IN_NO_GROUP, Messenger};
 use crate::service::{Arrived, Service, now, os_rng, write_evidence};
+use crate::sharing::{Sharing, Wanted};
+use crate::told::{Failure, Told};
 use crate::words;
 use conclave_delivery::http_client::TlsRoots;
 use conclave_engine::{
-    CallError, CallId, CommandError, Content, Engine, Output, Reply, StreamEvent,
+    AppRows, CallError, CallId, CommandError, Content, Engine, GroupId, Output, Reply, StreamEvent,
 };
 use conclave_store::Store;
 use std::collections::VecDeque;
@@ -135,6 +137,7 @@ pub fn run<S: Store>(
         messenger,
         chat,
         transfers,
+        sharing: Sharing::default(),
         options,
         inbox,
         service,
@@ -167,6 +170,7 @@ struct Shell<'a, S> {
     messenger: Messenger,
     chat: Chat,
     transfers: Transfers,
+    sharing: Sharing,
     options: &'a Options,
     inbox: Receiver<Message>,
     service: Service,
@@ -199,18 +203,37 @@ impl<S: Store> Shell<'_, S> {
                 self.take(message, screen)?;
                 continue;
             }
+            if !self.quit && self.sharing.is_busy(&self.transfers) {
+                self.share(screen)?;
+                continue;
+            }
             let deadline = match self.deadline() {
                 Ok(deadline) => deadline,
                 Err(ended) => return self.finish(ended, screen),
             };
-            match self.receive(deadline) {
-                Some(message @ (Message::Line(_) | Message::NoLine(_) | Message::End)) => {
-                    self.held.push_back(message);
-                }
-                Some(message) => self.take(message, screen)?,
-                None => continue,
+            if let Some(message) = self.receive(deadline) {
+                self.take_in_turn(message, screen)?;
             }
         }
+    }
+
+    fn take_in_turn(&mut self, message: Message, screen: &mut dyn Screen) -> Result<(), RunError> {
+        match message {
+            Message::Line(_) | Message::NoLine(_) | Message::End => self.held.push_back(message),
+            message => self.take(message, screen)?,
+        }
+        Ok(())
+    }
+
+    /// Does a step of what another device is given or has given, and then what waits in the inbox.
+    fn share(&mut self, screen: &mut dyn Screen) -> Result<(), RunError> {
+        let of = (&mut self.engine, self.chat.history());
+        let shown = self.sharing.step(of, &mut self.transfers)?;
+        self.refused += self.show(shown, screen)?;
+        while let Ok(message) = self.inbox.try_recv() {
+            self.take_in_turn(message, screen)?;
+        }
+        Ok(())
     }
 
     /// Says at the end what is not kept for the next time.
@@ -277,6 +300,14 @@ impl<S: Store> Shell<'_, S> {
                     let answer = self.file_command(command)?;
                     self.refused += self.show(answer, screen)?;
                 }
+                Ok(Input::Command(Command::AskHistory)) => {
+                    let answer = self.history_command(Wanted::Ask)?;
+                    self.refused += self.show(answer, screen)?;
+                }
+                Ok(Input::Command(Command::GiveHistory(device))) => {
+                    let answer = self.history_command(Wanted::Give(device))?;
+                    self.refused += self.show(answer, screen)?;
+                }
                 Ok(Input::Command(Command::History(limit))) => {
                     let answer =
                         self.chat_command(ChatCommand::Page { limit, before: u64::MAX })?;
@@ -340,6 +371,16 @@ impl<S: Store> Shell<'_, S> {
         self.do_told(told)
     }
 
+    fn history_command(&mut self, wanted: Wanted) -> Result<Vec<Shown>, RunError> {
+        let group = match self.messenger.group_to_talk_in(&self.engine) {
+            Ok(group) => group,
+            Err(why) => return Ok(vec![Shown::Refused(why)]),
+        };
+        let of = (&mut self.engine, &mut self.transfers);
+        let told = Sharing::command(of, &group, wanted);
+        self.do_told(told)
+    }
+
     fn file_command(&mut self, command: FileCommand) -> Result<Vec<Shown>, RunError> {
         let done = self.do_with_files(command);
         self.do_told(done.map(|shown| Told { shown, ..Told::default() }))
@@ -385,19 +426,46 @@ impl<S: Store> Shell<'_, S> {
                 return Ok(vec![Shown::Refused(format!("{name}: {why}"))]);
             }
             TransferNews::Uploaded { id, group, content, rows, .. } => {
-                match self.engine.send_with(now(), &group, content, &[], rows) {
-                    Ok(()) => self.transfers.sent(id),
-                    Err(CommandError::Refused(reason)) => {
-                        self.transfers.discard(&mut self.engine, id)?;
-                        let why = words::about_group(&self.engine, Some(&group), &reason);
-                        return Ok(vec![Shown::Refused(why)]);
+                return self.send_of(id, &group, content, rows);
+            }
+            TransferNews::Given { id } => {
+                return match Sharing::answer(&self.engine, &self.transfers, id) {
+                    Some(Ok((group, content))) => {
+                        self.send_of(id, &group, content, Transfers::rows_without(id))
                     }
-                    Err(CommandError::Engine(e)) => return Err(e.into()),
-                }
+                    Some(Err(why)) => {
+                        self.transfers.discard(&mut self.engine, id)?;
+                        Ok(vec![Shown::Refused(why)])
+                    }
+                    None => Ok(Vec::new()),
+                };
+            }
+            TransferNews::Fetched { id } => {
+                self.sharing.fetched(id);
                 return Ok(Vec::new());
             }
         };
         Ok(vec![Shown::File { group: self.engine.group_name(&group), file }])
+    }
+
+    /// Sends the message of a transfer, which is done then.
+    fn send_of(
+        &mut self,
+        id: u64,
+        group: &GroupId,
+        content: Content,
+        rows: AppRows,
+    ) -> Result<Vec<Shown>, RunError> {
+        match self.engine.send_with(now(), group, content, &[], rows) {
+            Ok(()) => self.transfers.sent(id),
+            Err(CommandError::Refused(reason)) => {
+                self.transfers.discard(&mut self.engine, id)?;
+                let why = words::about_group(&self.engine, Some(group), &reason);
+                return Ok(vec![Shown::Refused(why)]);
+            }
+            Err(CommandError::Engine(e)) => return Err(e.into()),
+        }
+        Ok(Vec::new())
     }
 
     /// Writes and sends what a command leads to, and returns what is shown of it.
@@ -429,12 +497,26 @@ impl<S: Store> Shell<'_, S> {
         let otherwise = |output: &Output| messenger.take(engine, core::slice::from_ref(output));
         let told = self.chat.take(engine, &outputs, now() / 1000, otherwise)?;
         shown.extend(told.shown);
+        let (mut rows, mut begins) = (told.rows, Vec::new());
+        for heard in told.heard {
+            let done = Sharing::hear(&self.engine, &mut self.transfers, heard)?;
+            // A question has one answer.
+            if done.begins.is_some() && !begins.is_empty() {
+                continue;
+            }
+            shown.extend(done.shown);
+            rows.merge(done.rows);
+            begins.extend(done.begins);
+        }
         if !shown.is_empty() {
             screen.show(&shown).map_err(RunError::Screen)?;
         }
         if !shown.is_empty() || !outputs.is_empty() {
             let (engine, adopted) = (&mut self.engine, &told.adopted);
-            self.messenger.acknowledge_adopting(engine, &outputs, told.rows, adopted)?;
+            self.messenger.acknowledge_adopting(engine, &outputs, rows, adopted)?;
+        }
+        for (id, record) in begins {
+            self.transfers.start(id, record)?;
         }
         for (group, content) in told.to_send {
             // Nobody has asked for it, so nobody misses it if it is refused.

@@ -146,6 +146,13 @@ impl Draft {
         Self::new(NestedPart::null(Disposition::RENDER)).replacing(of)
     }
 
+    /// A message that says nothing to people: what it says to programs is in its [extensions](Self::extension). Clients that
+    /// do not know those show nothing.
+    #[must_use]
+    pub fn silent() -> Self {
+        Self::new(NestedPart::null(Disposition::UNSPECIFIED))
+    }
+
     /// An attachment, or content to show in the chat if the disposition is [`Disposition::INLINE`] (section 5.9).
     ///
     /// The caller has encrypted and uploaded the content. The message holds its key.

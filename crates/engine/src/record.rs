@@ -186,6 +186,8 @@ pub enum RoomChange {
         /// Which: one of the room's roles.
         role: String,
     },
+    /// Devices that come in are given what was said in the last so many seconds; nothing, if there is no number.
+    History(Option<u32>),
 }
 
 /// The data of an application message.

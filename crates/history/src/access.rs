@@ -207,7 +207,7 @@ impl<'a> Access<'a> {
         limit: usize,
     ) -> Result<Vec<u64>, HistoryError> {
         let tail = self.heads(room.number, room.indexed.saturating_add(1), MAX_TAIL)?;
-        let tail = tail.into_iter().rev().filter(|(_, row)| row.counts_as_mention());
+        let tail = tail.into_iter().rev().filter(|(_, row)| row.is_mention());
         let mut numbers: Vec<u64> = tail.map(|(number, _)| number).collect();
         numbers.retain(|number| *number < before);
 
@@ -217,7 +217,7 @@ impl<'a> Access<'a> {
             && numbers.len() < limit
         {
             let segment = segment::Rows::new(&self.segment(room.number, at)?)?.messages;
-            let mentions = segment.iter().rev().filter(|placed| placed.counts && placed.mentions);
+            let mentions = segment.iter().rev().filter(|placed| placed.mentions);
             numbers.extend(mentions.map(|placed| placed.number).filter(|number| *number < before));
             next = at.checked_sub(1);
         }

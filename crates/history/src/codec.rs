@@ -69,6 +69,16 @@ impl<'a> In<'a> {
         }
     }
 
+    /// A row of one of the versions up to this one, and which.
+    pub(crate) fn up_to(
+        what: &'static str,
+        latest: u8,
+        bytes: &'a [u8],
+    ) -> Result<(Self, u8), HistoryError> {
+        let version = bytes.first().copied().unwrap_or_default().clamp(1, latest);
+        Ok((Self::new(what, version, bytes)?, version))
+    }
+
     pub(crate) fn damaged(&self) -> HistoryError {
         HistoryError::Damaged(self.what)
     }

@@ -14,12 +14,12 @@ use conclave_content::{
 };
 
 /// How many edits of a message can be referred to: edits should name the first version anyway.
-const MAX_EDITS: usize = 16;
+pub(crate) const MAX_EDITS: usize = 16;
 /// How many reactions of a message are kept, and how many of one user.
-const MAX_REACTIONS: usize = 512;
+pub(crate) const MAX_REACTIONS: usize = 512;
 const MAX_REACTIONS_OF_ONE: usize = 8;
 /// How many users are noted who have a message, and how many entries of a report count.
-const MAX_RECEIPTS: usize = 256;
+pub(crate) const MAX_RECEIPTS: usize = 256;
 const MAX_REPORTED: usize = 512;
 
 impl Recording<'_> {

@@ -28,6 +28,9 @@ pub struct Entry {
     pub mentions_me: bool,
     /// Whether its author, or somebody who may, has edited it.
     pub edited: bool,
+    /// Which device of the user's gave it to this one, as the host names it: that device vouches for what it says. None if
+    /// this device has taken it from the room's log.
+    pub given_by: Option<String>,
     /// The topic, or thread, that it belongs to; empty if there is none.
     pub topic: Vec<u8>,
     /// When it expires, in seconds since 1970; none if it does not, or has to be read first.
@@ -107,6 +110,7 @@ impl Access<'_> {
             read_by: receipts.iter().filter(|(_, read)| *read).count(),
             user: row.user,
             device: row.device,
+            given_by: row.given_by,
             topic: row.envelope.topic,
             content: row.content,
         })

@@ -19,7 +19,7 @@ pub enum Format {
     /// One JSON object: `format` (`conclave-history`), `version` (1), `room` (its URI), and `messages`, ascending.
     ///
     /// A message has `number`, `id` (hexadecimal), `time` (RFC 3339), `user` (a URI), `device`, and, where they apply,
-    /// `text` and `markdown`, `edited`, `deleted_by`, `reply_to` (an identifier), `topic` (hexadecimal),
+    /// `text` and `markdown`, `edited`, `given_by` (a device of the user's), `deleted_by`, `reply_to` (an identifier), `topic` (hexadecimal),
     /// `expires_at`, `attachments` (`file_name`, `description`, `media_type`, `size`), `reactions` (`symbol`,
     /// `users`), and `unknown` (`media_type`, `size`). Text is as it came. Keys of attachments are not in it.
     Json,
@@ -176,6 +176,9 @@ fn write_json(entry: &Entry, out: &mut dyn Write) -> io::Result<()> {
     if entry.edited {
         out.write_all(b",\"edited\":true")?;
     }
+    if let Some(by) = &entry.given_by {
+        write!(out, ",\"given_by\":{}", Json(by))?;
+    }
     if let Some(quote) = &entry.reply_to {
         write!(out, ",\"reply_to\":\"{}\"", quote.id)?;
     }
@@ -199,6 +202,9 @@ fn write_json(entry: &Entry, out: &mut dyn Write) -> io::Result<()> {
 fn write_text(entry: &Entry, out: &mut dyn Write) -> io::Result<()> {
     let (number, time) = (entry.number, timestamp(entry.time));
     write!(out, "[{number}] {time} {}:", safe::line(&entry.device, usize::MAX))?;
+    if let Some(by) = &entry.given_by {
+        write!(out, " (given by {})", safe::line(by, usize::MAX))?;
+    }
     if let Some(quote) = &entry.reply_to {
         match &quote.message {
             Some(quoted) => write!(out, " (to {})", quoted.number)?,

@@ -25,7 +25,7 @@ pub(crate) fn searched(row: &MessageRow) -> String {
 }
 
 fn placed(number: u64, row: &MessageRow) -> Placed {
-    Placed { number, counts: row.counts(), mentions: row.counts_as_mention() }
+    Placed { number, counts: row.counts(), mentions: row.is_mention() }
 }
 
 impl Access<'_> {
@@ -90,8 +90,13 @@ impl Access<'_> {
         Ok(())
     }
 
-    /// Adds a message that may stand before others. The index lacks it until [`Self::reindex`] is called.
-    #[cfg(feature = "backup")]
+    /// Sees to it that the index has all messages, as many as there are: those that come between them are not seen until the
+    /// index is made anew.
+    pub(crate) fn close_tail(&mut self, room: &mut RoomRow) -> Result<(), HistoryError> {
+        if room.tail > 0 { self.close_segment(room, u64::MAX) } else { Ok(()) }
+    }
+
+    /// Adds a message that may stand before others. Then the index lacks it until [`Self::reindex`] is called.
     pub(crate) fn insert(
         &mut self,
         room: &mut RoomRow,
@@ -103,17 +108,18 @@ impl Access<'_> {
         }
         self.put_message(room, number, row);
         room.messages += 1;
+        room.unindexed = true;
         recount(room, number, None, Some(row));
         Ok(())
     }
 
     /// Makes the index of a room anew.
-    #[cfg(feature = "backup")]
     pub(crate) fn reindex(&mut self, room: &mut RoomRow) -> Result<(), HistoryError> {
         for at in 0..room.segments {
             self.view.delete(WORDS, room.number.key_of(at));
         }
         (room.segments, room.indexed, room.tail, room.tail_bytes) = (0, 0, 0, 0);
+        room.unindexed = false;
         let mut next = 0;
         loop {
             let from = room.number.key_of(next);

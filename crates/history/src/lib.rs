@@ -12,6 +12,8 @@
 //! * **Time** is an argument, in seconds since 1970. [`Reading::wake_at`] says when [`Recording::expire`] has work.
 //! * **Bounds.** A row grows by a bounded amount with each message. A page ends early if its messages are large, and a
 //!   search that would read too much at once says where to go on.
+//! * **Giving.** A device gives another one of the same user what was said before that came in: [`Giving`] writes a sealed
+//!   file, [`Receiving`] takes what is missing from it, and each message says who gave it.
 //! * **Showing.** Texts come as they were sent; [`conclave_content::safe`] makes them fit to show. Descriptions, symbols,
 //!   excerpts and media types are safe.
 //!
@@ -65,15 +67,19 @@ mod effects;
 mod entry;
 mod error;
 mod export;
+mod giving;
 mod history;
 mod index;
 mod known;
 mod marker;
 mod reading;
+mod receiving;
 mod recording;
+mod records;
 mod rows;
 mod segment;
 mod store;
+mod stream;
 mod time;
 mod view;
 mod words;
@@ -86,9 +92,12 @@ pub use conclave_store::GroupId;
 pub use entry::{Entry, Quote, Quoted, Reaction};
 pub use error::HistoryError;
 pub use export::{ExportError, Format};
+pub use giving::{GIVEN_KEY_LEN, Given, Giving, RoomToGive};
 pub use history::History;
 pub use known::MayReplace;
 pub use marker::{Expired, Unsent};
 pub use reading::{Cursor, Found, Page, Reading, Room};
+pub use receiving::{Giver, Receiving, RoomPlace};
 pub use recording::{Event, Recording, Taken, nobody};
 pub use store::{Rows, RowsMut};
+pub use stream::StreamError;

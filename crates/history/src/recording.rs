@@ -140,6 +140,10 @@ impl<'a> Recording<'a> {
         if event.number <= room.last {
             return Ok(Taken::Known);
         }
+        if room.last == 0 {
+            room.since = event.number;
+            self.make_way(&mut room, event.number)?;
+        }
         room.last = event.number;
         // Identifiers derive from the URI that the room has now; earlier ones are stored.
         if room.uri != event.room {
@@ -244,6 +248,7 @@ impl<'a> Recording<'a> {
             mentions: false,
             edits: Vec::new(),
             deleted_by: None,
+            given_by: None,
             deadline,
             envelope,
             media,
@@ -295,7 +300,11 @@ impl<'a> Recording<'a> {
     }
 
     /// Does what was kept until this message came.
-    fn take_pending(&mut self, room: &mut RoomRow, message: &From<'_>) -> Result<(), HistoryError> {
+    pub(crate) fn take_pending(
+        &mut self,
+        room: &mut RoomRow,
+        message: &From<'_>,
+    ) -> Result<(), HistoryError> {
         let key = self.access.mark_key(room.number, &message.id);
         if room.pending == 0 {
             return Ok(());
@@ -337,6 +346,49 @@ impl<'a> Recording<'a> {
 
     pub(crate) fn put_room(&mut self, group: &GroupId, room: &RoomRow) {
         self.access.view.put(ROOM, group.as_ref().to_vec(), room.encode());
+    }
+
+    /// Takes note that this device came into a room by the log's entry of this number, if it was there before: what was said
+    /// in between is not here.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn came_in(&mut self, group: &GroupId, number: u64) -> Result<(), HistoryError> {
+        if let Some(mut room) = self.access.find_room(group)?.filter(|room| room.last > 0) {
+            room.since = room.since.max(number);
+            self.put_room(group, &room);
+        }
+        Ok(())
+    }
+
+    /// Deletes messages from a number on that were given: this device takes them from the log.
+    fn make_way(&mut self, room: &mut RoomRow, from: u64) -> Result<(), HistoryError> {
+        for (number, row) in self.access.heads(room.number, from, usize::MAX)? {
+            self.access.remove(room, number, &row)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the indices anew of rooms that were left without theirs, when the process ended too early.
+    ///
+    /// # Errors
+    /// If the store cannot be read.
+    pub fn mend(&mut self) -> Result<(), HistoryError> {
+        for (group, room) in self.access.rooms()? {
+            if room.unindexed {
+                self.mend_index(&group)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn mend_index(&mut self, group: &GroupId) -> Result<(), HistoryError> {
+        let Some(mut room) = self.access.find_room(group)?.filter(|room| room.unindexed) else {
+            return Ok(());
+        };
+        self.access.reindex(&mut room)?;
+        self.put_room(group, &room);
+        Ok(())
     }
 
     /// Deletes a room with all that was said there.

@@ -109,6 +109,11 @@ pub(crate) struct RoomRow {
     pub(crate) tail_bytes: u64,
     /// For how many messages that are not here something is kept.
     pub(crate) pending: u64,
+    /// The number from which this device has taken all messages from the log itself; 0 if it has taken none, or an earlier
+    /// version has not noted it.
+    pub(crate) since: u64,
+    /// Whether messages came between others that are not in the index yet.
+    pub(crate) unindexed: bool,
 }
 
 impl RoomRow {
@@ -127,11 +132,13 @@ impl RoomRow {
             tail: 0,
             tail_bytes: 0,
             pending: 0,
+            since: 0,
+            unindexed: false,
         }
     }
 
     pub(crate) fn encode(&self) -> Secret {
-        let mut out = Out::new(1);
+        let mut out = Out::new(2);
         out.number(u64::from(self.number.0));
         out.bytes(self.uri.as_bytes());
         for n in [
@@ -146,6 +153,8 @@ impl RoomRow {
             self.tail,
             self.tail_bytes,
             self.pending,
+            self.since,
+            u64::from(self.unindexed),
         ] {
             out.number(n);
         }
@@ -153,7 +162,7 @@ impl RoomRow {
     }
 
     pub(crate) fn decode(bytes: &Secret) -> Result<Self, HistoryError> {
-        let mut row = In::new("a room", 1, bytes.expose())?;
+        let (mut row, version) = In::up_to("a room", 2, bytes.expose())?;
         let number = u32::try_from(row.number()?).map_err(|_| row.damaged())?;
         let decoded = Self {
             number: RoomNumber(number),
@@ -169,6 +178,8 @@ impl RoomRow {
             tail: row.number()?,
             tail_bytes: row.number()?,
             pending: row.number()?,
+            since: if version < 2 { 0 } else { row.number()? },
+            unindexed: version >= 2 && row.number()? == 1,
         };
         row.finish()?;
         Ok(decoded)
@@ -212,6 +223,8 @@ pub(crate) struct MessageRow {
     pub(crate) edits: Vec<MessageId>,
     /// Whose device deleted it.
     pub(crate) deleted_by: Option<String>,
+    /// Which device of the user's gave it to this one, if this one has not taken it from the log.
+    pub(crate) given_by: Option<String>,
     /// When it expires; 0 if it does not, or is to be read first.
     pub(crate) deadline: u64,
     pub(crate) envelope: Envelope,
@@ -228,11 +241,22 @@ const MENTIONS: u8 = 1 << 1;
 const EDITED: u8 = 1 << 2;
 const DELETED: u8 = 1 << 3;
 const APART: u8 = 1 << 4;
+const GIVEN: u8 = 1 << 5;
 
 impl MessageRow {
-    /// Whether it counts as unread before the user has read it.
-    pub(crate) fn counts(&self) -> bool {
+    /// Whether others said it, and it is there.
+    fn is_of_others(&self) -> bool {
         !self.own && self.deleted_by.is_none()
+    }
+
+    /// Whether it counts as unread before the user has read it. What another device gave is not news.
+    pub(crate) fn counts(&self) -> bool {
+        self.is_of_others() && self.given_by.is_none()
+    }
+
+    /// Whether others mention the user in it.
+    pub(crate) fn is_mention(&self) -> bool {
+        self.is_of_others() && self.mentions
     }
 
     pub(crate) fn counts_as_mention(&self) -> bool {
@@ -249,16 +273,21 @@ impl MessageRow {
             (EDITED, !self.edits.is_empty()),
             (DELETED, self.deleted_by.is_some()),
             (APART, apart),
+            (GIVEN, self.given_by.is_some()),
         ] {
             flags |= if is_set { flag } else { 0 };
         }
 
-        let mut out = Out::new(1);
+        // What was not given is as earlier versions have it.
+        let mut out = Out::new(if self.given_by.is_some() { 2 } else { 1 });
         out.byte(flags);
         out.number(self.time);
         out.bytes(self.user.as_bytes());
         out.bytes(self.device.as_bytes());
         if let Some(by) = &self.deleted_by {
+            out.bytes(by.as_bytes());
+        }
+        if let Some(by) = &self.given_by {
             out.bytes(by.as_bytes());
         }
         if !self.edits.is_empty() {
@@ -288,11 +317,12 @@ impl MessageRow {
         bytes: &Secret,
         body: impl FnOnce() -> Result<Option<Secret>, HistoryError>,
     ) -> Result<Self, HistoryError> {
-        let mut row = In::new("a message", 1, bytes.expose())?;
+        let (mut row, version) = In::up_to("a message", 2, bytes.expose())?;
         let flags = row.byte()?;
         let has = |flag| flags & flag != 0;
         let (time, user, device) = (row.number()?, row.text()?, row.text()?);
         let deleted_by = if has(DELETED) { Some(row.text()?) } else { None };
+        let given_by = if version >= 2 && has(GIVEN) { Some(row.text()?) } else { None };
         let edits = if has(EDITED) { row.count()? } else { 0 };
         let edits = (0..edits).map(|_| row.array().map(MessageId)).collect::<Result<_, _>>()?;
         let deadline = row.number()?;
@@ -318,6 +348,7 @@ impl MessageRow {
             mentions: has(MENTIONS),
             edits,
             deleted_by,
+            given_by,
             deadline,
             envelope,
             media,

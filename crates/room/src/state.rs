@@ -57,6 +57,17 @@ impl RoomMetadata {
     }
 }
 
+/// How far back what was said in a room may be given to a device that comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HistoryReach {
+    /// Nothing is given.
+    Nothing,
+    /// What was said in the last so many seconds.
+    Seconds(u32),
+    /// All that there is.
+    All,
+}
+
 /// What the components of a GroupContext say of a room: all that its members agree on apart from who is in the group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoomState {
@@ -204,6 +215,25 @@ impl RoomState {
     #[must_use]
     pub fn may(&self, user: &str, capability: Capability) -> bool {
         self.role_of(user).is_some_and(|role| role.has(capability))
+    }
+
+    /// What a client of a user may give another client of that user's which comes in.
+    ///
+    /// The draft says what a policy means for *new joiners*, and does not exempt a joiner of the same user: clients are
+    /// "expected to not to share chat history with new joiners" if that is forbidden, as sharing "substantially weakens
+    /// forward secrecy". It leaves open what holds without a policy. Then nobody has limited anything: a user who could read
+    /// it aloud to the new device may give it.
+    #[must_use]
+    pub fn history_for_own_client(&self, user: &str) -> HistoryReach {
+        let Some(policy) = &self.history else { return HistoryReach::All };
+        let HistoryPolicy::Shared { roles, max_time_period, .. } = policy else {
+            return HistoryReach::Nothing;
+        };
+        let own = self.role_of(user).map(|role| role.index.0);
+        match own.is_some_and(|own| roles.contains(&own)) && *max_time_period > 0 {
+            true => HistoryReach::Seconds(*max_time_period),
+            false => HistoryReach::Nothing,
+        }
     }
 
     /// Whether this is a direct chat: two users, to whom nobody is added.

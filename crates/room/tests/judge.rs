@@ -6,9 +6,10 @@ use conclave_mls::wire::codec::{Decode, Encode};
 use conclave_room::standard::{ADMIN, MEMBER, MODERATOR, OWNER, VISITOR};
 use conclave_room::{
     Actor, BASE_ROOM_POLICY, BaseRoomPolicy, CHAT_HISTORY_POLICY, COMPONENTS, Capability, Claim,
-    ClientChange, Demand, HistoryPolicy, LinkUse, PARTICIPANT_LIST, PREAUTH_LIST, Participants,
-    Preauthorization, Preauthorizations, Proposed, ROLES_LIST, ROOM_METADATA, Refusal, Role,
-    RoleIndex, Roles, RoomCommit, RoomMetadata, RoomState, Text, judge, judge_proposal, leavers,
+    ClientChange, Demand, HistoryPolicy, HistoryReach, LinkUse, PARTICIPANT_LIST, PREAUTH_LIST,
+    Participants, Preauthorization, Preauthorizations, Proposed, ROLES_LIST, ROOM_METADATA,
+    Refusal, Role, RoleIndex, Roles, RoomCommit, RoomMetadata, RoomState, Text, judge,
+    judge_proposal, leavers,
 };
 use std::collections::BTreeMap;
 
@@ -506,4 +507,24 @@ fn updates_of_the_list_lead_where_they_were_made_for() {
     assert!(before.updated(&[update.clone(), update]).is_err());
     let decoded = Participants::from_bytes(&after.to_bytes().unwrap()).unwrap();
     assert_eq!(decoded, after);
+}
+
+#[test]
+fn history_is_given_as_far_as_the_policy_lets_this_role() {
+    let reach = |history: Option<HistoryPolicy>, user: &str| {
+        let mut scene = Scene::new();
+        scene.room.history = history;
+        scene.room.history_for_own_client(user)
+    };
+    let shared = |roles: &[u32], max_time_period| {
+        let roles = roles.to_vec();
+        let automatically = true;
+        Some(HistoryPolicy::Shared { required: true, roles, automatically, max_time_period })
+    };
+    assert_eq!(reach(None, "member"), HistoryReach::All);
+    assert_eq!(reach(Some(HistoryPolicy::Forbidden), "owner"), HistoryReach::Nothing);
+    assert_eq!(reach(shared(&[MEMBER.0], 60), "member"), HistoryReach::Seconds(60));
+    assert_eq!(reach(shared(&[MEMBER.0], 60), "owner"), HistoryReach::Nothing);
+    assert_eq!(reach(shared(&[MEMBER.0], 0), "member"), HistoryReach::Nothing);
+    assert_eq!(reach(shared(&[MEMBER.0], 60), "stranger"), HistoryReach::Nothing);
 }

@@ -89,11 +89,16 @@ fn fields<S: Store>(engine: &Engine<S>, group: Option<&GroupId>, news: &News) ->
             "kind": "unreadable", "seq": seq, "sender": device(sender), "text": reason,
         }),
         News::Room { seq, by, change } => {
+            let seconds;
             let (what, text, user) = match change {
                 RoomChange::Name(name) => ("name", name, None),
                 RoomChange::Topic(topic) => ("topic", topic, None),
                 RoomChange::Picture(uri) => ("picture", uri, None),
                 RoomChange::Role { user, role } => ("role", role, Some(user.as_str())),
+                RoomChange::History(of) => {
+                    seconds = of.unwrap_or_default().to_string();
+                    ("history", &seconds, None)
+                }
             };
             json!({
                 "kind": "room", "seq": seq, "sender": device(by), "change": what, "text": text,
@@ -225,6 +230,9 @@ pub(super) fn kept(own: &DeviceId, (id, name): (&GroupId, &str), entry: &Entry) 
             fields.insert("bytes".into(), (*size).into());
         }
         Body::Said { .. } | Body::Deleted { .. } => {}
+    }
+    if let Some(by) = &entry.given_by {
+        fields.insert("given_by".into(), by.as_str().into());
     }
     if let Some(quote) = &entry.reply_to {
         fields.insert("of".into(), to_hex(&quote.id.0).into());

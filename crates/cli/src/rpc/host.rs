@@ -494,6 +494,8 @@ impl<S: Store> Host<S> {
                 self.files.report(id, &self.name, (percent, size));
             }
             TransferNews::Saved { id, path, size, .. } => self.files.saved(id, &path, size),
+            // The messenger of this device goes on with these.
+            TransferNews::Given { .. } | TransferNews::Fetched { .. } => {}
             TransferNews::Failed { id, name, why, .. } => {
                 let fault = Fault::not_sent(format!("{name}: {why}"));
                 self.files.failed(id, &self.name, fault);

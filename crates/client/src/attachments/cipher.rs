@@ -31,6 +31,11 @@ impl FileKey {
         Self { aead, key: Secret::random(aead.key_length(), rng), nonce, aad: Vec::new() }
     }
 
+    /// The key of a file that is sealed as a stream: it has neither nonce nor additional data.
+    pub(crate) fn of_stream(key: Secret) -> Self {
+        Self { aead: Aead::ChaCha20Poly1305, key, nonce: Vec::new(), aad: Vec::new() }
+    }
+
     pub(super) fn of(decryption: &Decryption<'_>) -> Self {
         let Decryption { aead, key, nonce, aad } = decryption;
         Self { aead: *aead, key: (*key).clone(), nonce: nonce.to_vec(), aad: aad.to_vec() }

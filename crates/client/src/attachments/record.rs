@@ -2,10 +2,11 @@
 //!
 //! One row each, by number. The key of a file is in it, so the row is as secret as the messages are.
 
+use crate::attachments::ask::Ask;
 use crate::attachments::cipher::FileKey;
 use conclave_content::Aead;
 use conclave_delivery_api::{
-    Bytes, Decode, DecodeError, Encode, EncodeError, GroupId, Reader, Writer,
+    Bytes, Decode, DecodeError, DeviceId, Encode, EncodeError, GroupId, Reader, Writer,
 };
 use conclave_mls::crypto::Secret;
 
@@ -16,54 +17,75 @@ pub(super) const TABLE: &str = "files";
 const VERSION: u8 = 1;
 const SEND: u8 = 0;
 const SAVE: u8 = 1;
+const GIVE: u8 = 2;
+const TAKE: u8 = 3;
 
 /// A file on the service, encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sealed {
-    pub(super) key: FileKey,
+pub(crate) struct Sealed {
+    pub(crate) key: FileKey,
     /// SHA-256 of the encrypted file, by which the service names it.
-    pub(super) hash: [u8; 32],
+    pub(crate) hash: [u8; 32],
     /// The length of the encrypted file; of one that is fetched, the most that it may have.
-    pub(super) length: u64,
+    pub(crate) length: u64,
 }
 
 /// A file that is to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ToSend {
-    pub(super) path: String,
+pub(crate) struct ToSend {
+    pub(crate) path: String,
     /// What is said with it; may be empty.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// What a client calls the message; may be empty.
-    pub(super) label: String,
+    pub(crate) label: String,
     /// Whether the message is to cause no event.
-    pub(super) quiet: bool,
+    pub(crate) quiet: bool,
     /// The encrypted copy, once there is one.
-    pub(super) sealed: Option<Sealed>,
+    pub(crate) sealed: Option<Sealed>,
 }
 
 /// A file that is to be saved.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ToSave {
+pub(crate) struct ToSave {
     /// The number of the message that it came with.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// Where it is to be.
-    pub(super) path: String,
-    pub(super) sealed: Sealed,
+    pub(crate) path: String,
+    pub(crate) sealed: Sealed,
+}
+
+/// What was said, for another device of the user's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ToGive {
+    pub(crate) device: DeviceId,
+    /// What it has asked.
+    pub(crate) ask: Ask,
+    /// The file, once it is written.
+    pub(crate) sealed: Option<Sealed>,
+}
+
+/// What another device of the user's has given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ToTake {
+    pub(crate) by: DeviceId,
+    pub(crate) sealed: Sealed,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Task {
+pub(crate) enum Task {
     Send(ToSend),
     Save(ToSave),
+    Give(ToGive),
+    Take(ToTake),
 }
 
 /// A transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Record {
-    pub(super) group: GroupId,
+pub(crate) struct Record {
+    pub(crate) group: GroupId,
     /// What the file is called.
-    pub(super) name: String,
-    pub(super) task: Task,
+    pub(crate) name: String,
+    pub(crate) task: Task,
 }
 
 fn put_text(w: &mut Writer, text: &str) -> Result<(), EncodeError> {
@@ -135,6 +157,17 @@ impl Record {
                 put_text(&mut w, &save.path)?;
                 save.sealed.encode(&mut w)?;
             }
+            Task::Give(give) => {
+                GIVE.encode(&mut w)?;
+                give.device.encode(&mut w)?;
+                give.ask.encode(&mut w)?;
+                give.sealed.encode(&mut w)?;
+            }
+            Task::Take(take) => {
+                TAKE.encode(&mut w)?;
+                take.by.encode(&mut w)?;
+                take.sealed.encode(&mut w)?;
+            }
         }
         Ok(Secret::new(w.finish()))
     }
@@ -165,6 +198,12 @@ impl Decode for Record {
                 path: text(r)?,
                 sealed: Sealed::decode(r)?,
             }),
+            GIVE => Task::Give(ToGive {
+                device: Decode::decode(r)?,
+                ask: Ask::decode(r)?,
+                sealed: Option::decode(r)?,
+            }),
+            TAKE => Task::Take(ToTake { by: Decode::decode(r)?, sealed: Sealed::decode(r)? }),
             other => return Err(invalid("task", other.into())),
         };
         Ok(Self { group, name, task })
@@ -174,6 +213,7 @@ impl Decode for Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use conclave_mls::CipherSuite;
 
     fn sealed() -> Sealed {
         let key = Secret::copy_from(&[7; 16]);
@@ -194,7 +234,13 @@ mod tests {
         let save = Task::Save(ToSave { number: 7, path: "/tmp/c".into(), sealed: sealed() });
         let record =
             |task| Record { group: GroupId::from([1, 2].as_slice()), name: "a".into(), task };
-        vec![record(send(None)), record(send(Some(sealed()))), record(save)]
+        let device: DeviceId = "alice/tablet".parse().unwrap();
+        let ask = Ask { id: [4; 16], suite: CipherSuite(1), key: vec![5; 32].into() };
+        let give = |sealed| Task::Give(ToGive { device: device.clone(), ask: ask.clone(), sealed });
+        let take = Task::Take(ToTake { by: device.clone(), sealed: sealed() });
+        let tasks =
+            [send(None), send(Some(sealed())), save, give(None), give(Some(sealed())), take];
+        tasks.map(record).into()
     }
 
     #[test]

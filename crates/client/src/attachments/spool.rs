@@ -89,6 +89,13 @@ impl Spool {
         File::open(self.sealed(id))
     }
 
+    /// A new file, to be written as it is uploaded.
+    pub(super) fn new_sealed(&self, id: u64) -> io::Result<File> {
+        let path = self.sealed(id);
+        remove(&path)?;
+        open_private(&path, true)
+    }
+
     /// The file of what was fetched so far, or a new one.
     pub(super) fn part_file(&self, id: u64) -> io::Result<File> {
         remove(&self.opening(id))?;

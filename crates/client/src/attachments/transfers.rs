@@ -1,8 +1,8 @@
 //! The transfers of a device: what is under way, and what has come of it.
 
-use crate::attachments::cipher::FileCipher;
+use crate::attachments::cipher::{FileCipher, FileKey};
 use crate::attachments::message::{attached, content_of};
-use crate::attachments::record::{Record, Sealed, TABLE, Task, ToSave, ToSend};
+use crate::attachments::record::{Record, Sealed, TABLE, Task, ToGive, ToSave, ToSend, ToTake};
 use crate::attachments::spool::Spool;
 use crate::attachments::work::{Report, Work};
 use crate::compose::{Markup, draft_of};
@@ -11,12 +11,16 @@ use crate::error::RunError;
 use crate::mimi::Place;
 use crate::service::{now, os_rng};
 use conclave_content::{MimiContent, safe};
+use conclave_delivery::http_client::attachment_hash;
 use conclave_delivery_api::{DeleteAttachment, EncodeError};
 use conclave_engine::{AppRows, Content, Engine, EngineError};
 use conclave_mls::GroupId;
+use conclave_mls::crypto::Secret;
 use conclave_store::{Store, StoreError};
 use core::fmt;
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -117,6 +121,16 @@ pub enum TransferNews {
         /// How many bytes it has.
         size: u64,
     },
+    /// The service has what was said, for another device of the user's. Only a messenger gives that.
+    Given {
+        /// Its number.
+        id: u64,
+    },
+    /// What another device of the user's has given is here. Only a messenger takes it.
+    Fetched {
+        /// Its number.
+        id: u64,
+    },
     /// A file could not be sent or saved.
     Failed {
         /// Its number.
@@ -152,7 +166,8 @@ fn refused<T>(why: impl Into<String>) -> Result<T, TransferRefusal> {
 struct UnderWay {
     record: Record,
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<()>,
+    /// None while its file is not written yet.
+    thread: Option<JoinHandle<()>>,
     percent: Option<u8>,
 }
 
@@ -203,7 +218,12 @@ impl Transfers {
             let id = key.as_slice().try_into().map(u64::from_be_bytes).unwrap_or_default();
             transfers.next = transfers.next.max(id.saturating_add(1));
             // The row of a later version stays for that version.
-            let Ok(record) = Record::from_row(row.expose()) else { continue };
+            let Ok(mut record) = Record::from_row(row.expose()) else { continue };
+            if let Task::Give(give) = &mut record.task
+                && transfers.spool.sealed_file(id).is_err()
+            {
+                give.sealed = None;
+            }
             transfers.start(id, record)?;
         }
         let under_way = &transfers.under_way;
@@ -230,7 +250,13 @@ impl Transfers {
         self.under_way.iter().find(|(_, one)| is_it(one)).map(|(id, _)| *id)
     }
 
-    fn start(&mut self, id: u64, record: Record) -> Result<(), RunError> {
+    /// Starts the thread of a transfer, unless its file is to be written first.
+    pub(crate) fn start(&mut self, id: u64, record: Record) -> Result<(), RunError> {
+        if matches!(&record.task, Task::Give(ToGive { sealed: None, .. })) {
+            let stop = Arc::new(AtomicBool::new(false));
+            self.under_way.insert(id, UnderWay { record, stop, thread: None, percent: None });
+            return Ok(());
+        }
         let (stop, to) = (Arc::new(AtomicBool::new(false)), self.setup.to.clone());
         let work = Work {
             id,
@@ -245,6 +271,7 @@ impl Transfers {
             .name("conclave-file".into())
             .spawn(move || work.run(&task))
             .map_err(RunError::Threads)?;
+        let thread = Some(thread);
         self.under_way.insert(id, UnderWay { record, stop, thread, percent: None });
         Ok(())
     }
@@ -254,15 +281,25 @@ impl Transfers {
         engine: &mut Engine<S>,
         record: Record,
     ) -> Result<u64, TransferRefusal> {
+        self.begin_with(engine, record, AppRows::new())
+    }
+
+    /// Begins a transfer, with other rows in the same write.
+    pub(crate) fn begin_with<S: Store>(
+        &mut self,
+        engine: &mut Engine<S>,
+        record: Record,
+        also: AppRows,
+    ) -> Result<u64, TransferRefusal> {
         if self.count() >= MAX_UNDER_WAY {
             return refused(format!(
                 "{MAX_UNDER_WAY} files are under way: wait until one is done, or stop one"
             ));
         }
-        let id = self.next;
-        let rows = kept(id, &record).map_err(|e| TransferRefusal::Refused(e.to_string()))?;
+        let planned = self.plan(&record);
+        let (id, mut rows) = planned.map_err(|e| TransferRefusal::Refused(e.to_string()))?;
+        rows.merge(also);
         engine.write_app_rows(rows)?;
-        self.next += 1;
         match self.start(id, record) {
             Ok(()) => Ok(id),
             Err(e) => {
@@ -405,7 +442,11 @@ impl Transfers {
     ) -> Result<(), EngineError> {
         engine.write_app_rows(forgotten(id))?;
         let Some(UnderWay { record, thread, .. }) = self.finish(id) else { return Ok(()) };
-        if let Task::Send(ToSend { sealed: Some(Sealed { hash, .. }), .. }) = record.task {
+        let sealed = match record.task {
+            Task::Send(ToSend { sealed, .. }) | Task::Give(ToGive { sealed, .. }) => sealed,
+            Task::Save(_) | Task::Take(_) => None,
+        };
+        if let (Some(Sealed { hash, .. }), Some(thread)) = (sealed, thread) {
             let connection = self.connection.clone();
             // What stays there expires.
             let _ = std::thread::Builder::new().name("conclave-file".into()).spawn(move || {
@@ -431,6 +472,99 @@ impl Transfers {
         self.finish(id);
     }
 
+    /// The number and rows of a transfer that begins when they are written.
+    pub(crate) fn plan(&mut self, record: &Record) -> Result<(u64, AppRows), EncodeError> {
+        let id = self.next;
+        let rows = kept(id, record)?;
+        self.next += 1;
+        Ok((id, rows))
+    }
+
+    /// Takes note that one of them goes on.
+    pub(crate) fn touch(&mut self) {
+        self.moved_at = Instant::now();
+    }
+
+    /// What a transfer's file is called; none if there is no such transfer any more.
+    pub(crate) fn name(&self, id: u64) -> Option<String> {
+        Some(self.under_way.get(&id)?.record.name.clone())
+    }
+
+    /// What is given by a transfer, and in which group that was asked for.
+    pub(crate) fn giving(&self, id: u64) -> Option<(GroupId, ToGive)> {
+        let Record { group, task, .. } = &self.under_way.get(&id)?.record;
+        match task {
+            Task::Give(give) => Some((group.clone(), give.clone())),
+            _ => None,
+        }
+    }
+
+    /// What is taken by a transfer, and in which group that was asked for.
+    pub(crate) fn taking(&self, id: u64) -> Option<(GroupId, ToTake)> {
+        let Record { group, task, .. } = &self.under_way.get(&id)?.record;
+        match task {
+            Task::Take(take) => Some((group.clone(), take.clone())),
+            _ => None,
+        }
+    }
+
+    /// The first transfer whose file is to be written.
+    pub(crate) fn to_write(&self) -> Option<(u64, ToGive)> {
+        self.under_way.iter().find_map(|(id, one)| match &one.record.task {
+            Task::Give(give) if give.sealed.is_none() => Some((*id, give.clone())),
+            _ => None,
+        })
+    }
+
+    /// The file of a transfer, to be written.
+    pub(crate) fn new_file(&self, id: u64) -> io::Result<File> {
+        self.spool.new_sealed(id)
+    }
+
+    /// The file that a transfer has fetched.
+    pub(crate) fn fetched_file(&self, id: u64) -> io::Result<File> {
+        self.spool.part_file(id)
+    }
+
+    /// The file of a transfer is written, under a key of its own: it is uploaded.
+    pub(crate) fn written<S: Store>(
+        &mut self,
+        engine: &mut Engine<S>,
+        id: u64,
+        key: Secret,
+    ) -> Result<Sealed, RunError> {
+        let mut file = self.spool.sealed_file(id).map_err(RunError::Files)?;
+        file.sync_all().map_err(RunError::Files)?;
+        let (hash, length) = attachment_hash(&mut file).map_err(RunError::Files)?;
+        let sealed = Sealed { key: FileKey::of_stream(key), hash, length };
+        let Some(UnderWay { mut record, .. }) = self.under_way.remove(&id) else {
+            return Ok(sealed);
+        };
+        if let Task::Give(give) = &mut record.task {
+            give.sealed = Some(sealed.clone());
+        }
+        let rows = kept(id, &record).map_err(|e| StoreError::failed(e.to_string()));
+        engine.write_app_rows(rows.map_err(EngineError::Store)?)?;
+        self.start(id, record)?;
+        Ok(sealed)
+    }
+
+    /// What forgets a transfer, to be written with what it leads to.
+    pub(crate) fn rows_without(id: u64) -> AppRows {
+        forgotten(id)
+    }
+
+    /// What another device has given is in the history: the transfer is done.
+    pub(crate) fn taken<S: Store>(
+        &mut self,
+        engine: &mut Engine<S>,
+        id: u64,
+    ) -> Result<(), EngineError> {
+        engine.write_app_rows(forgotten(id))?;
+        self.finish(id);
+        Ok(())
+    }
+
     /// Takes what a thread reports.
     ///
     /// # Errors
@@ -452,7 +586,11 @@ impl Transfers {
                 Ok(None)
             }
             Report::Moved(there, size) => Ok(self.moved(id, there, size)),
+            Report::Uploaded(..) if matches!(one.record.task, Task::Give(_)) => {
+                Ok(Some(TransferNews::Given { id }))
+            }
             Report::Uploaded(sealed, expires_at) => self.uploaded(engine, id, &sealed, expires_at),
+            Report::Fetched => Ok(Some(TransferNews::Fetched { id })),
             Report::Saved(size) => {
                 let group = one.record.group.clone();
                 let Task::Save(ToSave { number, path, .. }) = one.record.task.clone() else {
@@ -483,7 +621,7 @@ impl Transfers {
         let is_step = before.is_none_or(|before| before / STEP < percent / STEP);
         // The last one is what comes of it.
         let is_step = is_step && percent < 100;
-        let sends = matches!(one.record.task, Task::Send(_));
+        let sends = matches!(one.record.task, Task::Send(_) | Task::Give(_));
         let (group, name) = (one.record.group.clone(), one.record.name.clone());
         Some(TransferNews::Moved { id, group, sends, name, percent, size, is_step })
     }

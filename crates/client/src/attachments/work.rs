@@ -1,7 +1,7 @@
 //! A transfer's thread: it encrypts and uploads a file, or fetches and decrypts one, however often it is cut off.
 
 use crate::attachments::cipher::{CipherError, FileCipher, FileKey};
-use crate::attachments::record::{Sealed, Task, ToSave, ToSend};
+use crate::attachments::record::{Sealed, Task, ToGive, ToSave, ToSend, ToTake};
 use crate::attachments::spool::Spool;
 use crate::connection::Connection;
 use crate::service::os_rng;
@@ -34,6 +34,8 @@ pub(super) enum Report {
     Uploaded(Sealed, u64),
     /// The file is saved, and has this length.
     Saved(u64),
+    /// The file is here, as it was uploaded.
+    Fetched,
     /// It cannot be done: why.
     Failed(String),
 }
@@ -66,6 +68,8 @@ impl Work {
         let done = match task {
             Task::Send(send) => self.send(send),
             Task::Save(save) => self.save(save),
+            Task::Give(give) => self.give(give),
+            Task::Take(take) => self.take(take),
         };
         match done {
             Ok(report) => (self.say)(report),
@@ -88,6 +92,25 @@ impl Work {
         (self.say)(Report::Moved(0, sealed.length));
         let expires_at = self.upload(&sealed, &mut file)?;
         Ok(Report::Uploaded(sealed, expires_at))
+    }
+
+    /// Uploads a file that is sealed as it was written.
+    fn give(&self, give: &ToGive) -> Result<Report, Ended> {
+        let Some(sealed) = &give.sealed else { return Err(Ended::Stopped) };
+        let failed = |e: std::io::Error| Ended::Failed(e.to_string());
+        let mut file = self.spool.sealed_file(self.id).map_err(failed)?;
+        (self.say)(Report::Moved(0, sealed.length));
+        let expires_at = self.upload(sealed, &mut file)?;
+        Ok(Report::Uploaded(sealed.clone(), expires_at))
+    }
+
+    /// Fetches a file that is read as it is.
+    fn take(&self, take: &ToTake) -> Result<Report, Ended> {
+        let failed = |e: std::io::Error| Ended::Failed(e.to_string());
+        let mut file = self.spool.part_file(self.id).map_err(failed)?;
+        (self.say)(Report::Moved(0, take.sealed.length));
+        self.download(&take.sealed, &mut file)?;
+        Ok(Report::Fetched)
     }
 
     /// An encrypted copy of a file, under a key of its own.

@@ -70,6 +70,10 @@ pub enum Command {
     File(FileCommand),
     /// Show the last messages of the current group.
     History(usize),
+    /// Ask the user's other devices in the current group for what was said before this one came in.
+    AskHistory,
+    /// Give that to another device, by its name.
+    GiveHistory(Name),
     /// Say something in the current group.
     Send(Content),
 }
@@ -143,6 +147,10 @@ const HELP: &[(&str, &str)] = &[
     ("/save N [PATH]", "save the file of message N, here or under PATH"),
     ("/cancel [N]", "stop sending or saving a file; N is the number that it began with"),
     ("/history [N] [before M]", "show the last N messages (20), or those before number M"),
+    ("/history ask", "on a new device: ask your others for what was said before it came in"),
+    ("/history give DEVICE", "give that to a device of yours that asks, as far as groups allow it"),
+    ("/history allow [TIME]", "let new devices be given all of the group, or of the last 30d"),
+    ("/history forbid", "let new devices be given nothing of what was said in the group"),
     ("/mentions [before M]", "show the last messages that mention you by @NAME"),
     ("/search WORDS [before M]", "show messages that have all these words, the latest first"),
     ("/unread", "how many messages you have not read, in each group"),
@@ -212,9 +220,11 @@ const MAX_USES: u32 = 10_000;
 const USUAL_LIFETIME: u64 = 7 * DAY;
 const MAX_LIFETIME: u64 = 90 * DAY;
 const DAY: u64 = 24 * 60 * 60;
+/// More seconds than there are: all that was ever said.
+pub(super) const ALL_TIME: u32 = u32::MAX;
 
 /// A time as `30m`, `12h`, `7d` or `4w`, in seconds.
-fn parse_lifetime(word: &str) -> Option<u64> {
+fn parse_time(word: &str) -> Option<u64> {
     let at = word.len().checked_sub(1)?;
     let (number, unit) = word.split_at_checked(at)?;
     let unit = match unit {
@@ -224,8 +234,11 @@ fn parse_lifetime(word: &str) -> Option<u64> {
         "w" => 7 * DAY,
         _ => return None,
     };
-    let seconds = number.parse::<u64>().ok()?.checked_mul(unit)?;
-    (1..=MAX_LIFETIME).contains(&seconds).then_some(seconds)
+    number.parse::<u64>().ok()?.checked_mul(unit).filter(|seconds| *seconds > 0)
+}
+
+fn parse_lifetime(word: &str) -> Option<u64> {
+    parse_time(word).filter(|seconds| *seconds <= MAX_LIFETIME)
 }
 
 fn parse_invite_link(words: &[&str]) -> Result<Command, LineError> {
@@ -331,6 +344,16 @@ fn parse_command(command: &str, words: &[&str]) -> Result<Command, LineError> {
         ("/acknowledge", [user]) => Ok(Command::Wish(Wish::Acknowledge(parse_name(user)?))),
         ("/acknowledge", _) => Err(LineError::Usage("/acknowledge USER, or /acknowledge service")),
         ("/history", []) => Ok(Command::History(20)),
+        ("/history", ["ask"]) => Ok(Command::AskHistory),
+        ("/history", ["give", device]) => Ok(Command::GiveHistory(parse_name(device)?)),
+        ("/history", ["forbid"]) => Ok(Command::ChangeRoom(RoomChange::History(None))),
+        ("/history", ["allow"]) => Ok(Command::ChangeRoom(RoomChange::History(Some(ALL_TIME)))),
+        ("/history", ["allow", time]) => {
+            let seconds = parse_time(time).and_then(|seconds| u32::try_from(seconds).ok());
+            let usage = LineError::Usage("/history allow [TIME], TIME as 12h, 30d or 52w");
+            let seconds = seconds.ok_or(usage)?;
+            Ok(Command::ChangeRoom(RoomChange::History(Some(seconds))))
+        }
         ("/history", [n]) => match n.parse() {
             Ok(n) => Ok(Command::History(n)),
             Err(_) => Err(LineError::Usage("/history [N]")),

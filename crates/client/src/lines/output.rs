@@ -1,5 +1,6 @@
 //! What a user is told, as lines.
 
+use super::command::ALL_TIME;
 use super::listed::{
     device_line, device_text, group_line, group_text, link_line, link_text, member_line,
     member_text, pair_text, room_line, room_text,
@@ -172,6 +173,10 @@ fn room_change_line(group: &str, (seq, by): (u64, &DeviceId), change: &RoomChang
         RoomChange::Role { user, role } => {
             return format!("role-changed {group} {seq} by {by} {user} {}", escaped(role));
         }
+        RoomChange::History(seconds) => {
+            let seconds = seconds.map_or("-".into(), |seconds| seconds.to_string());
+            return format!("history-policy {group} {seq} by {by} {seconds}");
+        }
     };
     format!("{kind} {group} {seq} by {by} {}", escaped(text)).trim_end().to_string()
 }
@@ -186,6 +191,18 @@ fn room_change_text(by: &DeviceId, change: &RoomChange) -> String {
         RoomChange::Role { user, role } if role == "banned" => format!("{by} banned {user}"),
         RoomChange::Role { user, role } => {
             format!("{user} has the role {} now (by {by})", plain(role))
+        }
+        RoomChange::History(None) => {
+            format!("{by} has decided: new devices are given nothing of what was said before")
+        }
+        RoomChange::History(Some(ALL_TIME)) => {
+            format!("{by} has decided: new devices may be given all that was said before")
+        }
+        RoomChange::History(Some(seconds)) => {
+            let hours = seconds.div_ceil(3600);
+            format!(
+                "{by} has decided: new devices may be given what was said in the last {hours} hours"
+            )
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What was said, as lines.
 
+use super::files::size_text;
 use super::text::{escaped, plain, plain_lines};
 use super::time::{clock, timestamp};
 
@@ -36,6 +37,9 @@ pub struct Said {
     pub reactions: Vec<(String, usize)>,
     /// How many have read it, if anybody says so.
     pub read_by: usize,
+    /// Which device of the user's gave it, and whether that is worth a line for people: the message before it was not given
+    /// by that one.
+    pub given_by: Option<(String, bool)>,
 }
 
 /// What happened to something that was said.
@@ -85,6 +89,40 @@ pub enum Did {
         /// How many of them mention this user.
         mentions: u64,
     },
+    /// Another device of this user's asks for what was said.
+    HistoryAsked {
+        /// Which.
+        by: String,
+        /// What the user calls it.
+        device: String,
+    },
+    /// Another device of this user's gives that.
+    HistoryComes {
+        /// Which.
+        by: String,
+    },
+    /// What was said is sealed for another device.
+    HistoryGiven {
+        /// Which.
+        to: String,
+        /// Of how many groups.
+        rooms: u64,
+        /// How many messages.
+        messages: u64,
+        /// How many bytes.
+        size: u64,
+    },
+    /// What another device has given is here.
+    HistoryTaken {
+        /// Which.
+        by: String,
+        /// In how many groups there was something new.
+        rooms: u64,
+        /// How many messages were missing.
+        messages: u64,
+        /// How many were not what they said to be.
+        left_out: u64,
+    },
     /// There are more messages than were shown.
     More {
         /// Those before this number.
@@ -125,6 +163,9 @@ impl Said {
             let (media_type, name) = (escaped(media_type), escaped(name));
             lines.push(format!("{why}attachment {group} {number} {size} {media_type} {name}"));
         }
+        if let Some((by, _)) = &self.given_by {
+            lines.push(format!("{why}given {group} {number} by {by}"));
+        }
         if self.mentions_me && self.why.is_empty() {
             lines.push(format!("mention {group} {number}"));
         }
@@ -141,6 +182,9 @@ impl Said {
         let margin = margin(group);
         let head = format!("{group} | {number} {time} {sender}{own}");
         let mut lines = Vec::new();
+        if let Some((by, true)) = &self.given_by {
+            lines.push(format!("{group} * what follows was given by {by}"));
+        }
         let what = match (&self.text, &self.deleted_by, &self.unknown) {
             (_, Some(by), _) => format!("{head}: (deleted by {})", plain(by)),
             (_, None, Some((size, media_type))) => {
@@ -202,6 +246,14 @@ impl Did {
             Self::Read { up_to } => format!("read {group} {up_to}"),
             Self::Expired { number } => format!("expired {group} {number}"),
             Self::Unread { count, mentions } => format!("unread {group} {count} {mentions}"),
+            Self::HistoryAsked { by, .. } => format!("history-asked {group} {by}"),
+            Self::HistoryComes { by } => format!("history-comes {group} {by}"),
+            Self::HistoryGiven { to, rooms, messages, size } => {
+                format!("history-given {group} {to} {messages} {rooms} {size}")
+            }
+            Self::HistoryTaken { by, rooms, messages, left_out } => {
+                format!("history-taken {group} {by} {messages} {rooms} {left_out}")
+            }
             Self::More { before } => format!("more {group} before {before}"),
         }
     }
@@ -224,6 +276,23 @@ impl Did {
             Self::Unread { count, mentions: 0 } => format!("  {group}: {count} unread"),
             Self::Unread { count, mentions } => {
                 format!("  {group}: {count} unread, {mentions} mention you")
+            }
+            Self::HistoryAsked { by, device } => format!(
+                "{group} * {by} asks for what was said before it came in: if that is your device, /history give {device}"
+            ),
+            Self::HistoryComes { by } => {
+                format!("{group} * {by} gives what was said before this device came in")
+            }
+            Self::HistoryGiven { to, rooms, messages, size } => {
+                let size = size_text(*size);
+                format!("* {messages} messages of {rooms} groups are sealed for {to} ({size})")
+            }
+            Self::HistoryTaken { by, rooms, messages, left_out } => {
+                let left_out = match left_out {
+                    0 => String::new(),
+                    n => format!("; {n} were left out, which are not what they said to be"),
+                };
+                format!("* {by} has given {messages} messages of {rooms} groups{left_out}")
             }
             Self::More { before } => {
                 format!("{group} * there is more: the same with 'before {before}'")

@@ -38,6 +38,14 @@ impl Value {
         Self(writer.finish())
     }
 
+    /// A byte string.
+    #[must_use]
+    pub fn bytes(bytes: &[u8]) -> Self {
+        let mut writer = Writer::new();
+        writer.bytes(bytes);
+        Self(writer.finish())
+    }
+
     /// An unsigned integer.
     #[must_use]
     pub fn unsigned(n: u64) -> Self {
@@ -56,6 +64,12 @@ impl Value {
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         if let Ok(Item::Text(text)) = self.first_item() { Some(text) } else { None }
+    }
+
+    /// The bytes, if it is a byte string.
+    #[must_use]
+    pub fn as_bytes(&self) -> Option<&[u8]> {
+        if let Ok(Item::Bytes(bytes)) = self.first_item() { Some(bytes) } else { None }
     }
 
     /// The item, for arrays, maps and tags without what they contain.

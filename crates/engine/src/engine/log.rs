@@ -4,7 +4,7 @@ use super::groups::not_sent;
 use super::join_links::judge_received;
 use super::kept::keep;
 use super::leaves::{own_leaf, size_of};
-use super::rooms::{metadata_changes, name_of, role_changes, room_of};
+use super::rooms::{history_change, metadata_changes, name_of, role_changes, room_of};
 use super::{Engine, EngineError};
 use crate::book::{Book, Change};
 use crate::code::short_member_code;
@@ -29,7 +29,9 @@ use conclave_mls::group::{
 use conclave_mls::storage::Fold;
 use conclave_mls::wire::{MlsMessage, MlsMessageBody};
 use conclave_mls::{Error, Event, Group, GroupId, Received, Transition, UnixTime, Verdict};
-use conclave_room::{Capability, PARTICIPANT_LIST, ROLES_LIST, ROOM_METADATA, RoomState};
+use conclave_room::{
+    CHAT_HISTORY_POLICY, Capability, PARTICIPANT_LIST, ROLES_LIST, ROOM_METADATA, RoomState,
+};
 use conclave_store::{Store, StoreError};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -769,12 +771,14 @@ impl<'a> Report<'a> {
                 ROOM_METADATA => set(&mut room.metadata, after),
                 PARTICIPANT_LIST => set(&mut room.participants, after),
                 ROLES_LIST => set(&mut room.roles, after),
+                CHAT_HISTORY_POLICY => set(room.history.get_or_insert_default(), after),
                 _ => {}
             }
         }
 
         let mut changes = metadata_changes(&old.metadata, &room.metadata);
         changes.extend(role_changes(room, &old.participants));
+        changes.extend(history_change(&old, room));
         let is_renamed = changes.iter().any(|change| matches!(change, RoomChange::Name(_)));
         let name = name_of(room, &self.me.user);
         if is_renamed && !name.is_empty() {

@@ -21,9 +21,9 @@ use conclave_mls::wire::Extension;
 use conclave_mls::{Credential, Group, GroupId};
 use conclave_room::standard::MEMBER;
 use conclave_room::{
-    Actor, Capability, ClientChange, LOCAL_AUTHORITY, PARTICIPANT_LIST, Participants,
-    ROOM_METADATA, RoleIndex, RoomMetadata, RoomState, Text, is_authority, leavers, room_uri,
-    url_authority, user_of, user_uri,
+    Actor, CHAT_HISTORY_POLICY, Capability, ClientChange, HistoryPolicy, HistoryReach,
+    LOCAL_AUTHORITY, PARTICIPANT_LIST, Participants, ROOM_METADATA, RoleIndex, RoomMetadata,
+    RoomState, Text, is_authority, leavers, room_uri, url_authority, user_of, user_uri,
 };
 use conclave_store::Store;
 use std::collections::BTreeMap;
@@ -66,6 +66,15 @@ pub(super) fn metadata_changes(old: &RoomMetadata, new: &RoomMetadata) -> Vec<Ro
         (old.avatar != new.avatar, picture),
     ];
     all.into_iter().filter_map(|(changed, change)| changed.then_some(change)).collect()
+}
+
+/// The new policy for history, if it is another one.
+pub(super) fn history_change(old: &RoomState, new: &RoomState) -> Option<RoomChange> {
+    let seconds = match new.history.as_ref().filter(|_| new.history != old.history)? {
+        HistoryPolicy::Forbidden => None,
+        HistoryPolicy::Shared { max_time_period, .. } => Some(*max_time_period),
+    };
+    Some(RoomChange::History(seconds))
 }
 
 /// The new roles of users who are in both participant lists, and of users who are banned now.
@@ -119,6 +128,24 @@ impl<S: Store> Engine<S> {
         })
     }
 
+    /// What of a room this device may give another one of its user's that comes in, by the room's policy. A group that is no
+    /// room has none.
+    #[must_use]
+    pub fn history_for_own_device(&self, group: &GroupId) -> HistoryReach {
+        let Some(live) = self.groups.get(group) else { return HistoryReach::Nothing };
+        match RoomState::of(live.group.view()) {
+            Ok(Some(room)) => room.history_for_own_client(self.device().user.as_str()),
+            Ok(None) => HistoryReach::All,
+            Err(_) => HistoryReach::Nothing,
+        }
+    }
+
+    /// The number of the last entry of a group's log that this device has read.
+    #[must_use]
+    pub fn log_position(&self, group: &GroupId) -> Option<u64> {
+        Some(self.book.record(group)?.cursor)
+    }
+
     /// Takes note of the address at which this device reaches the service. Its host stands in the URIs of rooms that
     /// this device makes, unless the service has told it a domain.
     pub fn reached_at(&mut self, url: &str) {
@@ -164,6 +191,9 @@ impl<S: Store> Engine<S> {
             }
             Work::Room { change: RoomChange::Picture(_), .. } => {
                 (Capability::CHANGE_ROOM_AVATAR, "changing the picture")
+            }
+            Work::Room { change: RoomChange::History(_), .. } => {
+                (Capability::CHANGE_OTHER_POLICY_ATTRIBUTE, "deciding what new devices are given")
             }
             // Who may ban depends on the role.
             Work::Room { change: RoomChange::Role { .. }, .. }
@@ -261,6 +291,7 @@ impl<S: Store> Engine<S> {
                 checked.map_err(|e| Reason::RoomUnchanged { why: e.to_string() })?;
             }
             RoomChange::Role { user, role } => check_role_of(&room, user, role)?,
+            RoomChange::History(_) => {}
         }
         self.queue(group, vec![Work::Room { change, committing: false }], Vec::new())
     }
@@ -385,11 +416,29 @@ fn proposals_of(
         RoomChange::Topic(topic) => metadata.subject = text(topic),
         RoomChange::Picture(uri) => metadata.avatar = text(uri),
         RoomChange::Role { user, role } => return role_proposals(group, room, user, role),
+        RoomChange::History(seconds) => {
+            let policy = history_policy(room, *seconds);
+            let update = || updating(CHAT_HISTORY_POLICY, &policy);
+            return if room.history.as_ref() == Some(&policy) {
+                Ok(Vec::new())
+            } else {
+                Ok(vec![update()?])
+            };
+        }
     }
     if metadata == room.metadata {
         return Ok(Vec::new());
     }
     Ok(vec![updating(ROOM_METADATA, &metadata)?])
+}
+
+/// The policy by which everybody in a room may give what was said in the last so many seconds, on a user's word; or nobody
+/// anything.
+fn history_policy(room: &RoomState, seconds: Option<u32>) -> HistoryPolicy {
+    let Some(max_time_period) = seconds else { return HistoryPolicy::Forbidden };
+    let roles = room.roles.all().iter().filter(|role| role.takes_part());
+    let roles = roles.map(|role| role.index.0).filter(|role| *role > RoleIndex::BANNED.0).collect();
+    HistoryPolicy::Shared { required: false, roles, automatically: false, max_time_period }
 }
 
 fn role_proposals(

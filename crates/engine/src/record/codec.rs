@@ -616,6 +616,10 @@ impl Encode for RoomChange {
                 user.encode(w)?;
                 return put_text(w, role);
             }
+            Self::History(seconds) => {
+                5u8.encode(w)?;
+                return seconds.encode(w);
+            }
         };
         kind.encode(w)?;
         put_text(w, text)
@@ -629,6 +633,7 @@ impl Decode for RoomChange {
             2 => Self::Topic(text(r)?),
             3 => Self::Picture(text(r)?),
             4 => Self::Role { user: Decode::decode(r)?, role: text(r)? },
+            5 => Self::History(Decode::decode(r)?),
             other => return unknown("room change", other),
         })
     }
@@ -678,6 +683,7 @@ mod tests {
             Work::MakeLink { link: link.clone(), expires_at: 9, max_uses: 2, committing: true },
             Work::Unlink { number: 3, committing: false },
             Work::Room { change: RoomChange::Topic("soup".into()), committing: true },
+            Work::Room { change: RoomChange::History(Some(86_400)), committing: false },
             Work::Join { link: link.clone(), commit: None },
             Work::Join { link, commit: Some(Secret::copy_from(&[1, 2])) },
         ] {
@@ -727,6 +733,7 @@ mod tests {
             News::Removed { seq: 5, who: b.clone(), by: a.clone() },
             News::Room { seq: 6, by: a.clone(), change: RoomChange::Name("lunch".into()) },
             News::Room { seq: 6, by: a.clone(), change: RoomChange::Picture("u".into()) },
+            News::Room { seq: 6, by: a.clone(), change: RoomChange::History(None) },
             News::Room {
                 seq: 6,
                 by: a.clone(),

@@ -1,0 +1,359 @@
+//! What another device of the user's has given: read through once, and taken then.
+//!
+//! That device vouches for what the messages say and who said it: it is the user's own. Its bytes are hostile all the same.
+//! All of the file is checked before anything of it is taken, what does not fit its identifier is left out, and what this
+//! device has itself stays as it is.
+
+use crate::body::Body;
+use crate::codec::In;
+use crate::effects::{MAX_EDITS, MAX_REACTIONS, MAX_RECEIPTS};
+use crate::error::HistoryError;
+use crate::giving::{AEAD, Given};
+use crate::history::History;
+use crate::recording::{From, Recording};
+use crate::records::{BATCH, GIVEN_ROOM_RECORD, MESSAGE_RECORD, MessageRecord, VERSION};
+use crate::rows::{Media, MessageRow, RoomRow};
+use crate::store::RowsMut;
+use crate::stream::{Opening, StreamError};
+use conclave_content::{Lifetime, Limits, MAX_REACTION, MessageId, MimiContent, Salt};
+use conclave_mls::crypto::CryptoProvider;
+use conclave_store::{GroupId, Secret};
+use core::fmt;
+use std::io::{Read, Seek, SeekFrom};
+
+/// The longest URI, name of a device or media type, topic, and content that is taken, in octets.
+const MAX_NAME: usize = 4096;
+const MAX_TOPIC: usize = 4096;
+const MAX_CONTENT: usize = 1 << 20;
+
+/// A room, as the device knows it that messages are given to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoomPlace {
+    /// The room's URI.
+    pub uri: String,
+    /// The URI that the user has there.
+    pub me: String,
+    /// The number of the log from which this device takes messages itself, if it has taken none yet.
+    pub before: u64,
+    /// Messages that the service accepted before this time, in seconds since 1970, are not taken.
+    pub since: u64,
+}
+
+/// Who gives, and what may be taken.
+#[derive(Clone, Copy)]
+pub struct Giver<'a> {
+    /// The device, as the host names it.
+    pub device: &'a str,
+    /// The rooms of which messages are taken.
+    pub place: &'a dyn Fn(&GroupId) -> Option<RoomPlace>,
+}
+
+/// A file that another device has given.
+pub struct Receiving<R> {
+    input: R,
+    key: Secret,
+    opening: Opening,
+    /// Whether it was read through once.
+    is_checked: bool,
+    room: Option<Current>,
+    given: Given,
+}
+
+/// The room whose messages are read.
+struct Current {
+    group: GroupId,
+    /// Its URI, as the other device has it.
+    uri: String,
+    /// None if messages of it are not taken.
+    place: Option<RoomPlace>,
+    last: u64,
+    has_added: bool,
+}
+
+impl<R> fmt::Debug for Receiving<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiving").field("given", &self.given).finish_non_exhaustive()
+    }
+}
+
+impl<R: Read + Seek> Receiving<R> {
+    /// A file under a key.
+    #[must_use]
+    pub fn new(key: Secret, input: R) -> Self {
+        let opening = Opening::new(AEAD, key.clone(), 0);
+        Self { input, key, opening, is_checked: false, room: None, given: Given::default() }
+    }
+
+    /// Reads on, and takes what is missing once all was checked: some messages at a time, in one write. Returns how much
+    /// was taken when all of it is. If the process ends before that, a file that is taken from its beginning goes on.
+    ///
+    /// # Errors
+    /// [`StreamError`]. If the file makes no sense, nothing of it was taken.
+    pub fn step(
+        &mut self,
+        history: &History,
+        store: &mut dyn RowsMut,
+        (provider, giver): (&dyn CryptoProvider, &Giver<'_>),
+        now: u64,
+    ) -> Result<Option<Given>, StreamError> {
+        let mut recording = history.record(&*store, now);
+        let mut is_over = false;
+        for _ in 0..BATCH {
+            let record = self.opening.record((provider, &mut self.input))?;
+            let Some(record) = record else {
+                self.end_room(&mut recording)?;
+                is_over = true;
+                break;
+            };
+            let taken = self.take_record(&mut recording, &record, giver);
+            taken.map_err(|e| match e {
+                HistoryError::Damaged(RECORD | "a message" | "reactions" | "receipts") => {
+                    self.opening.damaged()
+                }
+                e => e.into(),
+            })?;
+        }
+        let set = recording.finish();
+        if self.is_checked {
+            store.write(&set)?;
+        }
+        if !is_over {
+            return Ok(None);
+        }
+        if self.is_checked {
+            return Ok(Some(self.given));
+        }
+
+        // From its beginning, now for good.
+        self.input.seek(SeekFrom::Start(0))?;
+        self.opening = Opening::new(AEAD, self.key.clone(), 0);
+        self.is_checked = true;
+        Ok(None)
+    }
+
+    fn end_room(&mut self, recording: &mut Recording<'_>) -> Result<(), HistoryError> {
+        let Some(room) = self.room.take() else { return Ok(()) };
+        if !self.is_checked {
+            return Ok(());
+        }
+        self.given.rooms += u64::from(room.has_added);
+        recording.mend_index(&room.group)
+    }
+
+    fn take_record(
+        &mut self,
+        recording: &mut Recording<'_>,
+        record: &Secret,
+        giver: &Giver<'_>,
+    ) -> Result<(), HistoryError> {
+        let mut record = In::new(RECORD, VERSION, record.expose())?;
+        match record.byte()? {
+            GIVEN_ROOM_RECORD => {
+                self.end_room(recording)?;
+                let (group, uri) = (GroupId::from(record.bytes()?), record.text()?);
+                if uri.len() > MAX_NAME || group.as_ref().len() > MAX_NAME {
+                    return Err(record.damaged());
+                }
+                let place = if self.is_checked { (giver.place)(&group) } else { None };
+                if place.is_some() {
+                    recording.begin_room(&group)?;
+                }
+                self.room = Some(Current { group, uri, place, last: 0, has_added: false });
+                record.finish()
+            }
+            MESSAGE_RECORD => {
+                let message = MessageRecord::read(&mut record)?;
+                let Some(room) = &mut self.room else { return Err(record.damaged()) };
+                if message.number <= room.last || !is_bounded(&message) {
+                    return Err(record.damaged());
+                }
+                room.last = message.number;
+                record.finish()?;
+                let Some(place) = &room.place else { return Ok(()) };
+                match recording.take_given(
+                    (&room.group, &room.uri),
+                    message,
+                    place,
+                    giver.device,
+                )? {
+                    TakenGiven::Added => {
+                        self.given.messages += 1;
+                        room.has_added = true;
+                    }
+                    TakenGiven::LeftOut => self.given.left_out += 1,
+                    TakenGiven::NotTaken => {}
+                }
+                Ok(())
+            }
+            _ => Err(record.damaged()),
+        }
+    }
+}
+
+const RECORD: &str = "a record that was given";
+
+/// What became of a message that was given.
+enum TakenGiven {
+    Added,
+    /// It is here already, was here once, or is not to be here.
+    NotTaken,
+    /// It is not the message whose identifier it has.
+    LeftOut,
+}
+
+impl Recording<'_> {
+    /// Sees to it that a room says which messages this device has taken itself.
+    fn begin_room(&mut self, group: &GroupId) -> Result<(), HistoryError> {
+        let Some(mut room) = self.access.find_room(group)? else { return Ok(()) };
+        if room.since == 0 && room.last > 0 {
+            // An earlier version has not noted it: what is here is the log's.
+            let first = self.access.heads(room.number, 0, 1)?;
+            room.since = first.first().map_or(room.last.saturating_add(1), |(number, _)| *number);
+        }
+        self.put_room(group, &room);
+        Ok(())
+    }
+
+    fn take_given(
+        &mut self,
+        (group, uri): (&GroupId, &str),
+        mut message: MessageRecord,
+        place: &RoomPlace,
+        by: &str,
+    ) -> Result<TakenGiven, HistoryError> {
+        let number = message.number;
+        let known = self.access.find_room(group)?;
+        let bound = known.as_ref().map(|room| room.since).filter(|since| *since > 0);
+        if number >= bound.unwrap_or(place.before) || message.row.time < place.since {
+            return Ok(TakenGiven::NotTaken);
+        }
+        if !fits(&message, &[uri, &place.uri]) {
+            return Ok(TakenGiven::LeftOut);
+        }
+        let Some(deadline) = deadline(&message.row, self.now) else {
+            return Ok(TakenGiven::NotTaken);
+        };
+        if let Some(room) = &known
+            && self.has(room, number, &message.row.envelope.id)?
+        {
+            return Ok(TakenGiven::NotTaken);
+        }
+
+        let mut room = self.room_or_new(group, &place.uri)?;
+        if number <= room.latest && !room.unindexed {
+            // Pages show what is here until all is indexed.
+            self.access.close_tail(&mut room)?;
+        }
+        let row = &mut message.row;
+        row.own = row.user == place.me;
+        row.mentions = row.deleted_by.is_none() && Body::of(row).mentions(&place.me);
+        row.deadline = deadline;
+        row.given_by = Some(by.into());
+        // The time has begun, at the latest now.
+        message.seconds = None;
+        self.keep_marks(&room, &mut message)?;
+
+        let (id, time) = (message.row.envelope.id, message.row.time);
+        let (user, device) = (message.row.user.clone(), message.row.device.clone());
+        self.add_record(&mut room, message)?;
+        let from = From { number, id, time, user: &user, device: &device, me: &place.me };
+        self.take_pending(&mut room, &from)?;
+        self.put_room(group, &room);
+        Ok(TakenGiven::Added)
+    }
+
+    /// Whether a room has a message, by its number or its identifier.
+    fn has(&self, room: &RoomRow, number: u64, id: &MessageId) -> Result<bool, HistoryError> {
+        let by_number = self.access.message_head(room.number, number)?;
+        Ok(by_number.is_some() || self.access.mark(room.number, id)?.is_some())
+    }
+
+    /// Takes out what says to have been done by messages that are known as others.
+    fn keep_marks(&self, room: &RoomRow, message: &mut MessageRecord) -> Result<(), HistoryError> {
+        let mut seen = vec![message.row.envelope.id];
+        let mut is_new = |id: MessageId| -> Result<bool, HistoryError> {
+            let is_new = !seen.contains(&id) && self.access.mark(room.number, &id)?.is_none();
+            seen.push(id);
+            Ok(is_new)
+        };
+        let mut edits = Vec::new();
+        for id in &message.row.edits {
+            if is_new(*id)? {
+                edits.push(*id);
+            }
+        }
+        // One message may react by several symbols.
+        let mut reactions: Vec<crate::rows::ReactionRow> = Vec::new();
+        for reaction in &message.reactions {
+            if reactions.iter().any(|other| other.by == reaction.by) || is_new(reaction.by)? {
+                reactions.push(reaction.clone());
+            }
+        }
+        message.row.edits = edits;
+        message.reactions = reactions;
+        Ok(())
+    }
+}
+
+/// Whether a message is no larger than this device would have kept it.
+fn is_bounded(message: &MessageRecord) -> bool {
+    let MessageRecord { row, reactions, receipts, .. } = message;
+    let media = match &row.media {
+        Media::Other(media_type) => media_type.as_str(),
+        Media::Mimi | Media::Text => "",
+    };
+    let names = [Some(&row.user), Some(&row.device), row.deleted_by.as_ref()];
+    let mut names = names.into_iter().flatten().map(String::as_str).chain([media]);
+    let deleted_is_gone = row.deleted_by.is_none() || row.content.is_empty();
+    names.all(|name| name.len() <= MAX_NAME)
+        && deleted_is_gone
+        && row.envelope.topic.len() <= MAX_TOPIC
+        && row.edits.len() <= MAX_EDITS
+        && row.content.len() <= MAX_CONTENT
+        && reactions.len() <= MAX_REACTIONS
+        && reactions.iter().all(|r| r.symbol.len() <= MAX_REACTION && r.user.len() <= MAX_NAME)
+        && receipts.len() <= MAX_RECEIPTS
+        && receipts.iter().all(|(user, _)| user.len() <= MAX_NAME)
+}
+
+/// Whether a message is the one whose identifier it has. Of one that was deleted nothing is there to tell, and of one that
+/// was edited only what whoever edited it has said.
+fn fits(message: &MessageRecord, rooms: &[&str]) -> bool {
+    let MessageRecord { number, row, .. } = message;
+    if row.deleted_by.is_some() || !row.edits.is_empty() {
+        return true;
+    }
+    let content = match row.media {
+        Media::Mimi => MimiContent::decode(&row.content, &Limits::default()).ok(),
+        Media::Text | Media::Other(_) => None,
+    };
+    let envelope = &row.envelope;
+    let has_envelope = content.as_ref().is_none_or(|content| {
+        content.in_reply_to == envelope.in_reply_to
+            && content.topic_id == envelope.topic
+            && content.expires == envelope.expires
+    });
+    let salt = content.as_ref().map_or(Salt(u128::from(*number).to_be_bytes()), |c| c.salt);
+    // What waited while a group was begun anew names the room that it was said for.
+    let claimed = content.as_ref().and_then(|content| content.mimi_extensions.room_uri());
+    let mut rooms = rooms.iter().copied().chain(claimed);
+    let is_id = |room| {
+        MessageId::derive(&row.user, room, &row.content, &salt).is_ok_and(|id| id == envelope.id)
+    };
+    has_envelope && rooms.any(is_id)
+}
+
+/// When a message expires, 0 for never; none if it has, or says what makes no sense. One that is to be read first counts as
+/// read when it is given, and expires no later than where it comes from.
+fn deadline(row: &MessageRow, now: u64) -> Option<u64> {
+    let Some(expires) = row.envelope.expires else { return Some(0) };
+    if !expires.is_sensible(row.time) {
+        return None;
+    }
+    let at = match expires.lifetime(now, Some(now)) {
+        Lifetime::Until(at) => at,
+        Lifetime::UntilRead | Lifetime::Over => return None,
+    };
+    let at = if row.deadline > 0 { at.min(row.deadline) } else { at };
+    (at > now).then_some(at)
+}
