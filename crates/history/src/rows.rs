@@ -545,3 +545,47 @@ pub(crate) fn decode_pending(bytes: &Secret) -> Result<Vec<PendingRow>, HistoryE
     row.finish()?;
     Ok(pending)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_earlier_versions_are_read() {
+        let row =
+            RoomRow { last: 7, since: 3, unindexed: true, ..RoomRow::new(RoomNumber(2), "r") };
+        assert_eq!(RoomRow::decode(&row.encode()).unwrap(), row);
+        let mut out = Out::new(1);
+        out.number(2);
+        out.bytes(b"r");
+        [7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0].into_iter().for_each(|n| out.number(n));
+        let before = RoomRow { since: 0, unindexed: false, ..row };
+        assert_eq!(RoomRow::decode(&out.finish()).unwrap(), before);
+    }
+
+    #[test]
+    fn a_message_that_was_not_given_is_stored_as_before() {
+        let envelope =
+            Envelope { id: MessageId([1; 32]), in_reply_to: None, topic: vec![], expires: None };
+        let row = MessageRow {
+            time: 1,
+            user: "u".into(),
+            device: "d".into(),
+            own: false,
+            mentions: false,
+            edits: Vec::new(),
+            deleted_by: None,
+            given_by: None,
+            deadline: 0,
+            envelope,
+            media: Media::Text,
+            content: b"hi".to_vec(),
+        };
+        let given = MessageRow { given_by: Some("u/phone".into()), ..row.clone() };
+        for (row, version) in [(row, 1), (given, 2)] {
+            let (bytes, _) = row.encode();
+            assert_eq!(bytes.expose().first(), Some(&version));
+            assert_eq!(MessageRow::decode(&bytes, || Ok(None)).unwrap(), row);
+        }
+    }
+}

@@ -3,6 +3,7 @@
 
 mod ask;
 mod cipher;
+mod gifts;
 mod message;
 mod record;
 mod spool;

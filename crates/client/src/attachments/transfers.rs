@@ -1,8 +1,8 @@
 //! The transfers of a device: what is under way, and what has come of it.
 
-use crate::attachments::cipher::{FileCipher, FileKey};
+use crate::attachments::cipher::FileCipher;
 use crate::attachments::message::{attached, content_of};
-use crate::attachments::record::{Record, Sealed, TABLE, Task, ToGive, ToSave, ToSend, ToTake};
+use crate::attachments::record::{Record, Sealed, TABLE, Task, ToGive, ToSave, ToSend};
 use crate::attachments::spool::Spool;
 use crate::attachments::work::{Report, Work};
 use crate::compose::{Markup, draft_of};
@@ -11,16 +11,12 @@ use crate::error::RunError;
 use crate::mimi::Place;
 use crate::service::{now, os_rng};
 use conclave_content::{MimiContent, safe};
-use conclave_delivery::http_client::attachment_hash;
 use conclave_delivery_api::{DeleteAttachment, EncodeError};
 use conclave_engine::{AppRows, Content, Engine, EngineError};
 use conclave_mls::GroupId;
-use conclave_mls::crypto::Secret;
 use conclave_store::{Store, StoreError};
 use core::fmt;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -163,8 +159,8 @@ fn refused<T>(why: impl Into<String>) -> Result<T, TransferRefusal> {
     Err(TransferRefusal::Refused(why.into()))
 }
 
-struct UnderWay {
-    record: Record,
+pub(super) struct UnderWay {
+    pub(super) record: Record,
     stop: Arc<AtomicBool>,
     /// None while its file is not written yet.
     thread: Option<JoinHandle<()>>,
@@ -176,10 +172,10 @@ struct UnderWay {
 pub struct Transfers {
     setup: TransferSetup,
     connection: Connection,
-    spool: Spool,
-    under_way: BTreeMap<u64, UnderWay>,
+    pub(super) spool: Spool,
+    pub(super) under_way: BTreeMap<u64, UnderWay>,
     next: u64,
-    moved_at: Instant,
+    pub(super) moved_at: Instant,
 }
 
 impl fmt::Debug for Transfers {
@@ -460,7 +456,7 @@ impl Transfers {
     }
 
     /// A transfer is done, and forgotten in the store. Its files are deleted.
-    fn finish(&mut self, id: u64) -> Option<UnderWay> {
+    pub(super) fn finish(&mut self, id: u64) -> Option<UnderWay> {
         let one = self.under_way.remove(&id)?;
         one.stop.store(true, Ordering::Relaxed);
         self.spool.discard(id);
@@ -478,91 +474,6 @@ impl Transfers {
         let rows = kept(id, record)?;
         self.next += 1;
         Ok((id, rows))
-    }
-
-    /// Takes note that one of them goes on.
-    pub(crate) fn touch(&mut self) {
-        self.moved_at = Instant::now();
-    }
-
-    /// What a transfer's file is called; none if there is no such transfer any more.
-    pub(crate) fn name(&self, id: u64) -> Option<String> {
-        Some(self.under_way.get(&id)?.record.name.clone())
-    }
-
-    /// What is given by a transfer, and in which group that was asked for.
-    pub(crate) fn giving(&self, id: u64) -> Option<(GroupId, ToGive)> {
-        let Record { group, task, .. } = &self.under_way.get(&id)?.record;
-        match task {
-            Task::Give(give) => Some((group.clone(), give.clone())),
-            _ => None,
-        }
-    }
-
-    /// What is taken by a transfer, and in which group that was asked for.
-    pub(crate) fn taking(&self, id: u64) -> Option<(GroupId, ToTake)> {
-        let Record { group, task, .. } = &self.under_way.get(&id)?.record;
-        match task {
-            Task::Take(take) => Some((group.clone(), take.clone())),
-            _ => None,
-        }
-    }
-
-    /// The first transfer whose file is to be written.
-    pub(crate) fn to_write(&self) -> Option<(u64, ToGive)> {
-        self.under_way.iter().find_map(|(id, one)| match &one.record.task {
-            Task::Give(give) if give.sealed.is_none() => Some((*id, give.clone())),
-            _ => None,
-        })
-    }
-
-    /// The file of a transfer, to be written.
-    pub(crate) fn new_file(&self, id: u64) -> io::Result<File> {
-        self.spool.new_sealed(id)
-    }
-
-    /// The file that a transfer has fetched.
-    pub(crate) fn fetched_file(&self, id: u64) -> io::Result<File> {
-        self.spool.part_file(id)
-    }
-
-    /// The file of a transfer is written, under a key of its own: it is uploaded.
-    pub(crate) fn written<S: Store>(
-        &mut self,
-        engine: &mut Engine<S>,
-        id: u64,
-        key: Secret,
-    ) -> Result<Sealed, RunError> {
-        let mut file = self.spool.sealed_file(id).map_err(RunError::Files)?;
-        file.sync_all().map_err(RunError::Files)?;
-        let (hash, length) = attachment_hash(&mut file).map_err(RunError::Files)?;
-        let sealed = Sealed { key: FileKey::of_stream(key), hash, length };
-        let Some(UnderWay { mut record, .. }) = self.under_way.remove(&id) else {
-            return Ok(sealed);
-        };
-        if let Task::Give(give) = &mut record.task {
-            give.sealed = Some(sealed.clone());
-        }
-        let rows = kept(id, &record).map_err(|e| StoreError::failed(e.to_string()));
-        engine.write_app_rows(rows.map_err(EngineError::Store)?)?;
-        self.start(id, record)?;
-        Ok(sealed)
-    }
-
-    /// What forgets a transfer, to be written with what it leads to.
-    pub(crate) fn rows_without(id: u64) -> AppRows {
-        forgotten(id)
-    }
-
-    /// What another device has given is in the history: the transfer is done.
-    pub(crate) fn taken<S: Store>(
-        &mut self,
-        engine: &mut Engine<S>,
-        id: u64,
-    ) -> Result<(), EngineError> {
-        engine.write_app_rows(forgotten(id))?;
-        self.finish(id);
-        Ok(())
     }
 
     /// Takes what a thread reports.
@@ -671,14 +582,14 @@ impl Record {
     }
 }
 
-fn kept(id: u64, record: &Record) -> Result<AppRows, EncodeError> {
+pub(super) fn kept(id: u64, record: &Record) -> Result<AppRows, EncodeError> {
     let row = record.to_row()?;
     let mut rows = AppRows::new();
     rows.put_secret(TABLE, id.to_be_bytes(), row);
     Ok(rows)
 }
 
-fn forgotten(id: u64) -> AppRows {
+pub(super) fn forgotten(id: u64) -> AppRows {
     let mut rows = AppRows::new();
     rows.delete(TABLE, id.to_be_bytes());
     rows
