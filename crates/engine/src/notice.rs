@@ -256,6 +256,7 @@ table! {
 mod tests {
     use super::*;
     use crate::content::MAX_CONTENT;
+    use crate::engine::EngineError;
     use crate::names::MAX_GROUP_NAME;
     use crate::reason::{Reason, Remedy, Row};
     use crate::words::WORDS;
@@ -282,6 +283,12 @@ mod tests {
                 page += &format!("| `{code}` | {text} | {remedy} |\n");
             }
         }
+        page += "\n## Errors\n\nWhy the engine cannot go on: `EngineError`. It is opened anew from its store, if it can be.\n\n\
+                 | code | when | remedy |\n|---|---|---|\n";
+        for (error, when) in EngineError::each() {
+            let remedy = error.remedy().map_or("", Remedy::code);
+            page += &format!("| `{}` | {when} | {remedy} |\n", error.code());
+        }
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/engine-reasons.md");
         if std::env::var_os("CONCLAVE_RENDER").is_some() {
             return std::fs::write(path, page).unwrap();
@@ -298,6 +305,12 @@ mod tests {
             let codes: BTreeSet<&str> = table.iter().map(|row| row.1).collect();
             assert_eq!((numbers.len(), codes.len()), (table.len(), table.len()));
         }
+    }
+
+    #[test]
+    fn each_error_that_ends_the_engine_has_a_code_of_its_own() {
+        let codes: BTreeSet<&str> = EngineError::each().iter().map(|(e, _)| e.code()).collect();
+        assert_eq!(codes.len(), EngineError::each().len());
     }
 
     #[test]

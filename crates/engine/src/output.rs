@@ -35,8 +35,8 @@ pub enum Answer {
     },
     /// The service does not answer. What is to be sent is kept.
     Offline {
-        /// What happened, and what will.
-        reason: String,
+        /// Why it is of no use. What was to be sent is tried again.
+        reason: Reason,
     },
     /// The service answers again.
     Online,

@@ -4,7 +4,7 @@ mod field;
 mod table;
 
 use crate::who::Who;
-use conclave_delivery_api::{DeviceId, Name};
+use conclave_delivery_api::{CallError, DeviceId, Name};
 use conclave_mls::CipherSuite;
 pub(crate) use field::Field;
 pub(crate) use table::table;
@@ -478,4 +478,42 @@ table! {
     } "there is a direct chat with {user} already";
     /// A direct chat has no name of its own.
     126 "direct-chat-has-no-name" DirectHasNoName "a direct chat has no name of its own";
+
+    /// Nobody answers at the service's address.
+    140 "service-unreachable" ServiceUnreachable {
+        /// What the call says.
+        why: String,
+    } "{why}" Wait;
+    /// The service cannot serve this device just now.
+    141 "service-unavailable" ServiceUnavailable {
+        /// What the call says.
+        why: String,
+    } "{why}" Wait;
+    /// What answers at the service's address is no Conclave service, or one of another version.
+    142 "service-strange" ServiceStrange {
+        /// What the call says.
+        why: String,
+    } "{why}" Wait;
+    /// The service takes no session of this device.
+    143 "no-session" NoSession "the service takes no session of this device" Wait;
+    /// A call to the service cannot be made.
+    144 "call-not-made" CallNotMade {
+        /// Why.
+        why: String,
+    } "{why}" Wait;
+}
+
+impl Reason {
+    /// Why a call to the service has failed that is tried again.
+    pub(crate) fn of_call(error: &CallError) -> Self {
+        let why = error.to_string();
+        match error {
+            CallError::Unreachable { .. } => Self::ServiceUnreachable { why },
+            CallError::Refused { .. } | CallError::Postponed { .. } => {
+                Self::ServiceUnavailable { why }
+            }
+            CallError::Strange(_) => Self::ServiceStrange { why },
+            _ => Self::CallNotMade { why },
+        }
+    }
 }

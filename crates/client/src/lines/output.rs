@@ -10,7 +10,7 @@ use super::suites::{suite_text, suite_words};
 use super::text::{escaped, plain, plain_lines};
 use super::time::{clock, is_late, timestamp};
 use conclave_delivery_api::{DeviceId, short_group};
-use conclave_engine::{Answer, Content, News, PairCode, RoomChange, is_post_quantum};
+use conclave_engine::{Answer, Content, News, PairCode, Reason, RoomChange, is_post_quantum};
 use conclave_mls::CipherSuite;
 
 /// How what a user is told is shown.
@@ -346,10 +346,14 @@ fn expiry(device: &DeviceId, at: u64) -> String {
     format!("the certificate of {device} expires at {at}: ask the CA to renew it in time")
 }
 
+fn offline(reason: &Reason) -> String {
+    format!("{reason}. It is tried again; what you write is kept and sent when it answers")
+}
+
 fn answer_line(answer: &Answer) -> String {
     match answer {
         Answer::Ready { device } => format!("ready {device}"),
-        Answer::Offline { reason } => format!("offline {}", escaped(reason)),
+        Answer::Offline { reason } => format!("offline {}", escaped(&offline(reason))),
         Answer::Online => "online".into(),
         Answer::Link { device, code } => format!("link {device} {code}"),
         Answer::RecoveryWords { words, places: [one, two] } => {
@@ -369,7 +373,7 @@ fn answer_line(answer: &Answer) -> String {
 fn answer_text(answer: &Answer) -> String {
     match answer {
         Answer::Ready { device } => format!("* you are {device}; /help lists the commands"),
-        Answer::Offline { reason } => format!("! {}", plain(reason)),
+        Answer::Offline { reason } => format!("! {}", plain(&offline(reason))),
         Answer::Online => "* the service answers again".into(),
         Answer::Link { device, code } => format!(
             "? {} has an account already. To make {device} one of its devices, write on another one of \
@@ -396,7 +400,7 @@ fn answer_text(answer: &Answer) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use conclave_engine::{GroupView, Phase, Reason};
+    use conclave_engine::{GroupView, Phase};
 
     #[test]
     fn nobody_elses_text_moves_the_terminal() {

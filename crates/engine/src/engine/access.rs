@@ -206,7 +206,7 @@ impl<S: Store> Engine<S> {
         self.is_described = false;
         self.sessions_refused += 1;
         if self.sessions_refused > QUIET_REFUSALS {
-            self.offline("the service takes no session of this device");
+            self.offline(Reason::NoSession);
             self.wait_longer();
         }
     }

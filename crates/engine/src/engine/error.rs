@@ -1,6 +1,6 @@
 //! Why an engine ends, and why it refuses a command.
 
-use crate::reason::Reason;
+use crate::reason::{Reason, Remedy};
 use crate::suites::suite_names;
 use conclave_account::EntryError;
 use conclave_delivery_api::{DeviceId, ErrorCode};
@@ -52,6 +52,41 @@ pub enum EngineError {
     Crypto(CryptoError),
     /// MLS does not do what it must always be able to do.
     Mls(conclave_mls::Error),
+}
+
+impl EngineError {
+    /// A word that never changes.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Store(_) => "store-failed",
+            Self::OtherDevice { .. } => "other-device",
+            Self::OtherSuite { .. } => "other-suite",
+            Self::NotRegistered { .. } => "not-registered",
+            Self::Superseded { .. } => "superseded",
+            Self::Outdated(_) => "outdated",
+            Self::Certificate(_) => "certificate-unusable",
+            Self::Account(_) => "account-invalid",
+            Self::Crypto(_) => "crypto-failed",
+            Self::Mls(_) => "mls-failed",
+        }
+    }
+
+    /// What can be done; none if nothing can by this device's user.
+    #[must_use]
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::OtherSuite { .. } => Some(Remedy::ChooseSuite),
+            Self::NotRegistered { .. } | Self::Superseded { .. } => Some(Remedy::UseOtherDevice),
+            Self::Certificate(_) => Some(Remedy::AskAuthority),
+            Self::Store(_)
+            | Self::OtherDevice { .. }
+            | Self::Outdated(_)
+            | Self::Account(_)
+            | Self::Crypto(_)
+            | Self::Mls(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for EngineError {
@@ -122,6 +157,34 @@ impl From<ApplyError<StoreError>> for EngineError {
             ApplyError::Write(e) => Self::Store(e),
             ApplyError::Stale | ApplyError::Reload => Self::Mls(Misuse::Stale.into()),
         }
+    }
+}
+
+#[cfg(test)]
+impl EngineError {
+    /// One of each, and when it comes.
+    pub(crate) fn each() -> Vec<(Self, &'static str)> {
+        let device = || "user/device".parse::<DeviceId>().unwrap();
+        let why = String::new;
+        let fault = conclave_account::EntryFault::TooLong;
+        vec![
+            (Self::Store(StoreError::InUse(why().into())), "the state cannot be read or written"),
+            (Self::OtherDevice { found: device() }, "the state is another device's"),
+            (Self::OtherSuite { found: Vec::new() }, "the state is of other cipher suites"),
+            (
+                Self::NotRegistered { device: device(), code: ErrorCode::Revoked, detail: why() },
+                "the service does not take this device",
+            ),
+            (Self::Superseded { device: device() }, "the state is a copy, and another goes on"),
+            (Self::Outdated(why()), "the service serves no client as old as this one"),
+            (Self::Certificate(why()), "the device's certificate is missing or unusable"),
+            (
+                Self::Account(EntryError { sequence: 0, fault }),
+                "the own account cannot be made or moved on",
+            ),
+            (Self::Crypto(CryptoError::InvalidLength), "the cryptography fails"),
+            (Self::Mls(Misuse::Deleted.into()), "MLS does not do what it always can"),
+        ]
     }
 }
 

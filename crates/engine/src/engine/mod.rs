@@ -470,7 +470,7 @@ impl<S: Store> Engine<S> {
             {
                 self.session_refused();
             }
-            StreamEvent::Disconnected { error, .. } => self.offline(&error.to_string()),
+            StreamEvent::Disconnected { error, .. } => self.offline(Reason::of_call(&error)),
             StreamEvent::Event(Hint::Incarnation(current)) => self.heard_incarnation(current),
             StreamEvent::Event(Hint::Inbox) => self.inbox_due = true,
             StreamEvent::Event(Hint::Account { user, length }) => {
@@ -523,11 +523,8 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    fn offline(&mut self, reason: &str) {
+    fn offline(&mut self, reason: Reason) {
         if !core::mem::replace(&mut self.offline, true) {
-            let reason = format!(
-                "{reason}. It is tried again; what you write is kept and sent when it answers"
-            );
             self.answers.push_back(Answer::Offline { reason });
         }
     }

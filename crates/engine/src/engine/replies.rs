@@ -62,7 +62,7 @@ impl<S: Store> Engine<S> {
             Err(error) => {
                 self.hurry_invites(&purpose, &error);
                 self.again(purpose);
-                self.offline(&error.to_string());
+                self.offline(Reason::of_call(&error));
                 self.wait_longer();
                 Ok(())
             }
