@@ -157,18 +157,19 @@ impl Knobs {
         knobs
     }
 
-    /// What takes more than patience to mend.
+    /// One thing that takes more than patience to mend.
     fn draw_worse(&mut self, chance: &mut Chance) {
-        self.processes.old_states = some(chance, 250, 1);
-        self.processes.copies = some(chance, 250, 1);
-        self.service.set_back = some(chance, 200, 2);
-        self.service.rolled_back = some(chance, 200, 1);
-        self.service.anew = some(chance, 100, 1);
-        self.hostile.members = some(chance, 250, 12);
-        self.hostile.pages = some(chance, 150, 100);
-        // What was shown to some alone passes for something that the service lost when it was restored.
-        if self.service.set_back == 0 {
-            self.hostile.logs = some(chance, 150, 1);
+        let (worse, times) = (chance.below(8), chance.between((1, 100)) as u32);
+        let Self { processes, service, hostile, .. } = self;
+        match worse {
+            0 => processes.old_states = 1,
+            1 => processes.copies = 1,
+            2 => service.set_back = 1 + times % 2,
+            3 => service.rolled_back = 1,
+            4 => service.anew = 1,
+            5 => hostile.members = 1 + times % 12,
+            6 => hostile.pages = times,
+            _ => hostile.logs = 1,
         }
     }
 

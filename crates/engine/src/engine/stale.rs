@@ -30,6 +30,8 @@ type Next = Option<(Request, Purpose)>;
 const INTERVAL: u64 = 60 * 60 * 1000;
 /// How many days longer others wait than the user's own devices.
 const HEAD_START: u32 = 1;
+/// How many are removed by one commit, at most; the others follow when the group is looked at again.
+const MAX_REMOVED: usize = 200;
 
 /// A member that was not seen for so many days.
 struct Stale {
@@ -56,7 +58,9 @@ impl<S: Store> Engine<S> {
         let is_planned = live.stale_at.is_some()
             || live.looked_at.is_some_and(was_just_now)
             || record.asked_by.is_some();
-        if self.book.seen(id).is_none_or(|seen| seen.begun.is_none()) {
+        // A day that lies ahead was noted while a clock was: nobody would be removed before it came.
+        let is_noted = |begun: u32| begun <= self.seen_day();
+        if !self.book.seen(id).and_then(|seen| seen.begun).is_some_and(is_noted) {
             let begun = Change::SeenSince(id.clone(), self.seen_day());
             self.book.commit(None, vec![begun])?;
         }
@@ -132,7 +136,9 @@ impl<S: Store> Engine<S> {
         if !self.groups.get(id).is_some_and(|live| self.is_removal_due(id, live)) {
             return Ok(None);
         }
-        let stale = self.stale_in(id);
+        let mut stale = self.stale_in(id);
+        stale.sort_by_key(|stale| core::cmp::Reverse(stale.days));
+        stale.truncate(MAX_REMOVED);
         let Some(live) = self.groups.get_mut(id) else { return Ok(None) };
         live.stale_at = None;
         if stale.is_empty() {

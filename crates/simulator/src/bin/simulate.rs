@@ -56,8 +56,8 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     if let Some(users) = args.scale {
-        let (figures, broken) = scale(users);
-        figures.iter().chain(&broken).for_each(|line| println!("{line}"));
+        let broken = scale(users, &mut |line| println!("{line}"));
+        broken.iter().for_each(|line| println!("{line}"));
         return if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     match args.seed {

@@ -278,7 +278,9 @@ impl World {
             let count = times.get(text.as_str()).copied().unwrap_or_default();
             let excused = !device.is_left() || !device.is_trusted || self.explains(*i, group);
             let lost = count == 0 && !told && !excused;
-            if lost || count > 1 || (count == 1 && told) {
+            // What a device says twice that has an old state, or shares it with another, its user has said twice.
+            let repeated = count > 1 && device.is_trusted;
+            if lost || repeated || (count == 1 && told) {
                 let told = if told { ", as its user was told" } else { "" };
                 let (id, group) = (&device.id, short(group));
                 broken.push(format!("{id}'s {text} is in {group} {count} times{told}"));

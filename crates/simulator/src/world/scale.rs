@@ -12,6 +12,8 @@ const SPEAKERS: usize = 20;
 const TEXTS: u64 = 5;
 /// How many users leave.
 const LEAVERS: usize = 10;
+/// How many devices run during the week in which a device is away.
+const AWAKE: usize = 60;
 /// How many texts are said each day of the week in which a device is away.
 const DAILY: u64 = 50;
 
@@ -24,44 +26,46 @@ struct Begun {
 }
 
 impl World {
-    /// Lets all users talk in one group, and says what that takes.
-    pub(crate) fn scale(mut self) -> (Vec<String>, Vec<String>) {
-        let mut figures = vec![format!(
+    /// Lets all users talk in one group, and tells what each phase takes when it is over. Returns the invariants that were
+    /// broken.
+    pub(crate) fn scale(mut self, tell: &mut dyn FnMut(String)) -> Vec<String> {
+        tell(format!(
             "{:<22} {:>8} {:>9} {:>7} {:>10} {:>10} {:>10}",
             "phase", "cpu s", "virtual s", "calls", "sent", "received", "written"
-        )];
+        ));
         // One that is in all phases, and is not the one that invites.
         let one = self.knobs.devices - 1;
         let begun = self.begin(one);
         self.populate();
         self.settle("setting up");
-        figures.push(self.figures("setting up", one, &begun));
+        tell(self.figures("setting up", one, &begun));
 
         let begun = self.begin(one);
         let Some(group) = self.ask_for(0, Ask::Make { name: "all".into() }) else {
-            return (figures, self.broken);
+            return self.broken;
         };
         let users = self.users();
         self.ask(0, Ask::Invite { group: group.clone(), users });
         self.settle("inviting");
         self.accept_all();
         self.settle("accepting");
-        figures.push(self.figures("inviting all", one, &begun));
+        tell(self.figures("inviting all", one, &begun));
 
         let begun = self.begin(one);
         for i in 0..SPEAKERS.min(self.devices.len()) {
             self.say_some(i, &group, TEXTS);
         }
         self.settle("talking");
-        figures.push(self.figures("talking", one, &begun));
+        tell(self.figures("talking", one, &begun));
 
         let begun = self.begin(one);
         for i in 1..=LEAVERS.min(self.knobs.users / 2) {
             self.ask(i, Ask::Leave { group: group.clone() });
         }
         self.settle("leaving");
-        figures.push(self.figures("leaving", one, &begun));
+        tell(self.figures("leaving", one, &begun));
 
+        self.let_most_sleep(one);
         self.kill(one);
         for _ in 0..7 {
             self.now += DAY;
@@ -71,11 +75,21 @@ impl World {
         let begun = self.begin(one);
         self.at(self.now, Event::Start { device: one });
         self.settle("catching up");
-        figures.push(self.figures("catching up a week", one, &begun));
+        tell(self.figures("catching up a week", one, &begun));
 
-        figures.push(self.memory());
+        tell(self.memory(one));
         self.check();
-        (figures, self.broken)
+        self.broken
+    }
+
+    /// Ends all devices but some and `one`. In a week each that runs replaces its keys, and all others that run process
+    /// that: the square of their number.
+    fn let_most_sleep(&mut self, one: usize) {
+        for i in (AWAKE..self.devices.len()).filter(|i| *i != one) {
+            self.kill(i);
+            let device = &mut self.devices[i];
+            (device.is_trusted, device.gone) = (false, Some("it sleeps".into()));
+        }
     }
 
     fn say_some(&mut self, i: usize, group: &GroupId, count: u64) {
@@ -108,8 +122,9 @@ impl World {
     }
 
     /// What a client takes in memory: that of some which begin anew from their disks, as the system counts it.
-    fn memory(&mut self) -> String {
-        let some: Vec<usize> = (0..self.devices.len()).rev().take(20).collect();
+    fn memory(&mut self, one: usize) -> String {
+        let runs = |i: &usize| self.devices[*i].is_running();
+        let some: Vec<usize> = (0..self.devices.len()).rev().filter(runs).take(20).collect();
         some.iter().for_each(|i| self.kill(*i));
         let before = resident();
         some.iter().for_each(|i| self.start(*i));
@@ -117,7 +132,7 @@ impl World {
             return "memory is not measured on this system".into();
         };
         let each = after.saturating_sub(before) / some.len().max(1) as u64;
-        let stored = self.devices.last().map_or(0, |device| device.disk.bytes_held());
+        let stored = self.devices[one].disk.bytes_held();
         self.settle("beginning anew");
         format!("{each} bytes of memory a client that begins, with {stored} bytes stored")
     }

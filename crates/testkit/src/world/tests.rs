@@ -49,19 +49,15 @@ macro_rules! model_of_suite {
 model_of_suite! {
     all_agree_after_random_steps_in_suite_1 = 1,
     all_agree_after_random_steps_in_suite_2 = 2,
-    all_agree_after_random_steps_in_suite_3 = 3,
-    all_agree_after_random_steps_in_suite_4 = 4,
-    all_agree_after_random_steps_in_suite_5 = 5,
-    all_agree_after_random_steps_in_suite_6 = 6,
-    all_agree_after_random_steps_in_suite_7 = 7,
 }
 
-/// A shorter [`model`], as there are many of these suites.
+/// A shorter [`model`], as there are many of these suites: what a suite is for, once. `cargo model` runs all of them as long
+/// as is wished.
 fn short_model(suite: u16, seed: u64) {
-    let [taken, refusals] = worlds(suite, seed, 10, 60);
-    took(&taken, &["add", "message read", "renew", "component data"]);
+    let [taken, refusals] = worlds(suite, seed, 6, 30);
+    took(&taken, &["add", "message read", "component data"]);
     let refused: u64 = refusals.values().sum();
-    assert!(refused > 200, "{refused} hostile messages");
+    assert!(refused > 100, "{refused} hostile messages");
 }
 
 macro_rules! short_model_of_suite {
@@ -74,6 +70,11 @@ macro_rules! short_model_of_suite {
 }
 
 short_model_of_suite! {
+    all_agree_after_random_steps_in_suite_3 = 3,
+    all_agree_after_random_steps_in_suite_4 = 4,
+    all_agree_after_random_steps_in_suite_5 = 5,
+    all_agree_after_random_steps_in_suite_6 = 6,
+    all_agree_after_random_steps_in_suite_7 = 7,
     all_agree_after_random_steps_in_mlkem768x25519_aes128_ed25519 = 0xf0c1,
     all_agree_after_random_steps_in_mlkem768x25519_aes256_ed25519 = 0xf0c2,
     all_agree_after_random_steps_in_mlkem768p256_aes128_p256 = 0xf0c3,

@@ -123,6 +123,28 @@ fn no_clock_alone_gets_anybody_removed() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_when_a_device_came_in_hinders_no_removal() {
+    let mut world = World::new(7);
+    let [a, b, pad] = ["a/pc", "b/pc", "b/pad"].map(|id| world.add_classic(id));
+    world.settle();
+    world.say(a, "/new g");
+    world.say(a, "/invite b");
+    while !world.devices[a].has_line("added g b/pc") {
+        world.step(a);
+    }
+    world.alone_at(b, world.now + 30 * DAY);
+    world.settle();
+    [b, pad].into_iter().for_each(|i| world.accept(i, "g"));
+    world.settle();
+    world.say(pad, "hello");
+    world.settle();
+
+    world.off(&[pad]);
+    world.pass_days(93);
+    assert!(world.has_seen_removed(a, "b/pad", "b/pc"), "{:?}", world.devices[a].lines());
+}
+
+#[test]
 fn nobody_is_removed_where_that_is_switched_off() {
     let (mut world, [_, b, pad, ..]) = World::of_five(5);
     world.off(&[pad]);
