@@ -173,7 +173,7 @@ impl<S: Store> Engine<S> {
 
     pub(super) fn session_opened(&mut self, session: &OpenedSession) -> Result<(), EngineError> {
         self.registered = true;
-        self.resubmitted = false;
+        (self.resubmitted, self.asked_again) = (false, false);
         self.begin_marking();
         let lifetime = session.lifetime.saturating_mul(1000);
         self.session_until = self.now.saturating_add(lifetime / 4 * 3);
@@ -226,21 +226,23 @@ impl<S: Store> Engine<S> {
                 self.to_submit = false;
                 return self.wait_for_link();
             }
-            // The service has forgotten this device, and is told again, once.
+            // The service has forgotten this device, and is told again, once. It may be another service than the one that
+            // was asked for its key.
             (Purpose::OpenSession, ErrorCode::UnknownUser | ErrorCode::UnknownDevice)
                 if !self.resubmitted =>
             {
+                self.is_described = false;
                 self.to_submit = true;
                 self.resubmitted = true;
                 return Ok(());
             }
             // The service may have another key than it had when it was asked, or a clock was set since then.
-            (Purpose::OpenSession, ErrorCode::BadProof | ErrorCode::Clock) if !self.resubmitted => {
+            (Purpose::OpenSession, ErrorCode::BadProof | ErrorCode::Clock) if !self.asked_again => {
                 self.is_described = false;
                 // Or it was set back to a time before this device took its key.
                 self.to_submit |=
                     code == ErrorCode::BadProof && !self.book.key_renewals().is_empty();
-                self.resubmitted = true;
+                self.asked_again = true;
                 return Ok(());
             }
             (Purpose::OpenSession, ErrorCode::Revoked) if self.book.copied().is_some() => {

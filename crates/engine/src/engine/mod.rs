@@ -244,6 +244,8 @@ pub struct Engine<S> {
     to_submit: bool,
     /// Whether that was tried since there was a session.
     resubmitted: bool,
+    /// Whether the service was asked for its key again since there was a session.
+    asked_again: bool,
     /// Whether the service was told of the own log what it did not show, and has not shown it since.
     retold: bool,
     session_key: Option<SignatureKeyPair>,
@@ -360,6 +362,7 @@ impl<S: Store> Engine<S> {
             invitation,
             to_submit: false,
             resubmitted: false,
+            asked_again: false,
             retold: false,
             session_key: None,
             registered: false,
