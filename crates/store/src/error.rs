@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub enum StoreError {
     /// The file is open already, in another process or in this one.
     InUse(PathBuf),
+    /// The file is written to all the time, so that no snapshot of it can be made just now.
+    Busy(PathBuf),
     /// The file was written by a later version of the program.
     NewerFormat {
         /// The file.
@@ -79,6 +81,9 @@ impl fmt::Display for StoreError {
         match self {
             Self::InUse(path) => {
                 write!(f, "{} is in use: it is open already, here or elsewhere", path.display())
+            }
+            Self::Busy(path) => {
+                write!(f, "{} is being written to all the time: try again", path.display())
             }
             Self::NewerFormat { path, found, known } => write!(
                 f,

@@ -7,7 +7,8 @@
 //!
 //! * [`MemoryStore`]: for tests, and the model that other stores are compared with;
 //! * [`SqliteStore`]: one file that survives the death of the process at any moment, in
-//!   [plaintext](SqliteStore::open) or [encrypted](SqliteStore::open_encrypted) (feature `sqlite`);
+//!   [plaintext](SqliteStore::open) or [encrypted](SqliteStore::open_encrypted) (feature `sqlite`). On Unix, other
+//!   processes read [snapshots](SqliteStore::snapshot) of it;
 //! * [`KeyFile`]: the key of an encrypted store under a passphrase (feature `passphrase`).
 //!
 //! [`apply`], [`apply_fold`] and [`apply_new`] write a group's steps, or a new group, together with what the

@@ -42,9 +42,19 @@ pub(super) fn make_private(_database: &Path) -> std::io::Result<()> {
 
 /// Creates the file, if there is none, for its owner alone. SQLite gives the log the same mode.
 pub(super) fn create_private(path: &Path) -> std::io::Result<File> {
+    private_options().create(true).truncate(false).open(path)
+}
+
+/// Creates a file for its owner alone. There must be none.
+#[cfg(unix)]
+pub(super) fn create_new_private(path: &Path) -> std::io::Result<File> {
+    private_options().create_new(true).open(path)
+}
+
+fn private_options() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
+    options.read(true).write(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    options
 }

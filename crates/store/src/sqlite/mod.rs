@@ -3,12 +3,17 @@
 //! WAL with `synchronous=FULL`, so a write is on disk when it returns; the file is held by an
 //! exclusive lock, which ends with the process however it ends; `secure_delete` overwrites what is
 //! deleted, and the log is emptied after every write, so that a value that was deleted is in neither.
+//! On Unix another process can read a snapshot of it meanwhile.
 
 mod files;
+#[cfg(unix)]
+mod log;
 mod open;
 mod read;
 mod rekey;
 mod seal;
+#[cfg(unix)]
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod write;

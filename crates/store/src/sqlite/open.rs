@@ -21,6 +21,10 @@ const PLAINTEXT: u32 = 0x4343_4c56;
 /// The same of an encrypted store, "CCLE".
 const ENCRYPTED: u32 = 0x4343_4c45;
 
+/// How much SQLite keeps in memory of a copy that is read: KiB, as a negative number.
+#[cfg(unix)]
+const COPY_CACHE: i32 = -256;
+
 const SCHEMA: &str = "
     CREATE TABLE mls_group (id INTEGER PRIMARY KEY, group_id BLOB NOT NULL UNIQUE);
     CREATE TABLE mls_row (
@@ -42,7 +46,7 @@ const SEAL_SCHEMA: &str = "
     CREATE TABLE group_sum (grp INTEGER PRIMARY KEY, value BLOB NOT NULL);
 ";
 
-type KeyAndProvider<'a> = (&'a Secret, Arc<dyn CryptoProvider>);
+pub(super) type KeyAndProvider<'a> = (&'a Secret, Arc<dyn CryptoProvider>);
 
 impl SqliteStore {
     pub(super) fn open_with(
@@ -60,7 +64,7 @@ impl SqliteStore {
 }
 
 /// The error of a store that is being opened.
-fn opening(fault: Fault, path: &Path) -> StoreError {
+pub(super) fn opening(fault: Fault, path: &Path) -> StoreError {
     let path = path.to_path_buf();
     match fault {
         Fault::Store(e) => e,
@@ -77,12 +81,7 @@ fn prepare(
     path: &Path,
     key: Option<KeyAndProvider<'_>>,
 ) -> Result<Option<Sealer>, Fault> {
-    // Somebody else may have written the file: nothing in it is run.
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
-    db.pragma_update(None, "cell_size_check", "ON")?;
-
+    distrust(db)?;
     // Long enough for a process that is just dying, short enough for a user who waits.
     db.busy_timeout(Duration::from_millis(500))?;
     // Before the first access, so that the lock is taken with it and never given back.
@@ -115,16 +114,48 @@ fn prepare(
             Sums::default().write(&tx, &sealer)?;
             Some(sealer)
         }
-        Some((key, provider)) => {
-            let sealer = Sealer::open(key, provider, &read_header(&tx)?)?;
-            let sealer = sealer.ok_or_else(|| StoreError::WrongKey(path.to_path_buf()))?;
-            check_groups(&tx, &sealer)?;
-            Some(sealer)
-        }
+        Some(key) => Some(unsealed(&tx, path, key)?),
     };
     tx.commit()?;
 
     empty_log(db)?;
+    Ok(sealer)
+}
+
+/// Makes ready a copy that is only read.
+#[cfg(unix)]
+pub(super) fn prepare_copy(
+    db: &Connection,
+    path: &Path,
+    key: Option<KeyAndProvider<'_>>,
+) -> Result<Option<Sealer>, Fault> {
+    distrust(db)?;
+    db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    // Whoever reads a copy may have little memory, and reads most of it once.
+    db.pragma_update(None, "cache_size", COPY_CACHE)?;
+    if check_kind(db, path, key.is_some())? {
+        return Err(StoreError::NotAStore(path.to_path_buf()).into());
+    }
+    key.map(|key| unsealed(db, path, key)).transpose()
+}
+
+/// Somebody else may have written the file: nothing in it is run.
+fn distrust(db: &Connection) -> rusqlite::Result<()> {
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false)?;
+    db.pragma_update(None, "cell_size_check", "ON")
+}
+
+/// What opens the values of an encrypted store.
+fn unsealed(
+    db: &Connection,
+    path: &Path,
+    (key, provider): KeyAndProvider<'_>,
+) -> Result<Sealer, Fault> {
+    let sealer = Sealer::open(key, provider, &read_header(db)?)?;
+    let sealer = sealer.ok_or_else(|| StoreError::WrongKey(path.to_path_buf()))?;
+    check_groups(db, &sealer)?;
     Ok(sealer)
 }
 

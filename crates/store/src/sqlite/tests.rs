@@ -2,6 +2,8 @@
 
 mod encrypted;
 mod hostile;
+#[cfg(unix)]
+mod snapshot;
 
 use crate::{Batch, GroupId, RowKey, Secret, SqliteStore, Store, StoreError, Table, WriteSet};
 use conclave_provider_rustcrypto::RustCrypto;
