@@ -14,8 +14,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many requests may overtake each other.
 const WINDOW: u64 = 64;
-/// The most sessions of one account; the oldest ends when there is one more.
+/// The most sessions of one account; when there is one more, the oldest ends that has shown no mark, or else the oldest.
 const SESSIONS_OF_ACCOUNT: usize = 100;
+/// The most sessions of one device that have shown no mark of its state; the oldest of them ends when there is one more.
+/// They are of processes that read beside the one that writes, and often end without a word.
+const UNMARKED_OF_DEVICE: usize = 8;
 
 /// Who has a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,6 +124,22 @@ impl Open {
         }
     }
 
+    /// Which session ends when this holder opens another one.
+    fn gives_way(&self, holder: &Holder) -> Option<String> {
+        let unmarked = || self.of(holder.user()).filter(|(_, session)| session.of.state_mark == 0);
+        let own = || unmarked().filter(|(_, session)| session.holder == *holder);
+        // Many begin in one second, so when they end does not tell which is the oldest.
+        let number = |(_, session): &(&String, &Session)| session.of.number;
+        let oldest = if own().count() >= UNMARKED_OF_DEVICE {
+            own().min_by_key(number)
+        } else if self.of(holder.user()).count() >= SESSIONS_OF_ACCOUNT {
+            unmarked().min_by_key(number).or_else(|| self.of(holder.user()).min_by_key(number))
+        } else {
+            None
+        };
+        oldest.map(|(token, _)| token.clone())
+    }
+
     /// A user's sessions with their tokens, the first to end first.
     fn of<'a>(&'a self, user: &Name) -> impl Iterator<Item = (&'a String, &'a Session)> {
         let tokens = self.of_user.get(user).into_iter().flatten().map(|(_, token)| token);
@@ -178,15 +197,13 @@ impl Sessions {
             return Ok((Token::new(token.clone()), left));
         }
 
-        let oldest = open.of(&user).next().map(|(token, _)| token.clone());
-        let count = open.of_user.get(&user).map_or(0, BTreeSet::len);
-        match oldest {
-            Some(oldest) if count >= SESSIONS_OF_ACCOUNT => open.remove(&oldest),
-            _ if open.by_token.len() >= self.most => {
+        match open.gives_way(&holder) {
+            Some(token) => open.remove(&token),
+            None if open.by_token.len() >= self.most => {
                 let detail = "too many sessions are open just now: try again in some minutes";
                 return Err(ServiceError::new(ErrorCode::Unavailable, detail));
             }
-            _ => {}
+            None => {}
         }
         let token = random_token()?;
         let expires = now.saturating_add(lifetime);

@@ -68,8 +68,10 @@ pub(super) fn calls() -> Vec<Entry> {
                     ErrorCode::Blocked,
                     ErrorCode::WrongMode,
                 ],
-                limits: "a user has 100 sessions, and the next one ends the oldest; a session lasts an hour unless the \
-                         service is set up otherwise, and ends with the service's process",
+                limits: "a device has 8 sessions that have shown no mark of its state, and the next one ends the oldest of \
+                         them; a user has 100 sessions, and the next one ends the oldest, with a mark only if all have \
+                         one; a session lasts an hour unless the service is set up otherwise, and ends with the \
+                         service's process",
                 again: "gives the same token while the session is open",
                 ..anybody(Rules::ONCE)
             },

@@ -422,13 +422,29 @@ fn a_replaced_recovery_key_has_no_session() {
 fn an_account_has_so_many_sessions_and_the_oldest_gives_way() {
     let mut r = room();
     let bobs = r.desk.open_session(&r.bob).unwrap();
+    let devices: Vec<Own> = (0..13).map(|n| r.alice.add(&format!("pc{n}"), &mut r.dice)).collect();
+    r.desk.register(&r.alice);
     let first = r.desk.open_session(&r.alice).unwrap();
     r.desk.wait(1);
-    let others: Vec<_> = (0..99).map(|_| r.desk.open_session(&r.alice).unwrap()).collect();
+    let others: Vec<_> = (0..99).map(|n| r.desk.open_session(&devices[n / 8]).unwrap()).collect();
     r.desk.request(&first, 1).unwrap();
-    let last = r.desk.open_session(&r.alice).unwrap();
+    let last = r.desk.open_session(&devices[12]).unwrap();
     assert_eq!(code(r.desk.request(&first, 2)), ErrorCode::Unauthorized);
     for session in others.iter().chain([&last, &bobs]) {
+        r.desk.request(session, 1).unwrap();
+    }
+}
+
+#[test]
+fn a_device_has_few_sessions_without_a_mark_and_the_oldest_gives_way() {
+    let r = room();
+    // All in one second.
+    let sessions: Vec<_> = (0..30).map(|_| r.desk.open_session(&r.alice).unwrap()).collect();
+    let (ended, open) = sessions.split_at(22);
+    for session in ended {
+        assert_eq!(code(r.desk.request(session, 1)), ErrorCode::Unauthorized);
+    }
+    for session in open {
         r.desk.request(session, 1).unwrap();
     }
 }

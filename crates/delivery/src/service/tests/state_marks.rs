@@ -46,6 +46,21 @@ fn message(n: u8) -> SendMessage {
 }
 
 #[test]
+fn sessions_without_a_mark_never_end_that_of_the_process_that_writes() {
+    let mut r = room();
+    let devices: Vec<Own> = (0..13).map(|n| r.alice.add(&format!("pc{n}"), &mut r.dice)).collect();
+    r.desk.register(&r.alice);
+    let mut writer = Process::start(&r, &r.alice);
+    assert_eq!(writer.mark(&r, &[], 1, 1).number, 1);
+    r.desk.wait(1);
+    // Of one device, and of all that the user has.
+    for own in [&r.alice].into_iter().chain(&devices) {
+        (0..10).for_each(|_| drop(Process::start(&r, own)));
+    }
+    assert!(writer.caller(&r).is_ok());
+}
+
+#[test]
 fn of_two_processes_of_one_state_one_sends() {
     let r = room();
     let kind = GroupKind::Opaque { epoch: 0 };
