@@ -47,6 +47,11 @@ impl DeviceArgs {
         let folder = folders::device_folder(self.data.clone(), &self.user, &self.device)?;
         Ok((DeviceId::new(self.user.clone(), self.device.clone()), folder))
     }
+
+    /// Where the folder of the device's state is, if there is one.
+    pub(crate) fn folder(&self) -> Result<PathBuf, Failure> {
+        folders::device_path(self.data.clone(), &self.user, &self.device)
+    }
 }
 
 /// Opens a device from its folder, or makes it.

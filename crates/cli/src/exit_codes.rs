@@ -13,6 +13,8 @@ pub(crate) const TOO_FEW: u8 = 3;
 pub(crate) const LIED: u8 = 3;
 /// `audit`: the service withholds something.
 pub(crate) const WITHHELD: u8 = 4;
+/// `peek`: nothing waits.
+pub(crate) const NOTHING: u8 = 3;
 /// `doctor`: something was found.
 pub(crate) const FOUND: u8 = 3;
 /// `validate`: something is not valid.
@@ -33,7 +35,7 @@ const fn ending(command: &'static str, code: u8, means: &'static str) -> Ending 
 }
 
 /// Those of all commands, then those that commands have beside them.
-const ENDINGS: [Ending; 15] = [
+const ENDINGS: [Ending; 16] = [
     ending("", 0, "done"),
     ending("", 1, "failed; standard error says why"),
     ending("", 2, "an option or argument is wrong"),
@@ -44,6 +46,7 @@ const ENDINGS: [Ending; 15] = [
     ending("save", REFUSED, "there is no such room, message or file, or it is not what was sent"),
     ending("save", PENDING, "not all of the file is there yet; it goes on later"),
     ending("listen", TOO_FEW, "there were fewer events than were asked for"),
+    ending("peek", NOTHING, "nothing waits"),
     ending("doctor", FOUND, "something is not as it should be"),
     ending("audit", LIED, "the service has lied; the evidence is in a file"),
     ending("audit", WITHHELD, "the service withholds a root or a proof"),

@@ -33,6 +33,17 @@ pub(crate) fn device_folder(
     user: &Name,
     device: &Name,
 ) -> Result<PathBuf, Failure> {
+    let folder = device_path(data, user, device)?;
+    make_private(&folder)?;
+    Ok(folder)
+}
+
+/// Where the folder of a device's state is.
+pub(crate) fn device_path(
+    data: Option<PathBuf>,
+    user: &Name,
+    device: &Name,
+) -> Result<PathBuf, Failure> {
     let base = match data {
         Some(data) => data,
         None if user.as_str() == SERVICE => {
@@ -43,9 +54,7 @@ pub(crate) fn device_folder(
         }
         None => default_folder()?,
     };
-    let folder = base.join(user.as_str()).join(device.as_str());
-    make_private(&folder)?;
-    Ok(folder)
+    Ok(base.join(user.as_str()).join(device.as_str()))
 }
 
 /// Reads a file that the user named, of at most 16 MiB; `-` is standard input.

@@ -52,7 +52,8 @@ pub(crate) struct Args {
     timeout: Option<u64>,
 }
 
-fn line_of(event: &Value) -> String {
+/// An event as a line, and one more for each file.
+pub(crate) fn line_of(event: &Value) -> String {
     let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or("-").to_string();
     let number = |name: &str| {
         let number = event.get(name).and_then(Value::as_u64);
@@ -65,7 +66,9 @@ fn line_of(event: &Value) -> String {
     };
     // An event without a text may be about somebody who came or went.
     let said = event.get("text").and_then(Value::as_str).map(str::to_string);
-    let said = said.or_else(|| who("who")).unwrap_or_else(|| "-".into());
+    let said = said.or_else(|| who("who"));
+    let count = || event.get("count").and_then(Value::as_u64).map(|count| count.to_string());
+    let said = said.or_else(count).unwrap_or_else(|| "-".into());
     let time = event.get("time").and_then(Value::as_u64).map_or_else(|| "-".into(), timestamp);
     let line = |kind: &str, said: &str| {
         let (cursor, room, seq) = (number("cursor"), escaped(&room), number("seq"));

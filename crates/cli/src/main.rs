@@ -22,6 +22,7 @@ mod listen;
 mod mapped;
 #[cfg(test)]
 mod pages;
+mod peek;
 #[cfg(unix)]
 mod private_socket;
 mod provider;
@@ -63,6 +64,8 @@ enum Command {
     Save(save::Args),
     /// Show what happens in rooms, one line per event, for a script.
     Listen(listen::Args),
+    /// Show what waits for a device, and leave it there: beside the process that has the device, say for notifications.
+    Peek(peek::Args),
     /// List the rooms of a device.
     Rooms(rooms::Args),
     /// Run devices for programs that speak JSON-RPC.
@@ -104,6 +107,7 @@ fn main() -> ExitCode {
         Command::Send(args) => send::run(args),
         Command::Save(args) => save::run(args),
         Command::Listen(args) => listen::run(args),
+        Command::Peek(args) => peek::run(args),
         Command::Rooms(args) => rooms::run(args),
         Command::Bot(args) => bot::run(args),
         Command::Ca(args) => ca::run(args).map(|()| ExitCode::SUCCESS),

@@ -18,6 +18,7 @@ use crate::failure::{Failure, complain};
 use conclave_delivery::http_client::TlsRoots;
 pub(crate) use connection::{serve, serve_apart};
 pub(crate) use devices::{Devices, Opened};
+pub(crate) use event::{waiting, waiting_besides};
 pub(crate) use fault::{NOT_SENT, REFUSED};
 #[cfg(unix)]
 pub(crate) use socket::{listen, of_device};

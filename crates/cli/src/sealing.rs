@@ -56,11 +56,20 @@ impl Files {
         if !self.state.exists() {
             return Ok(None);
         }
-        match SqliteStore::open(&self.state) {
-            Ok(store) => Ok(Some(store)),
-            Err(StoreError::Encrypted(_)) => Ok(None),
-            Err(e) => Err(e.into()),
-        }
+        unless_sealed(SqliteStore::open(&self.state))
+    }
+
+    fn missing_state(&self) -> Failure {
+        format!("there is no state of a device: {} is missing", self.state.display()).into()
+    }
+
+    fn missing_key(&self) -> Failure {
+        let (state, key) = (self.state.display(), self.key.display());
+        format!("{state} is sealed, and its key is gone: {key} is missing").into()
+    }
+
+    fn not_opened(&self) -> Failure {
+        format!("the passphrase does not open {}", self.state.display()).into()
     }
 
     /// Opens a state by whichever file's key is the state's, and returns the key, too.
@@ -79,7 +88,19 @@ impl Files {
             }
             return Ok((store, key));
         }
-        Err(format!("the passphrase does not open {}", self.state.display()).into())
+        Err(self.not_opened())
+    }
+
+    /// Opens a snapshot of a sealed state. What a crash has left in the folder stays for the process that has the state.
+    fn snapshot_sealed(&self, passphrase: &Secret) -> Result<SqliteStore, Failure> {
+        for file in [&self.key, &self.new_key] {
+            let Some(key) = Self::key_in(file, passphrase)? else { continue };
+            match SqliteStore::snapshot_encrypted(&self.state, &key, provider()) {
+                Err(StoreError::WrongKey(_)) => {}
+                store => return Ok(store?),
+            }
+        }
+        Err(self.not_opened())
     }
 
     /// Encrypts an open state under a new key, or for the first time.
@@ -105,22 +126,53 @@ pub(crate) fn open_state(
     Ok(store)
 }
 
+/// Opens a snapshot of the state in a folder, whichever process has it.
+pub(crate) fn open_snapshot(folder: &Path, args: &SealArgs) -> Result<SqliteStore, Failure> {
+    let files = Files::of(folder);
+    if !files.state.exists() {
+        return Err(files.missing_state());
+    }
+    if let Some(store) = unless_sealed(SqliteStore::snapshot(&files.state))? {
+        not_named(args, &folder.display().to_string())?;
+        return Ok(store);
+    }
+    if !files.has_key() {
+        return Err(files.missing_key());
+    }
+    files.snapshot_sealed(&args.current()?)
+}
+
 /// Opens the state in a folder, which has to be there.
 pub(crate) fn open_existing(folder: &Path, args: &SealArgs) -> Result<SqliteStore, Failure> {
-    let state = Files::of(folder).state;
-    if !state.exists() {
-        return Err(format!("there is no state of a device: {} is missing", state.display()).into());
+    let files = Files::of(folder);
+    if !files.state.exists() {
+        return Err(files.missing_state());
     }
     open_state(folder, args, &folder.display().to_string())
+}
+
+/// A store that was opened without a key; none if it takes one.
+fn unless_sealed(opened: Result<SqliteStore, StoreError>) -> Result<Option<SqliteStore>, Failure> {
+    match opened {
+        Ok(store) => Ok(Some(store)),
+        Err(StoreError::Encrypted(_)) => Ok(None),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// A passphrase for a state that is not sealed is no wish that is passed over.
+fn not_named(args: &SealArgs, device: &str) -> Result<(), Failure> {
+    if args.passphrase()?.is_some() {
+        let why = "a passphrase is named, and this device's state is not sealed";
+        return Err(format!("{why}: `conclave seal {device}` seals it").into());
+    }
+    Ok(())
 }
 
 fn open_store(folder: &Path, args: &SealArgs, device: &str) -> Result<SqliteStore, Failure> {
     let files = Files::of(folder);
     if let Some(store) = files.open_plain()? {
-        if args.passphrase()?.is_some() {
-            let why = "a passphrase is named, and this device's state is not sealed";
-            return Err(format!("{why}: `conclave seal {device}` seals it").into());
-        }
+        not_named(args, device)?;
         remove(&files.new_key)?;
         return Ok(store);
     }
@@ -129,8 +181,7 @@ fn open_store(folder: &Path, args: &SealArgs, device: &str) -> Result<SqliteStor
         return Ok(files.open_sealed(&args.current()?)?.0);
     }
     if files.state.exists() {
-        let (state, key) = (files.state.display(), files.key.display());
-        return Err(format!("{state} is sealed, and its key is gone: {key} is missing").into());
+        return Err(files.missing_key());
     }
 
     let Some(passphrase) = args.passphrase()? else {
@@ -153,9 +204,7 @@ pub(crate) fn seal_state(
 ) -> Result<bool, Failure> {
     let files = Files::of(folder);
     if !files.state.exists() {
-        return Err(
-            format!("there is no state of a device: {} is missing", files.state.display()).into()
-        );
+        return Err(files.missing_state());
     }
     if let Some(mut store) = files.open_plain()? {
         files.rekey(&mut store, &new()?)?;

@@ -186,6 +186,25 @@ fn two_users_with_three_certified_devices_chat() {
 }
 
 #[test]
+fn a_certified_device_is_peeked_at_across_changes_of_its_group() {
+    let company = Company::new();
+    let [mut laptop, _main, mut phone] = three_devices(&company);
+    phone.until("note team accepted");
+    phone.kill_9();
+    for line in ["soup", "/topic lunch", "pasta"] {
+        laptop.write(line);
+    }
+    until_message(&laptop, "pasta");
+
+    let (url, data) = (company.server.url(), company.text("users"));
+    let device = ["--user", "bob", "--device", "phone", "--data", &data, "--server", &url];
+    let peeked = run(&strings(&[&["peek"], &device[..]].concat()), b"");
+    let texts: Vec<&str> =
+        peeked.lines.iter().map(|line| line.rsplit(' ').next().unwrap()).collect();
+    assert_eq!((peeked.code, texts), (Some(0), vec!["soup", "pasta"]), "{peeked:?}");
+}
+
+#[test]
 fn a_revoked_device_leaves_a_running_group_and_does_not_come_back() {
     let company = Company::new();
     let [mut laptop, main, mut phone] = three_devices(&company);

@@ -3,6 +3,7 @@
 //! * [`run`]: the shell around the engine, with threads that call the service and one that listens to it;
 //! * [`Headless`]: the same threads for a program that has no user, as a bot; with the feature `tokio` there is
 //!   `AsyncDevice`, for one that is asynchronous;
+//! * [`peek`]: what waits for a device, read beside the process that has it;
 //! * [`Messenger`]: which group lines go to, and names instead of identifiers;
 //! * [`Transfers`]: the files that are sent and saved;
 //! * [`parse_line`]: what a user can type;
@@ -30,6 +31,7 @@ mod hostile;
 mod lines;
 mod messenger;
 mod mimi;
+mod peeking;
 mod service;
 mod sharing;
 mod shell;
@@ -48,9 +50,10 @@ pub use compose::{Markup, compose};
 pub use conclave_engine::{
     Answer, AppRows, CLASSIC, CertificateFiles, Command as EngineCommand, CommandError, Content,
     DeviceId, Engine, EngineError, Evidence, Finding, GroupId, GroupView, HYBRID, KeyPolicy,
-    MAX_CONTENT, Member, Name, NameError, News, Output, Phase, Problem, Reason, Reply, Request,
-    RoomChange, Roster, SUITES, Setup, Who, certificate_request, epoch_code, is_post_quantum,
-    member_code, pair_code, suite_name, suite_number,
+    MAX_CONTENT, Member, Name, NameError, News, Output, Peek, PeekError, Peeked, PeekedGroup,
+    PeekedMessage, Phase, Problem, Reason, Reply, Request, RoomChange, Roster, SUITES, Setup, Who,
+    certificate_request, epoch_code, is_post_quantum, member_code, pair_code, suite_name,
+    suite_number,
 };
 pub use conclave_history::{Body, Entry};
 pub use engine_rows::{kept_by_messenger, message_kept_by_messenger};
@@ -64,5 +67,6 @@ pub use lines::{
 };
 pub use messenger::Messenger;
 pub use mimi::{MimiMessage, Texts, text_of};
+pub use peeking::peek;
 pub use service::{Arrived, Take, client, now, os_rng};
 pub use shell::{Ended, Message, Options, Screen, run};

@@ -5,8 +5,9 @@ use conclave_content::{
     interpret, is_media_type, markdown, mention, text_rank,
 };
 use conclave_delivery_api::{DeviceId, Name, is_successor, parse_hex};
-use conclave_engine::{Content, Engine, News};
+use conclave_engine::{Content, Engine, News, PeekedGroup, PeekedMessage};
 use conclave_mls::GroupId;
+use conclave_mls::crypto::CryptoProvider;
 use conclave_room::{LOCAL_AUTHORITY, room_authority, room_uri, user_of, user_uri};
 use conclave_store::Store;
 
@@ -40,7 +41,15 @@ impl Place {
         group: &GroupId,
         content: &Content,
     ) -> Self {
-        let known = engine.room_uri(group);
+        Self::meant(&*engine.provider(), (group, engine.room_uri(group)), content)
+    }
+
+    /// The same, of a group whose room has this URI as far as this device knows.
+    fn meant(
+        provider: &dyn CryptoProvider,
+        (group, known): (&GroupId, Option<String>),
+        content: &Content,
+    ) -> Self {
         let here = known.clone().unwrap_or_else(|| room_uri(LOCAL_AUTHORITY, group));
         let Some(claimed) = claimed_room(content).filter(|claimed| *claimed != here) else {
             return Self::new(here);
@@ -48,9 +57,8 @@ impl Place {
 
         let is_same_group = || group_in(&claimed).as_ref() == Some(group);
         let is_former = || {
-            let provider = engine.provider();
             group_in(&claimed)
-                .is_some_and(|old| is_successor(&*provider, group, &old).unwrap_or(false))
+                .is_some_and(|old| is_successor(provider, group, &old).unwrap_or(false))
         };
         let has_authority = known.as_deref().map(room_authority);
         let is_meant = match has_authority {
@@ -71,9 +79,13 @@ impl Place {
     }
 }
 
+fn is_mimi(content: &Content) -> bool {
+    is_media_type(content.media_type(), MIMI_CONTENT)
+}
+
 /// The room that MIMI content says it is for.
 fn claimed_room(content: &Content) -> Option<String> {
-    if !is_media_type(content.media_type(), MIMI_CONTENT) {
+    if !is_mimi(content) {
         return None;
     }
     let content = MimiContent::decode(content.bytes(), &Limits::default()).ok()?;
@@ -106,10 +118,29 @@ impl MimiMessage {
         (sender, time): (&DeviceId, u64),
         content: &Content,
     ) -> Option<Self> {
-        if !is_media_type(content.media_type(), MIMI_CONTENT) {
+        if !is_mimi(content) {
             return None;
         }
         let place = Place::of_content(engine, group, content);
+        Self::said_in(place, (sender, time), content)
+    }
+
+    /// Reads what waits in a group, as a [`Peek`](conclave_engine::Peek) has found it. None if it is not MIMI content.
+    #[must_use]
+    pub fn peeked(
+        provider: &dyn CryptoProvider,
+        group: &PeekedGroup,
+        said: &PeekedMessage,
+    ) -> Option<Self> {
+        let PeekedMessage { time, sender, content, .. } = said;
+        if !is_mimi(content) {
+            return None;
+        }
+        let known = (&group.group, Some(group.room_uri.clone()));
+        Self::said_in(Place::meant(provider, known, content), (sender, *time), content)
+    }
+
+    fn said_in(place: Place, (sender, time): (&DeviceId, u64), content: &Content) -> Option<Self> {
         let (bytes, sender) = (content.bytes(), place.user(&sender.user));
         let content = MimiContent::decode(bytes, &Limits::default()).ok()?;
         let id = MessageId::derive(&sender, place.room(), bytes, &content.salt).ok()?;

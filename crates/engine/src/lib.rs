@@ -29,7 +29,7 @@
 //!   leads to is stored exactly once.
 //! * All members get the same messages of a group in the same order. What a message says is bytes with a media type
 //!   ([`Content`]), which the engine does not read.
-//! * A second process may read what waits, and disturbs nothing: [`Peek`].
+//! * A second process may read what waits, from a copy of the store, and disturbs nothing: [`Peek`].
 //! * After an error the engine is to be dropped and opened anew from its store: memory may be behind the disk.
 //!
 //! # The loop

@@ -1,11 +1,12 @@
 //! Events as JSON.
 
 use conclave_client::{
-    Body, Content, DeviceId, Engine, Entry, GroupId, GroupView, MimiMessage, Name, News, Phase,
-    RoomChange,
+    Body, Content, DeviceId, Engine, Entry, GroupId, GroupView, MimiMessage, Name, News,
+    PeekedGroup, PeekedMessage, Phase, RoomChange,
 };
 use conclave_content::{Chosen, Meaning, MessageId, Part, safe};
 use conclave_delivery_api::to_hex;
+use conclave_mls::crypto::CryptoProvider;
 use conclave_store::Store;
 use serde_json::{Map, Value, json};
 
@@ -25,10 +26,19 @@ pub(super) fn event<S: Store>(
     of: Option<(&GroupId, &str)>,
     news: &News,
 ) -> Value {
-    let mut event = match fields(engine, of.map(|(id, _)| id), news) {
+    let fields = match fields(engine, of.map(|(id, _)| id), news) {
         Value::Object(fields) => fields,
         _ => Map::new(),
     };
+    whole(fields, cursor, of)
+}
+
+/// An event with what all events have.
+fn whole(
+    mut event: Map<String, Value>,
+    cursor: Option<u64>,
+    of: Option<(&GroupId, &str)>,
+) -> Value {
     event.insert("cursor".into(), cursor.into());
     event.insert("room".into(), of.map(|(id, name)| room(id, name)).unwrap_or_default());
     for name in ["seq", "time", "sender", "text", "message_id"] {
@@ -36,6 +46,32 @@ pub(super) fn event<S: Store>(
     }
     event.entry("own").or_insert(Value::Bool(false));
     Value::Object(event)
+}
+
+/// A message that waits. It has no cursor: only the process that has the device acknowledges it.
+pub(crate) fn waiting(
+    provider: &dyn CryptoProvider,
+    group: &PeekedGroup,
+    message: &PeekedMessage,
+) -> Value {
+    let PeekedMessage { seq, time, sender, content } = message;
+    let mut event = said(MimiMessage::peeked(provider, group, message).as_ref(), content);
+    event.insert("seq".into(), (*seq).into());
+    event.insert("time".into(), (*time).into());
+    event.insert("sender".into(), device(sender));
+    whole(event, None, Some((&group.group, &group.name)))
+}
+
+/// That something waits which is only counted.
+pub(crate) fn waiting_besides(
+    kind: &str,
+    group: Option<&PeekedGroup>,
+    count: Option<u64>,
+) -> Value {
+    let mut event = Map::new();
+    event.insert("kind".into(), kind.into());
+    event.extend(count.map(|count| ("count".into(), count.into())));
+    whole(event, None, group.map(|group| (&group.group, group.name.as_str())))
 }
 
 /// What is particular to a kind of event.

@@ -3,22 +3,23 @@
 //! A peek opens a session of its own, which marks no state, fetches what each group's log has after the cursor, and opens
 //! it in memory. It writes nothing, acknowledges nothing and sends nothing in any group: the process that writes gets all
 //! of it again. What follows a commit is read if the commit can be judged by what the device knows already; otherwise it
-//! is counted.
+//! is counted. How much is fetched and kept is bounded, as a peek may have little memory: the rest is counted, too.
 
 use super::EngineError;
 use super::log::{Judge, What, chained, device_of, process, sealed_in};
-use super::rooms::room_of;
+use super::rooms::{room_of, uri_of};
 use super::rules::config;
 use crate::authority::Authority;
 use crate::book::Book;
 use crate::content::{Content, MAX_CONTENT};
 use crate::directory::{Directory, Judged};
-use crate::record::{GroupRecord, Payload, Stage};
+use crate::enrolment::{self, CertificateFiles};
+use crate::record::{GroupRecord, Payload, Stage, Trust};
 use crate::request::{Reply, Request};
 use conclave_account::{Account, Author};
 use conclave_delivery_api::{
-    CallError, DescribeService, DeviceId, ErrorCode, FetchInbox, FetchLog, LogEntry, LogPage, Name,
-    OpenSession, SESSION_SCHEME, sha256,
+    CallError, DescribeService, DeviceId, ErrorCode, FetchInbox, FetchLog, InboxPage, LogEntry,
+    LogPage, Name, OpenSession, SESSION_SCHEME, WelcomeItem, sha256,
 };
 use conclave_mls::credential::{CredentialRequest, SignaturePublicKey};
 use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair, Suite};
@@ -37,11 +38,17 @@ use std::sync::Arc;
 const PAGE: u32 = 50;
 /// How many messages of a group are shown; what follows is counted.
 const MAX_MESSAGES: usize = 200;
+/// How many entries of a group's log are read, messages or others.
+const MAX_ENTRIES: usize = 1_000;
+/// How many bytes of content are kept, of all groups. The message that makes it more is the last one.
+const MAX_BYTES: usize = 1 << 20;
+/// How many invitations are looked at; what follows is counted.
+const MAX_INVITATIONS: u32 = 20;
 
 /// What waits for a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Peeked {
-    /// How many invitations wait.
+    /// How many invitations wait, but for those of senders whom the user has blocked.
     pub invitations: u64,
     /// The groups in which something waits.
     pub groups: Vec<PeekedGroup>,
@@ -54,7 +61,9 @@ pub struct PeekedGroup {
     pub group: GroupId,
     /// What the user calls it.
     pub name: String,
-    /// What was said, in order.
+    /// The URI of its room, as [`Engine::room_uri`](crate::Engine::room_uri) has it: identifiers of messages derive from it.
+    pub room_uri: String,
+    /// What was said by others, in order.
     pub messages: Vec<PeekedMessage>,
     /// How many entries of the log come after that and were not read: messages or others.
     pub unread: u64,
@@ -161,6 +170,8 @@ struct Reading {
     record: GroupRecord,
     /// Our own messages that may be in the log.
     own: VecDeque<Vec<u8>>,
+    /// How many entries were read.
+    entries: usize,
     /// What the service has lost of the log, and gives out again.
     lost: BTreeSet<[u8; 32]>,
     found: PeekedGroup,
@@ -192,8 +203,7 @@ impl Judge for Known<'_> {
 /// [`Self::next`] wants, those that need a session with [`Self::session_key`], and gives their outcome to [`Self::reply`],
 /// until there are none. Then [`Self::peeked`] has what was found. One group is in memory at a time.
 ///
-/// An account has a bounded number of sessions at the service, of which the oldest ends when there is one more: peek when
-/// something is known to wait, not every few seconds.
+/// A peek's session ends by itself: the service keeps a few of a device's, beside that of the process that writes.
 pub struct Peek<S> {
     book: Book<ReadOnly<S>>,
     provider: Arc<dyn CryptoProvider>,
@@ -204,10 +214,14 @@ pub struct Peek<S> {
     service: Option<(SignaturePublicKey, i64)>,
     session_key: Option<SignatureKeyPair>,
     has_session: bool,
+    /// How often the service may end the session, as it does when the process that writes begins.
+    renewals: u32,
     has_inbox: bool,
     groups: VecDeque<GroupId>,
     reading: Option<Box<Reading>>,
     under_way: Option<Asked>,
+    /// How many bytes of content were found.
+    bytes: usize,
     peeked: Peeked,
 }
 
@@ -218,7 +232,7 @@ impl<S> fmt::Debug for Peek<S> {
 }
 
 impl<S: Store> Peek<S> {
-    /// Begins to read the state in a store: as it is now, or as it was when a copy of it was made.
+    /// Begins to read the state in a store, which nobody writes to as long as this lives: a copy, say.
     ///
     /// # Errors
     /// [`PeekError::NoDevice`] and [`PeekError::Copied`]; [`PeekError::Engine`] if the state cannot be read, or is of an
@@ -228,12 +242,22 @@ impl<S: Store> Peek<S> {
         provider: Arc<dyn CryptoProvider>,
         mut rng: Box<dyn CryptoRng + Send>,
     ) -> Result<Self, PeekError> {
-        let store = ReadOnly(store);
-        let Some(identity) = Book::identity_in(&store)? else { return Err(PeekError::NoDevice) };
+        let mut store = ReadOnly(store);
+        let Some(mut identity) = Book::identity_in(&store)? else {
+            return Err(PeekError::NoDevice);
+        };
+        let files = CertificateFiles::default();
+        let certified = enrolment::open(&mut store, &*provider, &mut identity, files)?;
         let book = Book::load(store, identity, provider.clone(), &mut *rng)?;
         if book.copied().is_some() {
             return Err(PeekError::Copied);
         }
+        let authority = match certified {
+            Some(certified) => Authority::Certificates(Box::new(certified)),
+            // Whoever answers would be taken for the service.
+            None if book.watch().is_none() => return Err(PeekError::NoDevice),
+            None => Authority::Accounts(Directory::default()),
+        };
         let is_read = |(id, record): (&GroupId, &GroupRecord)| {
             let is_member = record.stage == Stage::Active && record.asked_by.is_none();
             let comes_back = book.rejoin(id).is_some_and(|rejoin| rejoin.wanted);
@@ -244,15 +268,17 @@ impl<S: Store> Peek<S> {
             book,
             provider,
             rng,
-            authority: Authority::Accounts(Directory::default()),
+            authority,
             now: 0,
             service: None,
             session_key: None,
             has_session: false,
+            renewals: 2,
             has_inbox: false,
             groups,
             reading: None,
             under_way: None,
+            bytes: 0,
             peeked: Peeked::default(),
         })
     }
@@ -267,6 +293,12 @@ impl<S: Store> Peek<S> {
     #[must_use]
     pub fn peeked(&self) -> &Peeked {
         &self.peeked
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn into_peeked(self) -> Peeked {
+        self.peeked
     }
 
     /// The next call to make, at a time in milliseconds since 1970; none while one is under way, and at the end.
@@ -288,7 +320,7 @@ impl<S: Store> Peek<S> {
         }
         if !self.has_inbox {
             self.under_way = Some(Asked::Inbox);
-            return Ok(Some(FetchInbox { limit: 1 }.into()));
+            return Ok(Some(FetchInbox { limit: MAX_INVITATIONS }.into()));
         }
         self.next_page()
     }
@@ -333,15 +365,17 @@ impl<S: Store> Peek<S> {
         let Some(record) = self.book.record(&id).cloned() else { return Ok(None) };
         let own = VecDeque::from(sealed_in(&self.book, &id));
         let lost = self.book.missing(&id).map(|lost| lost.values().copied().collect());
-        let name = self.book.group_name(&id);
+        let (name, room_uri) = (self.book.group_name(&id), uri_of(&group));
         let found = PeekedGroup {
             group: id.clone(),
             name,
+            room_uri,
             messages: Vec::new(),
             unread: 0,
             removed: false,
         };
-        Ok(Some(Reading { id, group, record, own, lost: lost.unwrap_or_default(), found }))
+        let lost = lost.unwrap_or_default();
+        Ok(Some(Reading { id, group, record, own, entries: 0, lost, found }))
     }
 
     /// Takes the outcome of the call that [`Self::next`] gave out.
@@ -353,6 +387,14 @@ impl<S: Store> Peek<S> {
         let Some(asked) = self.under_way.take() else { return Ok(()) };
         let reply = match reply {
             Ok(reply) => reply,
+            Err(error)
+                if error.code() == Some(ErrorCode::Unauthorized)
+                    && self.has_session
+                    && self.renewals > 0 =>
+            {
+                (self.has_session, self.renewals) = (false, self.renewals - 1);
+                return Ok(());
+            }
             // What is wrong with one group hides none of the others.
             Err(CallError::Refused { code, .. })
                 if matches!(asked, Asked::Log) && code != ErrorCode::Unauthorized =>
@@ -375,7 +417,7 @@ impl<S: Store> Peek<S> {
             (Asked::Session, Reply::OpenSession(_)) => self.has_session = true,
             (Asked::Inbox, Reply::FetchInbox(page)) => {
                 self.has_inbox = true;
-                self.peeked.invitations = u64::from(page.total);
+                self.peeked.invitations = self.invitations(&page);
             }
             (Asked::Log, Reply::FetchLog(page)) => {
                 let Some(mut reading) = self.reading.take() else { return Ok(()) };
@@ -394,6 +436,17 @@ impl<S: Store> Peek<S> {
         Ok(())
     }
 
+    /// How many invitations there are, but for those that the process that writes drops.
+    fn invitations(&self, page: &InboxPage) -> u64 {
+        let is_dropped = |welcome: &WelcomeItem| {
+            let is_past = |record: &GroupRecord| welcome.position.epoch <= record.epoch;
+            self.book.trust(&welcome.sender) == Some(Trust::Blocked)
+                || self.book.record(&welcome.group_id).is_some_and(is_past)
+        };
+        let dropped = page.items.iter().filter(|item| is_dropped(&item.welcome)).count();
+        u64::from(page.total).saturating_sub(dropped as u64)
+    }
+
     /// Reads a page of a group's log; whether there is more to be read.
     fn read(&mut self, reading: &mut Reading, page: &LogPage) -> bool {
         let Ok(mut chains) = chained(&reading.id, &reading.record, page) else {
@@ -404,11 +457,14 @@ impl<S: Store> Peek<S> {
         let mut goes_on = false;
         let cursor = reading.record.cursor;
         for entry in page.entries.iter().filter(|entry| entry.seq > cursor) {
-            goes_on =
-                reading.found.messages.len() < MAX_MESSAGES && self.read_entry(reading, entry);
+            let has_room = reading.found.messages.len() < MAX_MESSAGES
+                && reading.entries < MAX_ENTRIES
+                && self.bytes < MAX_BYTES;
+            goes_on = has_room && self.read_entry(reading, entry);
             if !goes_on {
                 break;
             }
+            reading.entries += 1;
             let record = &mut reading.record;
             (record.cursor, record.chain) = (entry.seq, chains.remove(&entry.seq));
         }
@@ -443,6 +499,10 @@ impl<S: Store> Peek<S> {
         let event = apply(&mut reading.group, step, |_| Ok::<(), Infallible>(()));
         if let Ok(Event::Application(message)) = &event {
             let Some(sender) = device_of(&message.sender.credential) else { return true };
+            // What was sent since the copy was made is no news to whoever sent it.
+            if sender == self.book.identity().device {
+                return true;
+            }
             let may_write =
                 room.is_none_or(|room| room.may(sender.user.as_str(), Capability::SEND_MESSAGE));
             let content = match Payload::from_data(&message.data) {
@@ -454,6 +514,7 @@ impl<S: Store> Peek<S> {
                 content.filter(|content| may_write && content.bytes().len() <= MAX_CONTENT);
             let (seq, time) = (entry.seq, entry.received_at);
             let said = content.map(|content| PeekedMessage { seq, time, sender, content });
+            self.bytes += said.as_ref().map_or(0, |said| said.content.bytes().len());
             reading.found.messages.extend(said);
         }
         event.is_ok()

@@ -35,6 +35,14 @@ pub(super) fn room_of(group: &Group) -> Option<RoomState> {
     RoomState::of(group.view()).ok().flatten()
 }
 
+/// The URI of the room that a group is, as [`Engine::room_uri`] has it.
+pub(super) fn uri_of(group: &Group) -> String {
+    match RoomMetadata::of(group.view()).ok().flatten() {
+        Some(metadata) => metadata.room_uri.as_str().into(),
+        None => room_uri(LOCAL_AUTHORITY, group.group_id()),
+    }
+}
+
 /// What a room is called for one of its users; empty if it does not say, or says what is no name.
 pub(super) fn name_of(room: &RoomState, me: &Name) -> String {
     let others = || room.users().map(|(user, _)| user).find(|user| *user != me.as_str());
@@ -121,11 +129,7 @@ impl<S: Store> Engine<S> {
     /// when it ended: what is said in a group that has ended is sent in its successor.
     #[must_use]
     pub fn room_uri(&self, group: &GroupId) -> Option<String> {
-        let metadata = |group: &Group| RoomMetadata::of(group.view()).ok().flatten();
-        Some(match self.look_into(group, metadata)? {
-            Some(metadata) => metadata.room_uri.as_str().into(),
-            None => room_uri(LOCAL_AUTHORITY, group),
-        })
+        self.look_into(group, uri_of)
     }
 
     /// What of a room this device may give another one of its user's that comes in, by the room's policy. A group that is no

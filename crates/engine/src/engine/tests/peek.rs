@@ -3,18 +3,27 @@
 use super::*;
 use crate::{Peek, PeekError, Peeked};
 use conclave_mls::storage::Batch;
+use std::sync::atomic::AtomicU32;
 
 impl World {
     /// Peeks into a device's state, while its own process may go on.
     fn peek(&mut self, i: usize) -> Result<Peeked, PeekError> {
         let disk = self.devices[i].disk.clone();
+        let peek = self.begin_peek(disk)?;
+        self.end_peek(i, peek)
+    }
+
+    fn begin_peek(&mut self, disk: Disk) -> Result<Peek<Disk>, PeekError> {
         let seed = self.rng.below(u64::MAX);
-        let mut peek = Peek::open(disk, provider(), Box::new(TestRng(seed)))?;
+        Peek::open(disk, provider(), Box::new(TestRng(seed)))
+    }
+
+    fn end_peek(&mut self, i: usize, mut peek: Peek<Disk>) -> Result<Peeked, PeekError> {
         // A session of its own.
         let session = self.devices[i].session.take();
         let done = self.drive(i, &mut peek);
         self.devices[i].session = session;
-        done.map(|()| peek.peeked().clone())
+        done.map(|()| peek.into_peeked())
     }
 
     fn drive(&mut self, i: usize, peek: &mut Peek<Disk>) -> Result<(), PeekError> {
@@ -160,4 +169,86 @@ fn a_peek_signs_nothing_for_another_service() {
     assert!(matches!(world.peek(all[1]), Err(PeekError::OtherService)));
     let empty = Peek::open(Disk::default(), provider(), Box::new(TestRng(1)));
     assert!(matches!(empty, Err(PeekError::NoDevice)));
+}
+
+#[test]
+fn a_state_that_has_met_no_service_signs_nothing() {
+    let mut world = World::new(5);
+    let new = world.switch_on("a/pc", Some(CLASSIC), Disk::default());
+    assert!(matches!(world.peek(new), Err(PeekError::NoDevice)));
+}
+
+#[test]
+fn what_a_device_says_after_a_peek_began_is_no_news_to_it() {
+    let mut world = World::new(6);
+    let all = ["a/pc", "b/pc"].map(|id| world.add_classic(id));
+    world.group("g", &all);
+    let [a, b] = all;
+    world.say(a, "before");
+    world.settle_only(&[a]);
+    let state = world.devices[b].disk.get().clone();
+    let peek = world.begin_peek(Disk(Arc::new(Mutex::new(state)), Arc::default())).unwrap();
+    world.say(b, "mine");
+    world.settle();
+    world.say(a, "after");
+    world.settle();
+    let peeked = world.end_peek(b, peek).unwrap();
+    assert_eq!(texts(&peeked), ["a/pc: before", "a/pc: after"]);
+    assert_eq!(world.texts(b), ["before", "mine", "after"]);
+}
+
+#[test]
+fn invitations_of_blocked_senders_are_not_counted() {
+    let mut world = World::new(7);
+    let [a, b, c] = ["a/pc", "b/pc", "c/pc"].map(|id| world.add_classic(id));
+    world.say(b, "/block c");
+    world.settle();
+    for (who, name) in [(a, "wanted"), (c, "unwanted")] {
+        world.say(who, &format!("/new {name}"));
+        world.say(who, "/invite b");
+        world.settle_only(&[a, c]);
+    }
+    assert_eq!(world.peek(b).unwrap().invitations, 1);
+    world.settle();
+    assert_eq!(world.peek(b).unwrap().invitations, 0);
+}
+
+#[test]
+fn a_peek_whose_session_was_ended_opens_another_but_not_forever() {
+    let mut world = World::new(8);
+    let all = ["a/pc", "b/pc"].map(|id| world.add_classic(id));
+    world.group("g", &all);
+    let [a, b] = all;
+    world.say(a, "hello");
+    world.settle_only(&[a]);
+    for (endings, shown) in [(1, true), (u32::MAX, false)] {
+        let left = AtomicU32::new(endings);
+        world.fault = Some(Box::new(move |request| {
+            let ends = matches!(request, Request::FetchLog(_)) && left.load(Ordering::Relaxed) > 0;
+            ends.then(|| {
+                left.fetch_sub(1, Ordering::Relaxed);
+                CallError::refused(ErrorCode::Unauthorized, "it was made so")
+            })
+        }));
+        match world.peek(b) {
+            Ok(peeked) => assert!(shown && texts(&peeked) == ["a/pc: hello"], "{peeked:?}"),
+            Err(e) => assert!(!shown && matches!(e, PeekError::Call(_)), "{e}"),
+        }
+    }
+}
+
+#[test]
+fn a_peek_keeps_so_much_and_counts_the_rest() {
+    let mut world = World::new(9);
+    let all = ["a/pc", "b/pc"].map(|id| world.add_classic(id));
+    let [a, b] = all;
+    world.group("g", &all);
+    for _ in 0..20 {
+        world.say(a, &"x".repeat(60_000));
+    }
+    world.settle_only(&[a]);
+    let peeked = world.peek(b).unwrap();
+    let group = &peeked.groups[0];
+    // The 18th makes it more than 1 MiB.
+    assert_eq!((group.messages.len(), group.unread), (18, 2));
 }
