@@ -93,6 +93,8 @@ fn a_log_that_a_killed_process_left_counts_as_far_as_it_was_committed() {
 fn snapshots_beside_a_busy_writer_are_of_one_moment() {
     let (_dir, path) = dir();
     let mut store = open_encrypted(&path);
+    // So much that the store is written to while it is read.
+    store.write(&app("n", "0", Some(&vec![1; 8 << 20]))).unwrap();
     let is_over = AtomicBool::new(false);
     let (mut snapshots, mut busy) = (0, 0);
     std::thread::scope(|scope| {
@@ -107,7 +109,11 @@ fn snapshots_beside_a_busy_writer_are_of_one_moment() {
                 if is_over.load(Ordering::Relaxed) {
                     return;
                 }
-                std::thread::sleep(Duration::from_millis(u64::from(n % 8)));
+                std::thread::sleep(Duration::from_millis(if n % 16 == 0 {
+                    300
+                } else {
+                    u64::from(n % 16) * 4
+                }));
             }
         });
         let begun = Instant::now();
@@ -128,7 +134,7 @@ fn snapshots_beside_a_busy_writer_are_of_one_moment() {
         is_over.store(true, Ordering::Relaxed);
     });
     println!("{snapshots} snapshots, {busy} times none");
-    assert!(snapshots > 10, "{snapshots}");
+    assert!(snapshots > 0, "{busy}");
 }
 
 #[test]
