@@ -16,7 +16,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use conclave_crypto::{CryptoProvider, Secret, Suite};
 use conclave_schedule::{RatchetKind, SecretTree};
-use conclave_wire::{Epoch, GroupContext};
+use conclave_wire::Epoch;
 
 /// # Rewinding
 ///
@@ -152,10 +152,9 @@ impl Group {
         let suite = self.suite(provider)?;
         let copy = self.checkpoints.copy_of(epoch);
         let copy = copy.ok_or(Misuse::NotPossible(Obstacle::EpochNotKept))?;
-        let rows = copied_rows(copy.expose());
-        let rows: Vec<_> = rows
+        let rows = copied_rows(copy.expose())
             .map(|row| row.map(|(key, row)| (key, Secret::copy_from(row))))
-            .collect::<Result<_, Error>>()?;
+            .collect::<Result<Vec<_>, Error>>()?;
         let mut group = Self::load(provider, self.config().clone(), rows)?;
         if (group.group_id(), group.epoch()) != (self.group_id(), epoch) {
             return Err(Error::storage("the checkpoint is of another group or epoch"));
@@ -170,7 +169,7 @@ impl Group {
         group.targeted_read.extend_before(epoch, &self.targeted_read);
 
         group.checkpoints = self.checkpoints.clone();
-        self.leave_epoch(&mut group.checkpoints)?;
+        group.checkpoints.record_generations(EpochName::of(self.context()), self.reached()?);
         group.checkpoints.remove_after(epoch);
         group.checkpoints.settle(epoch, self.limits());
         if let Some(mut tree) = group.secret_trees.remove(&epoch) {
@@ -233,41 +232,39 @@ impl Group {
         self.change_checkpoints(self.epoch(), delta, batch, |new| new.record(name, own()))
     }
 
-    /// Records how far our ratchets are, because the current epoch ends.
-    fn leave_epoch(&self, checkpoints: &mut Checkpoints) -> Result<(), Error> {
+    /// How far our ratchets are in the current epoch.
+    fn reached(&self) -> Result<Generations, Error> {
         let tree = self.secret_trees.get(&self.epoch());
         let tree = tree.ok_or_else(|| Error::storage("the secret tree is missing"))?;
-        let reached = Generations {
+        Ok(Generations {
             handshake: tree.next_generation(self.own_leaf, RatchetKind::Handshake),
             application: tree.next_generation(self.own_leaf, RatchetKind::Application),
-        };
-        checkpoints.record_generations(EpochName::of(self.context()), reached);
-        Ok(())
+        })
     }
 
-    /// Enters an epoch with a new secret tree, perhaps again.
+    /// Moves our ratchets in `tree`, the secret tree of the epoch that the delta begins, past what we used if
+    /// we were in that epoch before, and records how far they are in the epoch that ends.
     pub(crate) fn enter_with_checkpoints(
         &self,
         suite: &Suite<'_>,
-        context: &GroupContext,
         tree: &mut SecretTree,
         delta: &mut Delta,
         batch: &mut Batch,
     ) -> Result<(), Error> {
-        if self.checkpoints.is_empty() {
-            return Ok(());
-        }
-        self.checkpoints.pass_used(suite, self.own_leaf, context, tree)?;
-        let mut left = Ok(());
-        self.change_checkpoints(context.epoch, delta, batch, |new| left = self.leave_epoch(new))?;
-        left
+        let next = delta.public.epoch.as_ref().filter(|_| !self.checkpoints.is_empty());
+        let Some(next) = next else { return Ok(()) };
+        let entered = next.context.epoch;
+        self.checkpoints.pass_used(suite, self.own_leaf, &next.context, tree)?;
+
+        let reached = self.reached()?;
+        self.change_checkpoints(entered, delta, batch, |new| {
+            new.record_generations(EpochName::of(self.context()), reached);
+        })
     }
 
     /// What is our own in the current epoch, as far as it was recorded.
     fn recorded(&self) -> impl Iterator<Item = &Own> {
-        let any = !self.checkpoints.is_empty();
-        let name = any.then(|| EpochName::of(self.context()));
-        name.into_iter().flat_map(|name| self.checkpoints.own(name))
+        self.checkpoints.own(self.context())
     }
 
     fn recorded_commits(&self) -> impl Iterator<Item = &PendingCommit> {

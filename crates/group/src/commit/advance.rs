@@ -7,13 +7,12 @@ use crate::error::{Error, Misuse, Rejection};
 use crate::event::Committed;
 use crate::state::exporter::{self, ExporterChange};
 use crate::state::group::{CurrentSecrets, Delta, Group, PastEpoch, SecretTreeChange};
-use crate::state::pending::{OwnPath, PendingCommit, PendingUpdate};
+use crate::state::pending::{OwnPath, PendingUpdate};
 use crate::state::stored::{header_row, past_epoch_row, past_value_row, put_secret_tree_rows};
 use crate::store::context_codec::AppDataChanges;
 use crate::store::rows::{Batch, RowKey, Table};
 use crate::transition::Change;
 use crate::validate::list::{CheckedList, Origin};
-use crate::view::epoch::PublicEpoch;
 use crate::view::proposals::ListedProposal;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -244,9 +243,9 @@ impl Group {
             self.public.finish_commit(suite, staged, tag.clone(), content.sender, &mut batch)?;
         let mut change = finished.change;
         change.own = matches!(incoming.source, PathSource::Own(_));
-        let is_this = |own: &PendingCommit| own.content.confirmation_tag == *tag;
+        let pending = self.pending_commit.as_deref();
         change.discarded_own_commit =
-            self.pending_commit.as_deref().is_some_and(|own| !is_this(own));
+            pending.is_some_and(|own| own.content.confirmation_tag != *tag);
         delta.public = finished.delta;
 
         // The epoch that ends becomes a past one, and what waited in it is gone.
@@ -267,10 +266,7 @@ impl Group {
         let (secrets, encryption, export) = CurrentSecrets::split(epoch);
         let size = delta.public.tree.as_ref().map_or(self.public.tree.size(), |t| t.size());
         let mut tree = SecretTree::new(size, encryption);
-        if let Some(PublicEpoch { context, .. }) = &delta.public.epoch {
-            let context = context.clone();
-            self.enter_with_checkpoints(suite, &context, &mut tree, &mut delta, &mut batch)?;
-        }
+        self.enter_with_checkpoints(suite, &mut tree, &mut delta, &mut batch)?;
         let rows = tree.rows().into_iter().map(|(row, secret)| (row, Some(secret)));
         put_secret_tree_rows(change.epoch, rows, &mut batch);
         delta.secret_trees.insert(change.epoch, SecretTreeChange::Whole(Some(tree)));

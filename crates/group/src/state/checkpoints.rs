@@ -33,6 +33,12 @@ impl EpochName {
         let confirmed_transcript_hash = context.confirmed_transcript_hash.clone();
         Self { epoch: context.epoch, confirmed_transcript_hash }
     }
+
+    /// Whether this is the epoch of a context.
+    fn is_of(&self, context: &GroupContext) -> bool {
+        self.epoch == context.epoch
+            && self.confirmed_transcript_hash == context.confirmed_transcript_hash
+    }
 }
 
 /// Something of our own in an epoch.
@@ -106,8 +112,9 @@ impl Checkpoints {
     }
 
     /// What is our own in an epoch.
-    pub(crate) fn own(&self, at: EpochName) -> impl Iterator<Item = &Own> {
-        self.records.values().filter(move |record| record.at == at).map(|record| &record.what)
+    pub(crate) fn own<'a>(&'a self, context: &'a GroupContext) -> impl Iterator<Item = &'a Own> {
+        let records = self.records.values().filter(move |record| record.at.is_of(context));
+        records.map(|record| &record.what)
     }
 
     /// Moves our ratchets in an epoch's secret tree on to where they were when we left the epoch, if we were
@@ -119,7 +126,7 @@ impl Checkpoints {
         context: &GroupContext,
         tree: &mut SecretTree,
     ) -> Result<(), Error> {
-        let reached = self.own(EpochName::of(context)).find_map(|own| match own {
+        let reached = self.own(context).find_map(|own| match own {
             Own::Ratchets(reached) => Some(*reached),
             Own::Commit(_) | Own::Proposal(_) => None,
         });
@@ -138,9 +145,9 @@ impl Checkpoints {
         self.copies.insert(epoch, Arc::new(copy));
     }
 
-    /// Removes the checkpoint of an epoch. False if there is none.
-    pub(crate) fn remove(&mut self, epoch: Epoch) -> bool {
-        self.copies.remove(&epoch).is_some()
+    /// Removes the checkpoint of an epoch.
+    pub(crate) fn remove(&mut self, epoch: Epoch) {
+        self.copies.remove(&epoch);
     }
 
     /// Removes the checkpoints after an epoch, which are of a branch that we leave.
