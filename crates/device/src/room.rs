@@ -165,7 +165,7 @@ impl Room {
         })
     }
 
-    /// Takes a checkpoint of the current epoch, for a room whose commits no service orders:
+    /// Takes a checkpoint of the current epoch, for a room whose commits no service orders.
     /// [`Group::checkpoint`] says what it costs.
     ///
     /// # Errors
@@ -184,7 +184,7 @@ impl Room {
         Ok(Step::new(&mut self.group, step))
     }
 
-    /// Drops a checkpoint, as no other branch can win any more.
+    /// Drops a checkpoint, once no other branch can win.
     ///
     /// # Errors
     /// If there is no checkpoint of this epoch.

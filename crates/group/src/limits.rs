@@ -52,9 +52,9 @@ pub struct Limits {
     /// The number of [checkpoints](crate::Group::checkpoint) that are kept. A further one drops the
     /// oldest. Default 4.
     pub checkpoints: usize,
-    /// What is kept beside checkpoints: a record for each commit and proposal of our own and for each
-    /// epoch in which we sent something encrypted, since the oldest checkpoint. With one more, the
-    /// oldest checkpoint is dropped. Default 1024.
+    /// The number of records that are kept beside checkpoints: one for each commit and proposal of our own
+    /// and for each epoch in which we sent something encrypted, since the oldest checkpoint. A further one
+    /// drops the oldest checkpoint. Default 1024.
     pub checkpoint_records: usize,
     /// The longest lifetime of a key package to be added, in whole seconds. Default 400 days.
     pub lifetime: Duration,

@@ -96,10 +96,11 @@ pub enum Received {
     Proposal(ProposalStage),
     /// A commit. Its credentials are to be judged and its PSKs provided.
     Commit(CommitStage),
-    /// Our own pending commit, which the delivery service sent back, or one of this epoch before which
-    /// the group was [rewound](Group::rewind): the step into the new epoch.
+    /// Our own commit, which came back: the pending one or, in a group with
+    /// [checkpoints](Group::checkpoint), any that we made in this epoch. It is the step into the new epoch.
     OwnCommit(Transition<Group, EpochChange>),
-    /// A proposal of ours that a [rewind](Group::rewind) took away. The step caches it again.
+    /// A proposal of ours that is not cached any more, as after a [rewind](Group::rewind). The step caches it
+    /// again.
     OwnProposal(Transition<Group, Option<CachedProposal>>),
     /// A message that we sent, or a proposal that we know already. There is nothing to do.
     Known,

@@ -22,17 +22,17 @@ use conclave_wire::Epoch;
 ///
 /// MLS wants one commit for each epoch, the same for all members. Most applications have a delivery service
 /// that sees to it, and need none of this. Where there is none, members may follow different commits until
-/// they have seen the same messages; then a rule of the application's says which commits count, and whoever
-/// followed another goes back and takes that branch.
+/// they have seen the same messages. Then a rule of the application's says which commits count, and a member
+/// that followed others goes back and takes that branch.
 impl Group {
     /// The step that takes a checkpoint: a copy of the current epoch, to [go back](Self::rewind) to. Take it
     /// when an epoch begins and another branch may yet win, and [drop](Self::drop_checkpoint) it when none
     /// can. It replaces an earlier one of the same epoch; if there are then more than
     /// [`Limits::checkpoints`](crate::Limits::checkpoints), the oldest goes.
     ///
-    /// **A checkpoint gives up forward secrecy** (section 9.2): as long as it is there, whoever learns the
-    /// stored state can read the messages of its epoch and of all later ones. The application's messages
-    /// that were read are among them. It is as large as the stored group without its past epochs.
+    /// **A checkpoint gives up forward secrecy** (section 9.2): as long as it is there, anybody who learns the
+    /// stored state can read the messages of its epoch and of all later ones, even those that we have read
+    /// already. It is as large as the stored group without its past epochs.
     ///
     /// ```
     #[doc = two_members!()]
@@ -96,8 +96,7 @@ impl Group {
         self.checkpoints.epochs()
     }
 
-    /// The step that drops a checkpoint. With the oldest one go the records of our own commits and proposals
-    /// that only it needed.
+    /// The step that drops a checkpoint. If it is the oldest, the records that only it needed are deleted, too.
     ///
     /// # Errors
     /// [`Misuse::NotPossible`] if there is none of this epoch.
@@ -116,8 +115,9 @@ impl Group {
     }
 
     /// The step that takes the group back to a checkpoint. Tree, secrets, received proposals and keys are as
-    /// they were when it was taken, apart from what follows. The checkpoint stays; those after it are of the
-    /// branch that is left, and go.
+    /// they were when it was taken, apart from what follows. The checkpoint stays, within
+    /// [`Limits::checkpoint_records`](crate::Limits::checkpoint_records); those after it belong to the branch
+    /// that we leave, and are dropped.
     ///
     /// * **No key is used twice.** Our own ratchets never go back, neither in the checkpoint's epoch nor in
     ///   one that is entered again. The others skip the generations in between, as far as their
@@ -127,8 +127,8 @@ impl Group {
     ///   has by their bytes, and drops them.
     /// * **Our own commits and proposals** of these epochs can be processed, from the messages that were sent:
     ///   as [`Received::OwnCommit`](crate::Received::OwnCommit) and
-    ///   [`Received::OwnProposal`](crate::Received::OwnProposal), or by [`Self::commit_accepted`]. No commit
-    ///   is pending; one that was pending, or was given up, is among them.
+    ///   [`Received::OwnProposal`](crate::Received::OwnProposal), or by [`Self::commit_accepted`]. That
+    ///   includes a commit that was pending or given up. After the step none is pending.
     /// * **Past epochs** before the checkpoint are kept as they are now.
     /// * What the application has derived or exported in an epoch that is left is the application's to
     ///   forget. A secret of a component can be exported again.

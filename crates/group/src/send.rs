@@ -289,7 +289,7 @@ impl Group {
         Ok(())
     }
 
-    /// The step that caches a recorded proposal of ours again. None if it is cached.
+    /// The step that caches a recorded proposal of ours again. None if it is still cached.
     pub(crate) fn propose_again(
         &self,
         suite: &Suite<'_>,

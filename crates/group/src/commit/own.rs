@@ -106,7 +106,7 @@ impl Group {
     ///
     /// `id` names the commit that the verdict is about. Without it, a late verdict on a commit that
     /// was given up would be taken for one on the next, and we would part from the group. In a group
-    /// with [checkpoints](Self::checkpoint) it may be any commit of ours of this epoch.
+    /// with [checkpoints](Self::checkpoint) it may name any commit that we made in this epoch.
     ///
     /// ```
     #[doc = two_members!()]

@@ -175,7 +175,7 @@ impl Checkpoints {
     }
 
     /// Drops the oldest checkpoints while there is more than the limits allow, and the records of epochs that
-    /// cannot be entered again from `current` on.
+    /// can no longer be entered. `current` is the epoch that the group is in.
     pub(crate) fn settle(&mut self, current: Epoch, limits: &Limits) {
         loop {
             let earliest = self.copies.keys().next().copied().unwrap_or(current);

@@ -62,8 +62,8 @@ pub enum Table {
     TargetedRead = 20,
     /// A copy of the rows of an epoch to which the group can be rewound, by epoch.
     Checkpoint = 21,
-    /// What is our own in an epoch since the oldest checkpoint, by order: a commit, a proposal, or how far
-    /// our ratchets were.
+    /// Something of our own since the oldest checkpoint, in order: a commit, a proposal, or how far our
+    /// ratchets were when an epoch ended.
     OwnRecord = 22,
 }
 

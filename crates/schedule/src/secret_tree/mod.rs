@@ -162,8 +162,8 @@ impl SecretTree {
         Ok((generation, key, delta))
     }
 
-    /// Moves a ratchet on to a generation without deriving the keys before it, which are then gone. No change
-    /// if it is there or further on. One step per generation.
+    /// Moves a ratchet on to a generation without deriving the keys before it, which are then gone. This takes
+    /// one derivation for each generation that it passes. No change if the ratchet is already that far.
     ///
     /// # Errors
     /// [`RatchetError::NoSuchLeaf`].
