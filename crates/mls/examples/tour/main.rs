@@ -87,7 +87,7 @@ const TASKS: [Task; 16] = [
     },
     Task {
         name: "no_sequencer",
-        shows: "members who part and converge by a rule: checkpoints, and going back to them",
+        shows: "members who follow different commits and converge by a rule: checkpoints, and going back",
         run: no_sequencer::run,
     },
     Task {

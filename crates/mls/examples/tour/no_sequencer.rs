@@ -1,6 +1,6 @@
-//! No delivery service that orders commits: members follow what reaches them first, and part. Once they have
-//! seen the same messages, each goes back to a checkpoint and follows the commits that a rule chooses, its
-//! own among them.
+//! No delivery service that orders commits: members follow what reaches them first, and their branches part.
+//! Once they have seen the same messages, each goes back to a checkpoint and follows the commits that a rule
+//! chooses, its own among them.
 
 use crate::common::{CRYPTO, Directory, Result};
 use crate::member::{Member, agree, group_with};
@@ -20,12 +20,12 @@ fn commit(member: &mut Member, seen: &mut Seen) -> Result {
     Ok(())
 }
 
-/// The rule: from the checkpoint on, the commit with the lowest digest of those that fit, epoch by epoch.
+/// The rule: from the checkpoint on, each epoch ends with the commit of the lowest digest of those that fit.
 fn converge(member: &mut Member, base: Epoch, seen: &Seen, directory: &Directory) -> Result {
     let step = member.group.rewind(&CRYPTO, base)?;
     member.take(step)?;
     let mut follows = |commit: &Vec<u8>| {
-        // One of another epoch or branch is refused, and changes nothing.
+        // A commit of another epoch or branch is refused, and changes nothing.
         let received = member.receive(commit, directory);
         matches!(received, Ok(Some(Event::Epoch(_))))
     };
@@ -40,7 +40,8 @@ pub(crate) fn run() -> Result {
     let config = Config { limits, ..Config::default() };
     let mut members = group_with(&config, ["alice", "bob", "carol"], &mut directory)?;
 
-    // A checkpoint where all agree. As long as it is there, it can be read from the disk again.
+    // A checkpoint where all agree. As long as it is there, what is said can be read by anybody who gets at
+    // the disk.
     let base = members[0].group.epoch();
     for member in &mut members {
         let step = member.group.checkpoint()?;
@@ -56,14 +57,14 @@ pub(crate) fn run() -> Result {
     commit(bob, &mut seen)?;
     assert_ne!(alice.group.epoch_authenticator()?, bob.group.epoch_authenticator()?);
 
-    // It comes together: all have all three commits, and whoever was on the other branch leaves it.
+    // It comes together: all have all three commits, and members on another branch leave it.
     for member in [&mut *alice, &mut *bob, &mut *carol] {
         *member = member.restarted(&config)?;
         converge(member, base, &seen, &directory)?;
     }
     agree(&[alice, bob, carol])?;
 
-    // Alice has not used a key again, so whoever heard her before can hear her now.
+    // Alice has used no key again, so members who heard her before can hear her now.
     let hello = alice.encrypt("there you are")?;
     assert_eq!(bob.read(&hello, &directory)?, "there you are");
     assert_eq!(carol.read(&hello, &directory)?, "there you are");
