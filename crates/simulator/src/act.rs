@@ -25,7 +25,7 @@ pub(crate) enum Act {
     Anew,
     /// Some devices are shown another log from now on.
     Split,
-    /// All are shown the same again.
+    /// All are shown the same log again.
     Unite,
     /// A copy of a device's state is kept.
     KeepState(usize),

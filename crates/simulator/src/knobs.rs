@@ -115,7 +115,7 @@ pub struct Hostile {
     pub members: u32,
     /// How many pages of logs the service falsifies.
     pub pages: u32,
-    /// How often the service goes on from a copy of its state for some devices, and shows them two logs.
+    /// How often the service goes on from a copy of its state for some users, who then see another log than the rest.
     pub logs: u32,
 }
 
@@ -159,7 +159,8 @@ impl Knobs {
 
     /// One thing that takes more than patience to mend.
     fn draw_worse(&mut self, chance: &mut Chance) {
-        let (worse, times) = (chance.below(8), chance.between((1, 100)) as u32);
+        let worse = chance.below(8);
+        let times = chance.between((1, 100)) as u32;
         let Self { processes, service, hostile, .. } = self;
         match worse {
             0 => processes.old_states = 1,

@@ -75,8 +75,8 @@ impl World {
         stays
     }
 
-    /// Whether a device was taken out of a group by what the service may have dropped from the log afterwards. It has
-    /// nothing of the group any more by which it could find that out.
+    /// Whether a device was removed from a group by a commit that the service may have dropped since. It keeps nothing of
+    /// the group, so it cannot find that out.
     fn was_taken_out_elsewhere(&self, i: usize, group: &GroupId) -> bool {
         let Knobs { service, hostile, .. } = &self.knobs;
         let drops = service.rolled_back + service.anew + hostile.logs > 0;
@@ -198,8 +198,8 @@ impl World {
         broken
     }
 
-    /// All messages of all groups. Each device shows those of a group in order, each once, and all show the same, but for
-    /// those that have said why they need not.
+    /// All messages of all groups. Each device shows those of a group in order, each once, and all show the same. A
+    /// device that has explained why a group is not as it should be may show other messages there.
     fn check_order(&self) -> (Messages, Vec<String>) {
         let mut messages = Messages::new();
         let mut broken = Vec::new();
@@ -278,7 +278,7 @@ impl World {
             let count = times.get(text.as_str()).copied().unwrap_or_default();
             let excused = !device.is_left() || !device.is_trusted || self.explains(*i, group);
             let lost = count == 0 && !told && !excused;
-            // What a device says twice that has an old state, or shares it with another, its user has said twice.
+            // A device whose state is old or copied may send a text twice.
             let repeated = count > 1 && device.is_trusted;
             if lost || repeated || (count == 1 && told) {
                 let told = if told { ", as its user was told" } else { "" };

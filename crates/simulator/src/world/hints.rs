@@ -68,7 +68,7 @@ impl World {
         self.at(at, Event::Hint { device: i, life, stream, hint });
     }
 
-    /// Tells the devices that listen, of those that are shown the same log.
+    /// Tells the devices that listen and are shown the log in question: the other one if `elsewhere`.
     pub(super) fn tell(&mut self, notices: Vec<Notice>, elsewhere: bool) {
         for notice in notices {
             let to: HashSet<&DeviceId> = notice.to.iter().collect();

@@ -92,14 +92,14 @@ impl World {
         self.other = Some(Other { server, to });
     }
 
-    /// It shows all of them the same again.
+    /// The service shows all devices the same log again.
     pub(super) fn unite(&mut self) {
         if let Some(other) = self.other.take() {
             self.show(other.to, "the others' log");
         }
     }
 
-    /// Devices are shown something else from now on: they have to open their streams again.
+    /// Notes that devices see another log from now on, and breaks their streams, which they then open again.
     fn show(&mut self, to: BTreeSet<usize>, what: &str) {
         for i in to {
             self.note(i, "is shown", &Place::default(), what);

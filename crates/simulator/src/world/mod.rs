@@ -155,7 +155,7 @@ pub struct Report {
     pub counts: BTreeMap<&'static str, u64>,
 }
 
-/// What the service shows to some devices instead of what it shows to the others.
+/// A service that went its own way from a copy of the state, and the devices that see it in place of the first.
 struct Other {
     server: Server,
     to: BTreeSet<usize>,
@@ -170,7 +170,7 @@ pub(crate) struct World {
     queue: BTreeMap<(u64, u64), Event>,
     tickets: u64,
     server: Server,
-    /// What others are shown, if the service shows two logs.
+    /// The other service, while there are two logs.
     other: Option<Other>,
     provider: Arc<Provider>,
     used: UsedKeys,
@@ -307,12 +307,12 @@ impl World {
         self.other.as_ref().is_some_and(|other| other.to.contains(&i))
     }
 
-    /// The service as a device knows it.
+    /// The service that a device sees.
     fn server_of(&self, i: usize) -> &Server {
-        self.other
-            .as_ref()
-            .filter(|other| other.to.contains(&i))
-            .map_or(&self.server, |o| &o.server)
+        match &self.other {
+            Some(other) if other.to.contains(&i) => &other.server,
+            _ => &self.server,
+        }
     }
 
     /// How long one way takes.

@@ -82,13 +82,14 @@ impl World {
         self.broken
     }
 
-    /// Ends all devices but some and `one`. In a week each that runs replaces its keys, and all others that run process
-    /// that: the square of their number.
+    /// Stops all devices but the first [`AWAKE`] and `one`. In a week each device that runs replaces its keys, and all others
+    /// process that, so the work grows with the square of their number.
     fn let_most_sleep(&mut self, one: usize) {
         for i in (AWAKE..self.devices.len()).filter(|i| *i != one) {
             self.kill(i);
             let device = &mut self.devices[i];
-            (device.is_trusted, device.gone) = (false, Some("it sleeps".into()));
+            device.is_trusted = false;
+            device.gone = Some("it sleeps".into());
         }
     }
 
@@ -121,7 +122,7 @@ impl World {
         )
     }
 
-    /// What a client takes in memory: that of some which begin anew from their disks, as the system counts it.
+    /// What a client takes in memory, as the system counts it for some clients that begin anew from their disks.
     fn memory(&mut self, one: usize) -> String {
         let runs = |i: &usize| self.devices[*i].is_running();
         let some: Vec<usize> = (0..self.devices.len()).rev().filter(runs).take(20).collect();

@@ -51,8 +51,8 @@ model_of_suite! {
     all_agree_after_random_steps_in_suite_2 = 2,
 }
 
-/// A shorter [`model`], as there are many of these suites: what a suite is for, once. `cargo model` runs all of them as long
-/// as is wished.
+/// A shorter [`model`] for the many other suites: the steps that a suite matters to, at least once. `cargo model` runs any
+/// suite for as long as wanted.
 fn short_model(suite: u16, seed: u64) {
     let [taken, refusals] = worlds(suite, seed, 6, 30);
     took(&taken, &["add", "message read", "component data"]);
