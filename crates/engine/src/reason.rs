@@ -9,8 +9,8 @@ use conclave_mls::CipherSuite;
 pub(crate) use field::Field;
 pub(crate) use table::table;
 
-/// What can be done about a [`Reason`] or a [`Warning`](crate::Warning). The host knows by which of its commands or
-/// questions.
+/// What can be done about a [`Reason`], a [`Warning`](crate::Warning) or an [`EngineError`](crate::EngineError). The host
+/// knows by which of its commands or questions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Remedy {
@@ -481,20 +481,20 @@ table! {
 
     /// Nobody answers at the service's address.
     140 "service-unreachable" ServiceUnreachable {
-        /// What the call says.
+        /// The call's error, in words.
         why: String,
     } "{why}" Wait;
     /// The service cannot serve this device just now.
     141 "service-unavailable" ServiceUnavailable {
-        /// What the call says.
+        /// The call's error, in words.
         why: String,
     } "{why}" Wait;
     /// What answers at the service's address is no Conclave service, or one of another version.
     142 "service-strange" ServiceStrange {
-        /// What the call says.
+        /// The call's error, in words.
         why: String,
     } "{why}" Wait;
-    /// The service takes no session of this device.
+    /// The service opens no session for this device.
     143 "no-session" NoSession "the service takes no session of this device" Wait;
     /// A call to the service cannot be made.
     144 "call-not-made" CallNotMade {
@@ -504,7 +504,7 @@ table! {
 }
 
 impl Reason {
-    /// Why a call to the service has failed that is tried again.
+    /// Why a call to the service has failed. The engine makes it again.
     pub(crate) fn of_call(error: &CallError) -> Self {
         let why = error.to_string();
         match error {

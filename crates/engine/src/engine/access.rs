@@ -226,8 +226,8 @@ impl<S: Store> Engine<S> {
                 self.to_submit = false;
                 return self.wait_for_link();
             }
-            // The service has forgotten this device, and is told again, once. It may be another service than the one that
-            // was asked for its key.
+            // The service has forgotten this device, and is told again, once. It may have been set up anew since it was
+            // asked for its key, so it is asked again.
             (Purpose::OpenSession, ErrorCode::UnknownUser | ErrorCode::UnknownDevice)
                 if !self.resubmitted =>
             {

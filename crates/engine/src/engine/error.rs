@@ -46,7 +46,7 @@ pub enum EngineError {
     Outdated(String),
     /// This device's certificate is missing or cannot be used: why, and what to do.
     Certificate(String),
-    /// The own account cannot be made or moved on.
+    /// The user's account cannot be created or changed.
     Account(EntryError),
     /// The cryptography does not do what is needed.
     Crypto(CryptoError),
@@ -72,7 +72,7 @@ impl EngineError {
         }
     }
 
-    /// What can be done; none if nothing can by this device's user.
+    /// What this device's user can do; none if that is nothing.
     #[must_use]
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
@@ -162,7 +162,7 @@ impl From<ApplyError<StoreError>> for EngineError {
 
 #[cfg(test)]
 impl EngineError {
-    /// One of each, and when it comes.
+    /// One of each, and when the engine ends with it.
     pub(crate) fn each() -> Vec<(Self, &'static str)> {
         let device = || "user/device".parse::<DeviceId>().unwrap();
         let why = String::new;
@@ -175,15 +175,18 @@ impl EngineError {
                 Self::NotRegistered { device: device(), code: ErrorCode::Revoked, detail: why() },
                 "the service does not take this device",
             ),
-            (Self::Superseded { device: device() }, "the state is a copy, and another goes on"),
+            (
+                Self::Superseded { device: device() },
+                "the state is a copy, and another process has gone on",
+            ),
             (Self::Outdated(why()), "the service serves no client as old as this one"),
             (Self::Certificate(why()), "the device's certificate is missing or unusable"),
             (
                 Self::Account(EntryError { sequence: 0, fault }),
-                "the own account cannot be made or moved on",
+                "the user's account cannot be created or changed",
             ),
             (Self::Crypto(CryptoError::InvalidLength), "the cryptography fails"),
-            (Self::Mls(Misuse::Deleted.into()), "MLS does not do what it always can"),
+            (Self::Mls(Misuse::Deleted.into()), "an MLS operation fails that must always succeed"),
         ]
     }
 }

@@ -30,7 +30,7 @@ type Next = Option<(Request, Purpose)>;
 const INTERVAL: u64 = 60 * 60 * 1000;
 /// How many days longer others wait than the user's own devices.
 const HEAD_START: u32 = 1;
-/// How many are removed by one commit, at most; the others follow when the group is looked at again.
+/// How many devices one commit removes, at most. The others follow when the group is looked at again.
 const MAX_REMOVED: usize = 200;
 
 /// A member that was not seen for so many days.
@@ -58,7 +58,7 @@ impl<S: Store> Engine<S> {
         let is_planned = live.stale_at.is_some()
             || live.looked_at.is_some_and(was_just_now)
             || record.asked_by.is_some();
-        // A day that lies ahead was noted while a clock was: nobody would be removed before it came.
+        // A day in the future was noted while a clock was ahead: nobody would be removed before it came.
         let is_noted = |begun: u32| begun <= self.seen_day();
         if !self.book.seen(id).and_then(|seen| seen.begun).is_some_and(is_noted) {
             let begun = Change::SeenSince(id.clone(), self.seen_day());

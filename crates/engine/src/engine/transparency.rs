@@ -36,7 +36,8 @@ const PROOF_TRIES: u32 = 10;
 const GOSSIP_PAUSE: u64 = 60_000;
 /// How often in a row the service may show an older root than before: what stands between may have two answers.
 const QUIET_ROLLBACKS: u32 = 1;
-/// After how long accounts that are not in the directory yet are looked up again, in milliseconds: at first, and at most.
+/// After how long accounts that are not in the directory yet are looked up again, in milliseconds: the shortest wait, and
+/// the longest.
 const FIRST_BEHIND_WAIT: u64 = 2 * 60 * 1000;
 const LONGEST_BEHIND_WAIT: u64 = 60 * 60 * 1000;
 /// In how many batches an account may be missing. One may be in the making, and one may leave some to the next.
@@ -482,8 +483,8 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// The wait until accounts that are not in the directory are looked up again: as long as the latest of them has been
-    /// missing, so that one that never comes is looked up ever more rarely.
+    /// The wait until accounts that are not in the directory are looked up again. It is as long as the newest of them has
+    /// been missing, so an account that never comes is looked up ever more rarely.
     fn behind_wait(&self) -> u64 {
         let latest = self.book.behind().values().map(|lacking| lacking.since).max();
         let missing_for = self.now.saturating_sub(latest.unwrap_or(self.now));
