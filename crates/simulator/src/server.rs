@@ -90,11 +90,17 @@ impl Server {
         self.service = Some(open(self.folder.path(), self.provider.clone(), now));
     }
 
-    /// Keeps a copy of the state.
-    pub(crate) fn back_up(&mut self) {
+    /// A copy of the state, in a folder of its own.
+    fn copied(&self) -> TempDir {
         let to = new_folder();
         SqliteStorage::copy(self.folder.path(), to.path()).expect("a copy of the state");
-        self.backups.push(to);
+        to
+    }
+
+    /// Keeps a copy of the state.
+    pub(crate) fn back_up(&mut self) {
+        let copy = self.copied();
+        self.backups.push(copy);
     }
 
     /// Puts the latest copy in place of the state. `noted`: as the restore command does it, which begins another
@@ -120,8 +126,7 @@ impl Server {
 
     /// Another service with the same state and key, which goes its own way from now on.
     pub(crate) fn forked(&self, now: u64) -> Self {
-        let (folder, provider) = (new_folder(), self.provider.clone());
-        SqliteStorage::copy(self.folder.path(), folder.path()).expect("a copy of the state");
+        let (folder, provider) = (self.copied(), self.provider.clone());
         let service = Some(open(folder.path(), provider.clone(), now));
         Self { service, provider, folder, backups: Vec::new(), publish_at: self.publish_at }
     }

@@ -56,13 +56,13 @@ impl World {
         self.first_groups();
     }
 
-    /// Something that is kept, and put back later.
-    fn draw_pair(&mut self, keep: Act, put_back: Act) {
+    /// Draws times for two acts, the second after the first.
+    fn draw_pair(&mut self, first: Act, second: Act) {
         let half = self.knobs.span / 2;
-        let kept = self.now + self.chance.below(half);
-        let later = kept + 1 + self.chance.below(half);
-        self.at(kept, Event::Act(keep));
-        self.at(later, Event::Act(put_back));
+        let at = self.now + self.chance.below(half);
+        let later = at + 1 + self.chance.below(half);
+        self.at(at, Event::Act(first));
+        self.at(later, Event::Act(second));
     }
 
     pub(super) fn act(&mut self, act: Act) {
