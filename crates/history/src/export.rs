@@ -19,9 +19,9 @@ pub enum Format {
     /// One JSON object: `format` (`conclave-history`), `version` (1), `room` (its URI), and `messages`, ascending.
     ///
     /// A message has `number`, `id` (hexadecimal), `time` (RFC 3339), `user` (a URI), `device`, and, where they apply,
-    /// `text` and `markdown`, `edited`, `given_by` (a device of the user's), `deleted_by`, `reply_to` (an identifier), `topic` (hexadecimal),
-    /// `expires_at`, `attachments` (`file_name`, `description`, `media_type`, `size`), `reactions` (`symbol`,
-    /// `users`), and `unknown` (`media_type`, `size`). Text is as it came. Keys of attachments are not in it.
+    /// `text` and `markdown`, `edited`, `given_by` (a device of the user's), `deleted_by`, `reply_to` (an identifier),
+    /// `topic` (hexadecimal), `expires_at`, `attachments` (`file_name`, `description`, `media_type`, `size`),
+    /// `reactions` (`symbol`, `users`), and `unknown` (`media_type`, `size`). Text is as it came. Keys of attachments are not in it.
     Json,
     /// Lines for people: what was said, safe to show, with who and when. Further lines of a text are indented, so that
     /// none passes for a message.

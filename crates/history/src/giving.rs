@@ -12,9 +12,9 @@ use core::fmt;
 use std::collections::VecDeque;
 use std::io::Write;
 
-/// By which AEAD such a file is sealed, and how long its key is.
+/// The AEAD that seals such a file.
 pub(crate) const AEAD: Aead = Aead::ChaCha20Poly1305;
-/// How long the key of a file is that one device gives another, in octets.
+/// The length of the key of a file that one device gives another, in octets.
 pub const GIVEN_KEY_LEN: usize = 32;
 
 /// A room of which messages are given.
@@ -41,9 +41,17 @@ pub struct Given {
 pub struct Giving {
     sealing: Sealing,
     rooms: VecDeque<RoomToGive>,
-    /// The room that is being written, and the number from which to go on.
-    current: Option<(RoomNumber, u64, u64)>,
+    current: Option<Current>,
     given: Given,
+}
+
+/// The room that is being written.
+struct Current {
+    room: RoomNumber,
+    /// The number from which to go on.
+    next: u64,
+    /// [`RoomToGive::since`].
+    since: u64,
 }
 
 impl fmt::Debug for Giving {
@@ -76,7 +84,7 @@ impl Giving {
         (provider, out): (&dyn CryptoProvider, &mut dyn Write),
         now: u64,
     ) -> Result<bool, StreamError> {
-        let Some((room, next, since)) = self.current else {
+        let Some(Current { room, next, since }) = self.current else {
             let Some(room) = self.rooms.pop_front() else {
                 self.sealing.finish((provider, out))?;
                 return Ok(true);
@@ -95,7 +103,9 @@ impl Giving {
             }
         }
         self.current = match rows.last() {
-            Some((last, _)) => Some((room, number_of(last)?.saturating_add(1), since)),
+            Some((last, _)) => {
+                Some(Current { room, next: number_of(last)?.saturating_add(1), since })
+            }
             None => None,
         };
         Ok(false)
@@ -113,7 +123,7 @@ impl Giving {
         record.bytes(room.group.as_ref());
         record.bytes(row.uri.as_bytes());
         self.sealing.record(record, (provider, out))?;
-        self.current = Some((row.number, 0, room.since));
+        self.current = Some(Current { room: row.number, next: 0, since: room.since });
         self.given.rooms += 1;
         Ok(())
     }

@@ -90,8 +90,8 @@ impl Access<'_> {
         Ok(())
     }
 
-    /// Sees to it that the index has all messages, as many as there are: those that come between them are not seen until the
-    /// index is made anew.
+    /// Indexes the messages that are not in the index yet, however few, so that they are found until it is made anew.
+    /// Messages that are inserted between them are not.
     pub(crate) fn close_tail(&mut self, room: &mut RoomRow) -> Result<(), HistoryError> {
         if room.tail > 0 { self.close_segment(room, u64::MAX) } else { Ok(()) }
     }

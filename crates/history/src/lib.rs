@@ -12,8 +12,8 @@
 //! * **Time** is an argument, in seconds since 1970. [`Reading::wake_at`] says when [`Recording::expire`] has work.
 //! * **Bounds.** A row grows by a bounded amount with each message. A page ends early if its messages are large, and a
 //!   search that would read too much at once says where to go on.
-//! * **Giving.** A device gives another one of the same user what was said before that came in: [`Giving`] writes a sealed
-//!   file, [`Receiving`] takes what is missing from it, and each message says who gave it.
+//! * **Giving.** A device gives a new one of the same user what was said before the new one came in: [`Giving`] writes a
+//!   sealed file, [`Receiving`] takes from it what is missing, and each message says which device gave it.
 //! * **Showing.** Texts come as they were sent; [`conclave_content::safe`] makes them fit to show. Descriptions, symbols,
 //!   excerpts and media types are safe.
 //!

@@ -1,4 +1,4 @@
-//! What another device of the user's has given: read through once, and taken then.
+//! What another device of the user's has given: a file that is read through once to check it, and then taken.
 //!
 //! That device vouches for what the messages say and who said it: it is the user's own. Its bytes are hostile all the same.
 //! All of the file is checked before anything of it is taken, what does not fit its identifier is left out, and what this
@@ -12,7 +12,7 @@ use crate::giving::{AEAD, Given};
 use crate::history::History;
 use crate::recording::{From, Recording};
 use crate::records::{BATCH, GIVEN_ROOM_RECORD, MESSAGE_RECORD, MessageRecord, VERSION};
-use crate::rows::{Media, MessageRow, RoomRow};
+use crate::rows::{Media, MessageRow, ReactionRow, RoomRow};
 use crate::store::RowsMut;
 use crate::stream::{Opening, StreamError};
 use conclave_content::{Lifetime, Limits, MAX_REACTION, MessageId, MimiContent, Salt};
@@ -84,8 +84,9 @@ impl<R: Read + Seek> Receiving<R> {
         Self { input, key, opening, is_checked: false, room: None, given: Given::default() }
     }
 
-    /// Reads on, and takes what is missing once all was checked: some messages at a time, in one write. Returns how much
-    /// was taken when all of it is. If the process ends before that, a file that is taken from its beginning goes on.
+    /// Checks the next messages or, once all were checked, takes those that are missing here, in one write. Returns how
+    /// much was taken at the end of the file, and none before. After a process that ended too early, another one begins
+    /// with the file again, and takes the rest.
     ///
     /// # Errors
     /// [`StreamError`]. If the file makes no sense, nothing of it was taken.
@@ -150,10 +151,12 @@ impl<R: Read + Seek> Receiving<R> {
         match record.byte()? {
             GIVEN_ROOM_RECORD => {
                 self.end_room(recording)?;
+
                 let (group, uri) = (GroupId::from(record.bytes()?), record.text()?);
                 if uri.len() > MAX_NAME || group.as_ref().len() > MAX_NAME {
                     return Err(record.damaged());
                 }
+
                 let place = if self.is_checked { (giver.place)(&group) } else { None };
                 if place.is_some() {
                     recording.begin_room(&group)?;
@@ -169,13 +172,10 @@ impl<R: Read + Seek> Receiving<R> {
                 }
                 room.last = message.number;
                 record.finish()?;
+
                 let Some(place) = &room.place else { return Ok(()) };
-                match recording.take_given(
-                    (&room.group, &room.uri),
-                    message,
-                    place,
-                    giver.device,
-                )? {
+                let of = (&room.group, room.uri.as_str());
+                match recording.take_given(of, message, place, giver.device)? {
                     TakenGiven::Added => {
                         self.given.messages += 1;
                         room.has_added = true;
@@ -268,7 +268,7 @@ impl Recording<'_> {
         Ok(by_number.is_some() || self.access.mark(room.number, id)?.is_some())
     }
 
-    /// Takes out what says to have been done by messages that are known as others.
+    /// Drops the edits and reactions whose identifiers this room knows as those of other messages.
     fn keep_marks(&self, room: &RoomRow, message: &mut MessageRecord) -> Result<(), HistoryError> {
         let mut seen = vec![message.row.envelope.id];
         let mut is_new = |id: MessageId| -> Result<bool, HistoryError> {
@@ -276,19 +276,22 @@ impl Recording<'_> {
             seen.push(id);
             Ok(is_new)
         };
+
         let mut edits = Vec::new();
         for id in &message.row.edits {
             if is_new(*id)? {
                 edits.push(*id);
             }
         }
+
         // One message may react by several symbols.
-        let mut reactions: Vec<crate::rows::ReactionRow> = Vec::new();
+        let mut reactions: Vec<ReactionRow> = Vec::new();
         for reaction in &message.reactions {
             if reactions.iter().any(|other| other.by == reaction.by) || is_new(reaction.by)? {
                 reactions.push(reaction.clone());
             }
         }
+
         message.row.edits = edits;
         message.reactions = reactions;
         Ok(())
@@ -316,8 +319,8 @@ fn is_bounded(message: &MessageRecord) -> bool {
         && receipts.iter().all(|(user, _)| user.len() <= MAX_NAME)
 }
 
-/// Whether a message is the one whose identifier it has. Of one that was deleted nothing is there to tell, and of one that
-/// was edited only what whoever edited it has said.
+/// Whether a message is the one whose identifier it has. A message that was deleted or edited is not checked: the content
+/// from which its identifier derives is gone.
 fn fits(message: &MessageRecord, rooms: &[&str]) -> bool {
     let MessageRecord { number, row, .. } = message;
     if row.deleted_by.is_some() || !row.edits.is_empty() {
@@ -343,8 +346,8 @@ fn fits(message: &MessageRecord, rooms: &[&str]) -> bool {
     has_envelope && rooms.any(is_id)
 }
 
-/// When a message expires, 0 for never; none if it has, or says what makes no sense. One that is to be read first counts as
-/// read when it is given, and expires no later than where it comes from.
+/// When a message expires, 0 for never; none if it has expired, or its expiry makes no sense. One that expires after reading
+/// counts as read when it is given, and expires no later than on the device that gives it.
 fn deadline(row: &MessageRow, now: u64) -> Option<u64> {
     let Some(expires) = row.envelope.expires else { return Some(0) };
     if !expires.is_sensible(row.time) {

@@ -348,8 +348,8 @@ impl<'a> Recording<'a> {
         self.access.view.put(ROOM, group.as_ref().to_vec(), room.encode());
     }
 
-    /// Takes note that this device came into a room by the log's entry of this number, if it was there before: what was said
-    /// in between is not here.
+    /// Takes note that this device came into a room by this entry of the log. That matters if it was there before: it lacks
+    /// what was said in between.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -369,7 +369,7 @@ impl<'a> Recording<'a> {
         Ok(())
     }
 
-    /// Makes the indices anew of rooms that were left without theirs, when the process ended too early.
+    /// Makes the index of each room anew that lacks messages because the process ended too early.
     ///
     /// # Errors
     /// If the store cannot be read.
@@ -382,6 +382,7 @@ impl<'a> Recording<'a> {
         Ok(())
     }
 
+    /// Makes the index of a room anew, if it lacks messages.
     pub(crate) fn mend_index(&mut self, group: &GroupId) -> Result<(), HistoryError> {
         let Some(mut room) = self.access.find_room(group)?.filter(|room| room.unindexed) else {
             return Ok(());

@@ -160,7 +160,7 @@ impl Opening {
         Self { aead, key, plain, taken: 0, ahead, number: 0, at, is_over: false }
     }
 
-    /// That the file makes no sense here.
+    /// The error of a file that makes no sense here.
     pub(crate) fn damaged(&self) -> StreamError {
         StreamError::Damaged { at: self.at }
     }
