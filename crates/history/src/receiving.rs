@@ -360,3 +360,138 @@ fn deadline(row: &MessageRow, now: u64) -> Option<u64> {
     let at = if row.deadline > 0 { at.min(row.deadline) } else { at };
     (at > now).then_some(at)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::Out;
+    use crate::giving::GIVEN_KEY_LEN;
+    use crate::rows::Envelope;
+    use crate::stream::Sealing;
+    use conclave_crypto::testing::TestRng;
+    use conclave_provider_rustcrypto::RustCrypto;
+    use conclave_store::MemoryStore;
+    use std::io::Cursor;
+
+    const ALICE: &str = "mimi://example.com/u/alice";
+
+    fn row() -> MessageRow {
+        let envelope = Envelope {
+            id: MessageId([1; 32]),
+            in_reply_to: None,
+            topic: Vec::new(),
+            expires: None,
+        };
+        MessageRow {
+            time: 1,
+            user: ALICE.into(),
+            device: "alice/main".into(),
+            own: false,
+            mentions: false,
+            edits: Vec::new(),
+            deleted_by: None,
+            given_by: None,
+            deadline: 0,
+            envelope,
+            media: Media::Text,
+            content: b"hi".to_vec(),
+        }
+    }
+
+    fn record(kind: u8) -> Out {
+        let mut record = Out::new(VERSION);
+        record.byte(kind);
+        record
+    }
+
+    fn room() -> Out {
+        let mut record = record(GIVEN_ROOM_RECORD);
+        record.bytes(b"group");
+        record.bytes(b"mimi://example.com/r/1");
+        record
+    }
+
+    fn message(number: u64, row: &MessageRow) -> Out {
+        let (row, body) = row.encode();
+        let mut record = record(MESSAGE_RECORD);
+        record.number(number);
+        record.bytes(row.expose());
+        record.optional(body.as_ref().map(Secret::expose));
+        (0..3).for_each(|_| record.optional(None));
+        record
+    }
+
+    /// What comes of a file of these records, whole and under the right key.
+    fn take(records: Vec<Out>) -> Result<(), StreamError> {
+        let (provider, key) = (RustCrypto::new(), Secret::new(vec![9; GIVEN_KEY_LEN]));
+        let mut sealing = Sealing::new(AEAD, key.clone());
+        let mut file = Vec::new();
+        for record in records {
+            sealing.record(record, (&provider, &mut file)).unwrap();
+        }
+        sealing.finish((&provider, &mut file)).unwrap();
+
+        let mut store = MemoryStore::new();
+        let history = History::open(&mut store, &mut TestRng(1)).unwrap();
+        let mut receiving = Receiving::new(key, Cursor::new(file));
+        let giver = Giver { device: "alice/main", place: &|_| None };
+        while receiving.step(&history, &mut store, (&provider, &giver), 1)?.is_none() {}
+        Ok(())
+    }
+
+    fn is_refused(records: Vec<Out>) -> bool {
+        matches!(take(records), Err(StreamError::Damaged { .. }))
+    }
+
+    #[test]
+    fn records_that_make_no_sense_are_refused() {
+        take(vec![room(), message(1, &row()), message(3, &row()), room()]).unwrap();
+
+        assert!(is_refused(vec![message(1, &row())]), "a message of no room");
+        assert!(is_refused(vec![room(), message(0, &row())]), "the number 0");
+        for number in [1, 2] {
+            let records = vec![room(), message(2, &row()), message(number, &row())];
+            assert!(is_refused(records), "{number} after 2");
+        }
+        assert!(is_refused(vec![room(), record(9)]), "a record of no kind");
+        assert!(is_refused(vec![record(MESSAGE_RECORD)]), "an empty message");
+        for mut longer in [room(), message(1, &row())] {
+            longer.byte(0);
+            assert!(is_refused(vec![room(), longer]), "a byte too many");
+        }
+    }
+
+    #[test]
+    fn a_message_beyond_the_bounds_is_refused() {
+        let name = |length: usize| "n".repeat(length);
+        let id = MessageId([2; 32]);
+        let envelope = |length: usize| Envelope { topic: vec![0; length], ..row().envelope };
+        let with = |beyond: usize| {
+            [
+                MessageRow { user: name(MAX_NAME + beyond), ..row() },
+                MessageRow { device: name(MAX_NAME + beyond), ..row() },
+                MessageRow {
+                    deleted_by: Some(name(MAX_NAME + beyond)),
+                    content: Vec::new(),
+                    ..row()
+                },
+                MessageRow { media: Media::Other(name(MAX_NAME + beyond)), ..row() },
+                MessageRow { edits: vec![id; MAX_EDITS + beyond], ..row() },
+                MessageRow { envelope: envelope(MAX_TOPIC + beyond), ..row() },
+                MessageRow { content: vec![0; MAX_CONTENT + beyond], ..row() },
+            ]
+        };
+        for row in with(0) {
+            take(vec![room(), message(1, &row)]).unwrap();
+        }
+        for (at, row) in with(1).iter().enumerate() {
+            assert!(is_refused(vec![room(), message(1, row)]), "{at}");
+        }
+
+        let deleted = MessageRow { deleted_by: Some(ALICE.into()), ..row() };
+        assert!(is_refused(vec![room(), message(1, &deleted)]), "content of a deleted message");
+        let mut long = record(GIVEN_ROOM_RECORD);
+        long.bytes(&vec![0; 5 << 20]);
+        assert!(is_refused(vec![long]), "a record of 5 MiB");
+    }
+}
