@@ -1,4 +1,4 @@
-//! What comes of what is heard, and of what a user asks for.
+//! The outcome of what is heard, and of what a user asks for.
 
 use crate::error::ChatError;
 use crate::history_word::Heard;

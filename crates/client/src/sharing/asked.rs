@@ -1,6 +1,6 @@
 //! Who has asked whom for what was said, and what comes of it.
 
-use crate::attachments::{Ask, Record, Sealed, Task, ToGive, ToTake, TransferRefusal, Transfers};
+use crate::attachments::{Ask, Record, Sealed, Task, ToGive, ToTake, Transfers};
 use crate::compose::content_of;
 use crate::engine_rows::mend_history;
 use crate::error::RunError;
@@ -9,11 +9,13 @@ use crate::lines::{Did, Shown};
 use crate::mimi::Place;
 use crate::service::{now, os_rng};
 use crate::sharing::job::Job;
-use crate::told::{Failure, Told};
+use crate::told::{Failure, Told, refused};
 use conclave_delivery_api::{
     Bytes, Decode, DecodeError, DeviceId, Encode, EncodeError, GroupId, Reader, Writer,
 };
-use conclave_engine::{AppRows, Content, Engine, EngineError, HistoryReach, Name, Phase};
+use conclave_engine::{
+    AppRows, Content, Engine, EngineError, GroupView, HistoryReach, Name, Phase,
+};
 use conclave_history::{Given, History, RoomPlace, RoomToGive, StreamError};
 use conclave_mls::crypto::{HpkeKeyPair, HpkePrivateKey, Secret, Suite};
 use conclave_store::{Store, StoreError};
@@ -89,10 +91,6 @@ fn kept<S: Store>(engine: &Engine<S>, key: &[u8]) -> Result<Option<Kept>, Engine
 
 fn failed(e: impl core::fmt::Display) -> EngineError {
     EngineError::Store(StoreError::failed(e.to_string()))
-}
-
-fn refused<T>(why: impl Into<String>) -> Result<T, Failure> {
-    Err(Failure::Refused(why.into()))
 }
 
 /// The code of another device of this user's in a group; none if it is not there, or not the user's any more.
@@ -220,9 +218,15 @@ impl Sharing {
             Err(StreamError::History(e)) => return Err(RunError::History(e)),
             Err(StreamError::Store(e)) => return Err(EngineError::Store(e).into()),
             Err(e) => {
+                let outcome = match (&job, &e) {
+                    (Job::Give { .. }, _) => ": nothing is given",
+                    (Job::Take { .. }, StreamError::Damaged { .. }) => ": nothing of it is taken",
+                    // Some of it may be here.
+                    (Job::Take { .. }, _) => "",
+                };
                 let name = transfers.name(id).unwrap_or_default();
                 transfers.discard(engine, id)?;
-                return Ok(vec![Shown::Refused(format!("{name}: {e}: nothing of it is taken"))]);
+                return Ok(vec![Shown::Refused(format!("{name}: {e}{outcome}"))]);
             }
         }
         Ok(Vec::new())
@@ -244,7 +248,7 @@ impl Sharing {
         }
         let Some((id, give)) = transfers.to_write() else { return Ok(None) };
         let file = transfers.new_file(id).map_err(RunError::Files)?;
-        let rooms = rooms_to_give(engine, &give.device)?;
+        let (rooms, _) = rooms_with(engine, &give.device)?;
         Ok(Some(Job::give(id, rooms, file)))
     }
 
@@ -276,13 +280,14 @@ fn ask<S: Store>(engine: &Engine<S>, group: &GroupId) -> Result<Told, Failure> {
         is_there |= code_of(engine, group, &other.device)?.is_some();
     }
     let Some(suite) = engine.group(group).and_then(|group| group.suite).filter(|_| is_there) else {
-        return refused(format!("no other device of yours is in {name}: ask where one is"));
+        return Err(refused(format!("no other device of yours is in {name}: ask where one is")));
     };
 
     let (provider, mut rng) = (engine.provider(), os_rng());
-    let why = |e: &dyn core::fmt::Display| Failure::Refused(e.to_string());
+    let why = |e: &dyn core::fmt::Display| refused(e.to_string());
     let key_pair = Suite::new(&*provider, suite).and_then(|suite| suite.hpke_key_pair(&mut *rng));
     let key_pair = key_pair.map_err(|e| why(&e))?;
+
     let mut id = [0; 16];
     rng.fill_bytes(&mut id);
     let ask = Ask { id, suite, key: key_pair.public };
@@ -310,26 +315,27 @@ fn give<S: Store>(
 ) -> Result<Told, Failure> {
     let device = DeviceId::new(engine.device().user.clone(), device.clone());
     let Some(asked) = kept(engine, &row_of(&device))? else {
-        return refused(format!("{device} has not asked: type /history ask there first"));
+        return Err(refused(format!("{device} has not asked: type /history ask there first")));
     };
     let code = code_of(engine, &asked.group, &device)?;
     if code.is_none_or(|code| code.as_bytes() != asked.beside.expose()) {
-        return refused(format!(
-            "{device} is not the device that has asked any more: type /history ask there again"
-        ));
+        return Err(refused(format!(
+            "{device} is no longer the device that asked: type /history ask there again"
+        )));
     }
-    let (rooms, shut): (Vec<RoomToGive>, Vec<String>) =
-        (rooms_to_give(engine, &device)?, rooms_that_forbid(engine, &device)?);
+
+    let (rooms, shut) = rooms_with(engine, &device)?;
+    let forbidden = || format!("of {} nothing is given: the group forbids it", shut.join(", "));
+    if rooms.is_empty() {
+        return Err(refused(if shut.is_empty() {
+            format!("no group has both this device and {device}")
+        } else {
+            forbidden()
+        }));
+    }
     let mut told = Told::default();
     if !shut.is_empty() {
-        let what = format!("of {} nothing is given: the group forbids it", shut.join(", "));
-        told.shown.push(Shown::Note { group: String::new(), what });
-    }
-    if rooms.is_empty() {
-        return refused(match shut.is_empty() {
-            true => format!("no group has both this device and {device}"),
-            false => format!("{} forbids that history is given", shut.join(", ")),
-        });
+        told.shown.push(Shown::Note { group: String::new(), what: forbidden() });
     }
 
     let record = Record {
@@ -339,47 +345,29 @@ fn give<S: Store>(
     };
     let mut also = AppRows::new();
     also.delete(TABLE, row_of(&device));
-    match transfers.begin_with(engine, record, also) {
-        Ok(_) => {}
-        Err(TransferRefusal::Refused(why)) => return refused(why),
-        Err(TransferRefusal::Engine(e)) => return Err(e.into()),
-    }
+    transfers.begin_with(engine, record, also)?;
     let what = format!("what was said in {} groups is given to {device}", rooms.len());
     told.shown.push(Shown::Note { group: String::new(), what });
     Ok(told)
 }
 
-/// The groups in which another device of this user's is.
-fn groups_with<S: Store>(
+/// The groups that another device of this user's is in, too: those of which it may be given something, and the names of
+/// those that forbid it.
+fn rooms_with<S: Store>(
     engine: &Engine<S>,
     device: &DeviceId,
-) -> Result<Vec<GroupId>, EngineError> {
-    let mut found = Vec::new();
-    for group in engine.groups() {
-        if matches!(group.phase, Phase::Member) && code_of(engine, &group.id, device)?.is_some() {
-            found.push(group.id);
+) -> Result<(Vec<RoomToGive>, Vec<String>), EngineError> {
+    let (mut rooms, mut shut) = (Vec::new(), Vec::new());
+    for GroupView { id: group, phase, .. } in engine.groups() {
+        if !matches!(phase, Phase::Member) || code_of(engine, &group, device)?.is_none() {
+            continue;
+        }
+        match reach(engine, &group) {
+            Some(since) => rooms.push(RoomToGive { group, since }),
+            None => shut.push(engine.group_name(&group)),
         }
     }
-    Ok(found)
-}
-
-fn rooms_to_give<S: Store>(
-    engine: &Engine<S>,
-    device: &DeviceId,
-) -> Result<Vec<RoomToGive>, EngineError> {
-    let groups = groups_with(engine, device)?.into_iter();
-    let allowed =
-        groups.filter_map(|group| reach(engine, &group).map(|since| RoomToGive { group, since }));
-    Ok(allowed.collect())
-}
-
-fn rooms_that_forbid<S: Store>(
-    engine: &Engine<S>,
-    device: &DeviceId,
-) -> Result<Vec<String>, EngineError> {
-    let groups = groups_with(engine, device)?.into_iter();
-    let shut = groups.filter(|group| reach(engine, group).is_none());
-    Ok(shut.map(|group| engine.group_name(&group)).collect())
+    Ok((rooms, shut))
 }
 
 /// The groups of which messages are taken here.
@@ -395,7 +383,7 @@ fn places<S: Store>(engine: &Engine<S>) -> BTreeMap<GroupId, RoomPlace> {
     groups.collect()
 }
 
-/// A file is written, or taken.
+/// Ends a job whose file is written, or taken.
 fn end<S: Store>(
     job: Job,
     given: Given,
