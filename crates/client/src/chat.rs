@@ -164,7 +164,7 @@ impl Chat {
                 {
                     recording.came_in(group, *seq)?;
                     // Once for all groups that another device has brought this one into.
-                    if by.user == self.me.user && *by != self.me && !is_brought_in {
+                    if self.is_another_of_ours(by) && !is_brought_in {
                         is_brought_in = true;
                         let (group, what) = (engine.group_name(group), BROUGHT_IN.into());
                         told.shown.push(Shown::Note { group, what });
@@ -190,8 +190,7 @@ impl Chat {
             {
                 delivered.entry(group.clone()).or_default().push(entry.id);
             }
-            let is_other = sender.user == self.me.user && *sender != self.me;
-            if is_other
+            if self.is_another_of_ours(sender)
                 && taken == Taken::Nothing
                 && let Some(word) = word_of(content)
             {
@@ -212,6 +211,11 @@ impl Chat {
             told.to_send.extend(content.map(|content| (group, content)));
         }
         Ok(told)
+    }
+
+    /// Whether this is another device of this user's.
+    fn is_another_of_ours(&self, device: &DeviceId) -> bool {
+        device.user == self.me.user && *device != self.me
     }
 
     /// MIMI content of a draft for a room, or why there is none.

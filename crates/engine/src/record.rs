@@ -217,8 +217,8 @@ pub enum News {
         sender: DeviceId,
         /// Whether that is this device.
         own: bool,
-        /// Whether the role that the sender had in the room by then allows to delete what others have said. Not told of what
-        /// earlier versions have stored.
+        /// Whether the sender's role in the room, at this place in the log, allowed deleting what others have said. False for
+        /// messages that an earlier version has stored.
         moderates: bool,
         /// What.
         content: Content,

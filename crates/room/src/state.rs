@@ -217,7 +217,7 @@ impl RoomState {
         self.role_of(user).is_some_and(|role| role.has(capability))
     }
 
-    /// What a client of a user may give another client of that user's which comes in.
+    /// How far back a client of a user may give what was said to another client of the same user that comes in.
     ///
     /// The draft says what a policy means for *new joiners*, and does not exempt a joiner of the same user: clients are
     /// "expected to not to share chat history with new joiners" if that is forbidden, as sharing "substantially weakens
@@ -230,9 +230,10 @@ impl RoomState {
             return HistoryReach::Nothing;
         };
         let own = self.role_of(user).map(|role| role.index.0);
-        match own.is_some_and(|own| roles.contains(&own)) && *max_time_period > 0 {
-            true => HistoryReach::Seconds(*max_time_period),
-            false => HistoryReach::Nothing,
+        if own.is_some_and(|own| roles.contains(&own)) && *max_time_period > 0 {
+            HistoryReach::Seconds(*max_time_period)
+        } else {
+            HistoryReach::Nothing
         }
     }
 

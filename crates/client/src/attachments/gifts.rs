@@ -14,7 +14,7 @@ use std::io;
 use std::time::Instant;
 
 impl Transfers {
-    /// Takes note that one of them goes on.
+    /// Takes note that one of the transfers goes on.
     pub(crate) fn touch(&mut self) {
         self.moved_at = Instant::now();
     }
@@ -60,7 +60,7 @@ impl Transfers {
         self.spool.part_file(id)
     }
 
-    /// The file of a transfer is written, under a key of its own: it is uploaded.
+    /// Takes note that the file of a transfer is written, under this key, and begins to upload it.
     pub(crate) fn written<S: Store>(
         &mut self,
         engine: &mut Engine<S>,
@@ -83,12 +83,12 @@ impl Transfers {
         Ok(sealed)
     }
 
-    /// What forgets a transfer, to be written with what it leads to.
+    /// The rows that forget a transfer, to be written with what it leads to.
     pub(crate) fn rows_without(id: u64) -> AppRows {
         forgotten(id)
     }
 
-    /// What another device has given is in the history: the transfer is done.
+    /// Ends a transfer: what another device has given is in the history.
     pub(crate) fn taken<S: Store>(
         &mut self,
         engine: &mut Engine<S>,

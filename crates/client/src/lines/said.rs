@@ -37,8 +37,8 @@ pub struct Said {
     pub reactions: Vec<(String, usize)>,
     /// How many have read it, if anybody says so.
     pub read_by: usize,
-    /// Which device of the user's gave it, and whether that is worth a line for people: the message before it was not given
-    /// by that one.
+    /// Which device of the user's gave it, and whether people are shown a line about that: they are if the message before it
+    /// was not given by that device.
     pub given_by: Option<(String, bool)>,
 }
 
@@ -120,7 +120,7 @@ pub enum Did {
         rooms: u64,
         /// How many messages were missing.
         messages: u64,
-        /// How many were not what they said to be.
+        /// How many were left out: they are not the messages that they claim to be.
         left_out: u64,
     },
     /// There are more messages than were shown.
@@ -290,7 +290,9 @@ impl Did {
             Self::HistoryTaken { by, rooms, messages, left_out } => {
                 let left_out = match left_out {
                     0 => String::new(),
-                    n => format!("; {n} were left out, which are not what they said to be"),
+                    n => format!(
+                        "; {n} were left out: they are not the messages that they claim to be"
+                    ),
                 };
                 format!("* {by} has given {messages} messages of {rooms} groups{left_out}")
             }

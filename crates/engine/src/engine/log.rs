@@ -705,7 +705,7 @@ impl<'a> Report<'a> {
         });
     }
 
-    /// Whether somebody may delete what others have said.
+    /// Whether a sender may delete what others have said.
     fn moderates(&self, sender: &DeviceId) -> bool {
         let may =
             |room: &RoomState| room.may(sender.user.as_str(), Capability::DELETE_OTHER_MESSAGE);
