@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub enum StoreError {
     /// The file is open already, in another process or in this one.
     InUse(PathBuf),
-    /// The file is written to all the time, so that no snapshot of it can be made just now.
+    /// The file is being written to all the time, so no snapshot of it can be made at the moment.
     Busy(PathBuf),
     /// The file was written by a later version of the program.
     NewerFormat {

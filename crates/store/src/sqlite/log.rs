@@ -1,4 +1,4 @@
-//! SQLite's write-ahead log as it lies on the disk: which pages it has of the transactions that were committed.
+//! SQLite's write-ahead log on disk: the pages of its committed transactions.
 //!
 //! The format is described at <https://sqlite.org/fileformat2.html#the_write_ahead_log>.
 
@@ -8,29 +8,30 @@ use std::io::{self, ErrorKind, Read};
 
 const HEADER_LEN: usize = 32;
 const FRAME_HEADER_LEN: usize = 24;
-/// What a log begins with. The lowest bit says in which order of bytes the checksums are computed.
+/// The first word of a log. Its lowest bit is the byte order in which the checksums are computed.
 const MAGIC: u32 = 0x377f_0682;
 
 /// What a log holds.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Log {
-    /// The newest content of each page: where it begins in the log.
+    /// Where in the log the newest content of each page begins.
     pub(super) pages: BTreeMap<u32, u64>,
     /// How many pages the database has after the last transaction; none if there is no transaction.
     pub(super) database_pages: Option<u32>,
-    /// The checksum of all up to there.
+    /// The checksum up to that transaction.
     sum: (u32, u32),
 }
 
 impl Log {
-    /// Reads a log up to its last transaction that was committed. What SQLite passes over is passed over: what follows
-    /// that transaction, and what is left from before the log was begun anew.
+    /// Reads a log up to its last committed transaction. Like SQLite it ignores what follows that transaction, and what is
+    /// left from before the log was restarted.
     pub(super) fn read(mut file: impl Read, page_len: usize) -> io::Result<Self> {
         let mut log = Self::default();
         let mut header = [0; HEADER_LEN];
         if !fill(&mut file, &mut header)? {
             return Ok(log);
         }
+
         let [magic, _version, page, _checkpoint, salt_1, salt_2, sum_1, sum_2] = numbers(&header);
         let (begin, _) = header.split_at(HEADER_LEN - 8);
         let mut sum = Checksum { is_big_endian: magic & 1 == 1, sum: (0, 0) };
@@ -45,10 +46,10 @@ impl Log {
         let mut pages = BTreeMap::new();
         while fill(&mut file, frame.expose_mut())? {
             let (header, page) = frame.expose().split_at(FRAME_HEADER_LEN);
-            let [number, database_pages, of_log_1, of_log_2, sum_1, sum_2] = numbers(header);
+            let [number, database_pages, its_salt_1, its_salt_2, sum_1, sum_2] = numbers(header);
             sum.add(header.get(..8).unwrap_or_default());
             sum.add(page);
-            let is_of_log = (of_log_1, of_log_2) == (salt_1, salt_2);
+            let is_of_log = (its_salt_1, its_salt_2) == (salt_1, salt_2);
             if !is_of_log || sum.sum != (sum_1, sum_2) || number == 0 {
                 break;
             }
@@ -65,7 +66,7 @@ impl Log {
     }
 }
 
-/// Reads as much as a buffer takes; false if there is not so much.
+/// Fills a buffer; false if the file ends before it is full.
 fn fill(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
     match file.read_exact(buffer) {
         Ok(()) => Ok(true),
@@ -88,9 +89,8 @@ struct Checksum {
 
 impl Checksum {
     fn add(&mut self, bytes: &[u8]) {
-        let number = |word: [u8; 4]| match self.is_big_endian {
-            true => u32::from_be_bytes(word),
-            false => u32::from_le_bytes(word),
+        let number = |word: [u8; 4]| {
+            if self.is_big_endian { u32::from_be_bytes(word) } else { u32::from_le_bytes(word) }
         };
         let (words, _) = bytes.as_chunks::<4>();
         let (pairs, _) = words.as_chunks::<2>();

@@ -93,7 +93,7 @@ use std::sync::Arc;
 /// It does not protect:
 ///
 /// * **an older copy of the whole file.** It opens. Going on from it uses keys twice and reads messages
-///   again, so keep the file out of backups, synchronised folders and snapshots;
+///   again, so keep the file out of backups, synchronised folders and a file system's snapshots;
 /// * **what is not a value**: the identifiers of groups, epochs, the kinds, numbers and sizes of rows, the
 ///   application's namespaces and keys, and, for an observer who returns, which values change and when.
 ///   Do not put a secret into a key;

@@ -21,7 +21,7 @@ const PLAINTEXT: u32 = 0x4343_4c56;
 /// The same of an encrypted store, "CCLE".
 const ENCRYPTED: u32 = 0x4343_4c45;
 
-/// How much SQLite keeps in memory of a copy that is read: KiB, as a negative number.
+/// How much of a copy SQLite keeps in memory: KiB, as a negative number.
 #[cfg(unix)]
 const COPY_CACHE: i32 = -256;
 
@@ -122,7 +122,7 @@ fn prepare(
     Ok(sealer)
 }
 
-/// Makes ready a copy that is only read.
+/// Prepares a copy, which is only read.
 #[cfg(unix)]
 pub(super) fn prepare_copy(
     db: &Connection,
@@ -131,7 +131,7 @@ pub(super) fn prepare_copy(
 ) -> Result<Option<Sealer>, Fault> {
     distrust(db)?;
     db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-    // Whoever reads a copy may have little memory, and reads most of it once.
+    // A process that reads a copy may have little memory, and reads most pages once.
     db.pragma_update(None, "cache_size", COPY_CACHE)?;
     if check_kind(db, path, key.is_some())? {
         return Err(StoreError::NotAStore(path.to_path_buf()).into());

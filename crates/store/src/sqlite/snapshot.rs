@@ -1,12 +1,12 @@
-//! A copy of a store that another process may have open, to be read alone.
+//! A read-only copy of a store that another process may have open.
 //!
-//! The process that writes notices nothing: no lock is taken, and none is waited for. Its files are read, and count if
-//! nothing was written meanwhile. SQLite writes a transaction into the log before it changes the database, and leaves it
+//! The process that writes notices nothing: this takes no lock and waits for none. It reads that process's files, and
+//! keeps what it read if nothing was written meanwhile. SQLite writes a transaction into the log before it changes the database, and leaves it
 //! there until the database has all of it; so at each moment the database with the log's pages in place of its own is the
 //! state after some write, also when a process was killed in the middle of one.
 //!
-//! The copy is a file that has lost its name before it gets any content. So whenever this process is killed, nothing of
-//! the store is left; of the copy an empty file at most, which the next one removes.
+//! The copy is a file that loses its name before it gets any content. So this process leaves at most an empty file
+//! whenever it is killed, and the next snapshot removes it.
 
 use super::SqliteStore;
 use super::files::create_new_private;
@@ -29,12 +29,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(3);
 /// How much is read at once.
 const PART: usize = 64 << 10;
-/// How often a file is made for a copy, when others take it for one that was left.
+/// How many files are created for a copy in turn, if other snapshots remove each of them as a leftover.
 const MAX_FILES: usize = 100;
 /// What stands between a database's name and random digits in the name that a copy's file has at first.
 const SUFFIX: &str = ".copy-";
 
-/// Where the header of a database has the length of its pages, and by which format it is written and read.
+/// Where the header of a database has the length of its pages, and the formats for writing and reading it.
 const PAGE_LEN_AT: u64 = 16;
 const FORMATS_AT: u64 = 18;
 /// The formats of a database without a log.
@@ -48,8 +48,8 @@ impl SqliteStore {
     /// gone with this value or this process. It is not written to the disk on purpose; the system may do so if it lives
     /// for long. A snapshot cannot be written to.
     ///
-    /// Do not use it in the process that has the store open: POSIX takes the locks on a file from a process that closes
-    /// it, however often it has it open.
+    /// Do not call it in the process that has the store open: under POSIX a process that closes a file loses all its locks
+    /// on it, even if it has the file open elsewhere.
     ///
     /// # Errors
     /// [`StoreError::Busy`] if the store was written to all the time for five seconds; and as [`Self::open`], but never
@@ -58,7 +58,7 @@ impl SqliteStore {
         Self::snapshot_with(path.as_ref(), None)
     }
 
-    /// The same of an encrypted store. The copy is encrypted as the store is.
+    /// The same for an encrypted store. The copy is encrypted as the store is.
     ///
     /// # Errors
     /// As [`Self::snapshot`], and as [`Self::open_encrypted`].
@@ -93,7 +93,7 @@ fn beside(database: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// A new file for a copy, which SQLite has open to read it and the caller to write it. It has no name any more.
+/// A new file for a copy, open in SQLite for reading and here for writing. It has lost its name already.
 fn nameless(database: &Path) -> io::Result<(Connection, File)> {
     remove_left(database)?;
     let mut last = None;
@@ -107,14 +107,14 @@ fn nameless(database: &Path) -> io::Result<(Connection, File)> {
         remove(&name)?;
         match db {
             Ok(db) => return Ok((db, file)),
-            // Another snapshot that began just now has removed it.
+            // Another snapshot, which has just begun, removed it.
             Err(e) => last = Some(e),
         }
     }
     Err(io::Error::other(last.map_or_else(String::new, |e| e.to_string())))
 }
 
-/// Removes what snapshots have left that were killed before their files had lost their names.
+/// Removes the files of snapshots that were killed before these lost their names.
 fn remove_left(database: &Path) -> io::Result<()> {
     let (Some(folder), Some(name)) = (database.parent(), database.file_name()) else {
         return Ok(());
@@ -143,7 +143,7 @@ fn copy_when_still(database: &Path, copy: &mut File) -> io::Result<bool> {
         match copy_if_still(database, copy) {
             Ok(true) => return Ok(true),
             Ok(false) => {}
-            // It was cut while it was read.
+            // A file was truncated while it was being read.
             Err(e) if e.kind() == ErrorKind::UnexpectedEof => {}
             Err(e) => return Err(e),
         }
@@ -154,8 +154,8 @@ fn copy_when_still(database: &Path, copy: &mut File) -> io::Result<bool> {
     }
 }
 
-/// By what a file shows that it was written to. A file system may count time in steps of milliseconds, so the content is
-/// read twice as well.
+/// What changes about a file when it is written to. A file system may count time in steps of milliseconds, so the content
+/// is read twice as well.
 type Stamp = (u64, u64, u64, (i64, i64), (i64, i64));
 
 fn stamp(file: &Path) -> io::Result<Option<Stamp>> {
@@ -201,7 +201,7 @@ fn copy_if_still(database: &Path, copy: &mut File) -> io::Result<bool> {
     Ok(has_copied && stamps()? == before)
 }
 
-/// Copies a file, and compares it with the copy then; whether they are the same.
+/// Copies a file, then reads it again; whether it is still the same as the copy.
 fn copy_parts(file: &File, len: u64, copy: &File) -> io::Result<bool> {
     let mut part = Secret::zero(PART);
     let mut again = Secret::zero(PART);
