@@ -37,6 +37,15 @@ impl Files {
         Self { state, key, new_key }
     }
 
+    /// The files of a state that has to be there.
+    fn existing(folder: &Path) -> Result<Self, Failure> {
+        let files = Self::of(folder);
+        if files.state.exists() {
+            return Ok(files);
+        }
+        Err(format!("there is no state of a device: {} is missing", files.state.display()).into())
+    }
+
     /// The key that the passphrase opens, if there is a file of one.
     fn key_in(file: &Path, passphrase: &Secret) -> Result<Option<Secret>, Failure> {
         let Some(file) = read_key_file(file)? else { return Ok(None) };
@@ -59,48 +68,44 @@ impl Files {
         unless_sealed(SqliteStore::open(&self.state))
     }
 
-    fn missing_state(&self) -> Failure {
-        format!("there is no state of a device: {} is missing", self.state.display()).into()
-    }
-
     fn missing_key(&self) -> Failure {
         let (state, key) = (self.state.display(), self.key.display());
         format!("{state} is sealed, and its key is gone: {key} is missing").into()
     }
 
-    fn not_opened(&self) -> Failure {
-        format!("the passphrase does not open {}", self.state.display()).into()
-    }
-
-    /// Opens a state by whichever file's key is the state's, and returns the key, too.
-    fn open_sealed(&self, passphrase: &Secret) -> Result<(SqliteStore, Secret), Failure> {
+    /// Opens a state by whichever file's key is the state's. Returns the key and its file, too.
+    fn open_by_key(
+        &self,
+        passphrase: &Secret,
+        open: impl Fn(&Secret) -> Result<SqliteStore, StoreError>,
+    ) -> Result<(SqliteStore, Secret, &Path), Failure> {
         for file in [&self.key, &self.new_key] {
             let Some(key) = Self::key_in(file, passphrase)? else { continue };
-            let store = match SqliteStore::open_encrypted(&self.state, &key, provider()) {
-                Err(StoreError::WrongKey(_)) => continue,
-                store => store?,
-            };
-            // The other one is of a change that was finished, or never came to anything.
-            if file == &self.new_key {
-                std::fs::rename(&self.new_key, &self.key)?;
-            } else {
-                remove(&self.new_key)?;
-            }
-            return Ok((store, key));
-        }
-        Err(self.not_opened())
-    }
-
-    /// Opens a snapshot of a sealed state. What a crash has left in the folder stays for the process that has the state.
-    fn snapshot_sealed(&self, passphrase: &Secret) -> Result<SqliteStore, Failure> {
-        for file in [&self.key, &self.new_key] {
-            let Some(key) = Self::key_in(file, passphrase)? else { continue };
-            match SqliteStore::snapshot_encrypted(&self.state, &key, provider()) {
+            match open(&key) {
                 Err(StoreError::WrongKey(_)) => {}
-                store => return Ok(store?),
+                store => return Ok((store?, key, file.as_path())),
             }
         }
-        Err(self.not_opened())
+        Err(format!("the passphrase does not open {}", self.state.display()).into())
+    }
+
+    /// Opens a sealed state, tidies up after a change of its key, and returns the key, too.
+    fn open_sealed(&self, passphrase: &Secret) -> Result<(SqliteStore, Secret), Failure> {
+        let open = |key: &Secret| SqliteStore::open_encrypted(&self.state, key, provider());
+        let (store, key, file) = self.open_by_key(passphrase, open)?;
+        // The other one is of a change that was finished, or never came to anything.
+        if file == self.new_key {
+            std::fs::rename(&self.new_key, &self.key)?;
+        } else {
+            remove(&self.new_key)?;
+        }
+        Ok((store, key))
+    }
+
+    /// Opens a snapshot of a sealed state. It leaves tidying up to the process that writes.
+    fn snapshot_sealed(&self, passphrase: &Secret) -> Result<SqliteStore, Failure> {
+        let open = |key: &Secret| SqliteStore::snapshot_encrypted(&self.state, key, provider());
+        Ok(self.open_by_key(passphrase, open)?.0)
     }
 
     /// Encrypts an open state under a new key, or for the first time.
@@ -126,14 +131,11 @@ pub(crate) fn open_state(
     Ok(store)
 }
 
-/// Opens a snapshot of the state in a folder, whichever process has it.
+/// Opens a snapshot of the state in a folder, which another process may have open.
 pub(crate) fn open_snapshot(folder: &Path, args: &SealArgs) -> Result<SqliteStore, Failure> {
-    let files = Files::of(folder);
-    if !files.state.exists() {
-        return Err(files.missing_state());
-    }
+    let files = Files::existing(folder)?;
     if let Some(store) = unless_sealed(SqliteStore::snapshot(&files.state))? {
-        not_named(args, &folder.display().to_string())?;
+        refuse_passphrase(args, &folder.display().to_string())?;
         return Ok(store);
     }
     if !files.has_key() {
@@ -144,10 +146,7 @@ pub(crate) fn open_snapshot(folder: &Path, args: &SealArgs) -> Result<SqliteStor
 
 /// Opens the state in a folder, which has to be there.
 pub(crate) fn open_existing(folder: &Path, args: &SealArgs) -> Result<SqliteStore, Failure> {
-    let files = Files::of(folder);
-    if !files.state.exists() {
-        return Err(files.missing_state());
-    }
+    Files::existing(folder)?;
     open_state(folder, args, &folder.display().to_string())
 }
 
@@ -160,8 +159,8 @@ fn unless_sealed(opened: Result<SqliteStore, StoreError>) -> Result<Option<Sqlit
     }
 }
 
-/// A passphrase for a state that is not sealed is no wish that is passed over.
-fn not_named(args: &SealArgs, device: &str) -> Result<(), Failure> {
+/// Refuses a passphrase for a state that is not sealed.
+fn refuse_passphrase(args: &SealArgs, device: &str) -> Result<(), Failure> {
     if args.passphrase()?.is_some() {
         let why = "a passphrase is named, and this device's state is not sealed";
         return Err(format!("{why}: `conclave seal {device}` seals it").into());
@@ -172,7 +171,7 @@ fn not_named(args: &SealArgs, device: &str) -> Result<(), Failure> {
 fn open_store(folder: &Path, args: &SealArgs, device: &str) -> Result<SqliteStore, Failure> {
     let files = Files::of(folder);
     if let Some(store) = files.open_plain()? {
-        not_named(args, device)?;
+        refuse_passphrase(args, device)?;
         remove(&files.new_key)?;
         return Ok(store);
     }
@@ -202,10 +201,7 @@ pub(crate) fn seal_state(
     new: impl FnOnce() -> Result<Secret, Failure>,
     new_key: bool,
 ) -> Result<bool, Failure> {
-    let files = Files::of(folder);
-    if !files.state.exists() {
-        return Err(files.missing_state());
-    }
+    let files = Files::existing(folder)?;
     if let Some(mut store) = files.open_plain()? {
         files.rekey(&mut store, &new()?)?;
         return Ok(false);
