@@ -44,7 +44,7 @@ impl Place {
         Self::meant(&*engine.provider(), (group, engine.room_uri(group)), content)
     }
 
-    /// The same, of a group whose room has this URI as far as this device knows.
+    /// The same, for a group whose room has this URI as far as this device knows.
     fn meant(
         provider: &dyn CryptoProvider,
         (group, known): (&GroupId, Option<String>),
@@ -125,7 +125,7 @@ impl MimiMessage {
         Self::said_in(place, (sender, time), content)
     }
 
-    /// Reads what waits in a group, as a [`Peek`](conclave_engine::Peek) has found it. None if it is not MIMI content.
+    /// Reads a message that waits in a group, as a [`Peek`](conclave_engine::Peek) found it. None if it is not MIMI content.
     #[must_use]
     pub fn peeked(
         provider: &dyn CryptoProvider,

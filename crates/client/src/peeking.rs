@@ -1,4 +1,4 @@
-//! What waits for a device, read beside the process that has it.
+//! What waits for a device, read beside the process that has the device.
 
 use crate::service::{Http, client, now, os_rng};
 use conclave_delivery::http_client::{Session, TlsRoots};
@@ -7,10 +7,10 @@ use conclave_mls::crypto::CryptoProvider;
 use conclave_store::Store;
 use std::sync::Arc;
 
-/// Reads what waits for the device whose state is in a store, say a snapshot. It takes one thread.
+/// Reads what waits for the device whose state is in a store, say a snapshot. It blocks until all is read.
 ///
 /// # Errors
-/// Why what waits cannot be read.
+/// [`PeekError`]: why what waits cannot be read.
 pub fn peek<S: Store>(
     store: S,
     provider: Arc<dyn CryptoProvider>,

@@ -40,7 +40,7 @@ const PAGE: u32 = 50;
 const MAX_MESSAGES: usize = 200;
 /// How many entries of a group's log are read, messages or others.
 const MAX_ENTRIES: usize = 1_000;
-/// How many bytes of content are kept, of all groups. The message that makes it more is the last one.
+/// How many bytes of content are kept, of all groups. The message that exceeds it is the last one.
 const MAX_BYTES: usize = 1 << 20;
 /// How many invitations are looked at; what follows is counted.
 const MAX_INVITATIONS: u32 = 20;
@@ -48,7 +48,7 @@ const MAX_INVITATIONS: u32 = 20;
 /// What waits for a device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Peeked {
-    /// How many invitations wait, but for those of senders whom the user has blocked.
+    /// How many invitations wait. Of the first twenty, those of senders whom the user has blocked do not count.
     pub invitations: u64,
     /// The groups in which something waits.
     pub groups: Vec<PeekedGroup>,
@@ -57,7 +57,7 @@ pub struct Peeked {
 /// What waits in a group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeekedGroup {
-    /// Which.
+    /// Its identifier.
     pub group: GroupId,
     /// What the user calls it.
     pub name: String,
@@ -76,11 +76,11 @@ pub struct PeekedGroup {
 pub struct PeekedMessage {
     /// The number in the group's log.
     pub seq: u64,
-    /// When the service had it, in seconds since 1970.
+    /// When the service received it, in seconds since 1970.
     pub time: u64,
-    /// Who.
+    /// The device that sent it.
     pub sender: DeviceId,
-    /// What.
+    /// What was said.
     pub content: Content,
 }
 
@@ -177,7 +177,7 @@ struct Reading {
     found: PeekedGroup,
 }
 
-/// Who judges credentials by what the device knows, and asks nobody.
+/// Judges credentials by what the device knows, and asks nobody.
 struct Known<'a> {
     provider: &'a dyn CryptoProvider,
     authority: &'a mut Authority,
@@ -214,7 +214,7 @@ pub struct Peek<S> {
     service: Option<(SignaturePublicKey, i64)>,
     session_key: Option<SignatureKeyPair>,
     has_session: bool,
-    /// How often the service may end the session, as it does when the process that writes begins.
+    /// How many more times the service may end the session, as it does when the process that writes shows a mark.
     renewals: u32,
     has_inbox: bool,
     groups: VecDeque<GroupId>,
@@ -232,7 +232,7 @@ impl<S> fmt::Debug for Peek<S> {
 }
 
 impl<S: Store> Peek<S> {
-    /// Begins to read the state in a store, which nobody writes to as long as this lives: a copy, say.
+    /// Begins to read the state in a store, which nobody may write to while this lives: a copy, say.
     ///
     /// # Errors
     /// [`PeekError::NoDevice`] and [`PeekError::Copied`]; [`PeekError::Engine`] if the state cannot be read, or is of an
@@ -249,6 +249,7 @@ impl<S: Store> Peek<S> {
         let files = CertificateFiles::default();
         let certified = enrolment::open(&mut store, &*provider, &mut identity, files)?;
         let book = Book::load(store, identity, provider.clone(), &mut *rng)?;
+
         if book.copied().is_some() {
             return Err(PeekError::Copied);
         }
@@ -258,12 +259,14 @@ impl<S: Store> Peek<S> {
             None if book.watch().is_none() => return Err(PeekError::NoDevice),
             None => Authority::Accounts(Directory::default()),
         };
+
         let is_read = |(id, record): (&GroupId, &GroupRecord)| {
             let is_member = record.stage == Stage::Active && record.asked_by.is_none();
             let comes_back = book.rejoin(id).is_some_and(|rejoin| rejoin.wanted);
             (is_member && !comes_back).then(|| id.clone())
         };
         let groups = book.records().iter().filter_map(is_read).collect();
+
         Ok(Self {
             book,
             provider,
@@ -358,7 +361,7 @@ impl<S: Store> Peek<S> {
         Ok(Some(FetchLog { group_id, after, limit: PAGE }.into()))
     }
 
-    /// Loads a group; none if it cannot be, which the process that writes says.
+    /// Loads a group; none if it cannot be loaded, which the process that writes reports.
     fn begin(&self, id: GroupId) -> Result<Option<Reading>, PeekError> {
         let rows = self.book.store().load(&id)?;
         let Ok(group) = Group::load(&*self.provider, config(), rows) else { return Ok(None) };
@@ -405,6 +408,7 @@ impl<S: Store> Peek<S> {
             }
             Err(error) => return Err(PeekError::Call(error)),
         };
+
         match (asked, reply) {
             (Asked::Service, Reply::DescribeService(info)) => {
                 // This device signs nothing for another service.
@@ -436,7 +440,7 @@ impl<S: Store> Peek<S> {
         Ok(())
     }
 
-    /// How many invitations there are, but for those that the process that writes drops.
+    /// How many invitations there are, without those on this page that the process that writes will drop.
     fn invitations(&self, page: &InboxPage) -> u64 {
         let is_dropped = |welcome: &WelcomeItem| {
             let is_past = |record: &GroupRecord| welcome.position.epoch <= record.epoch;
@@ -478,6 +482,7 @@ impl<S: Store> Peek<S> {
         if is_own || reading.lost.contains(&sha256(&entry.message)) {
             return true;
         }
+
         let sent = UnixTime::from_secs(entry.received_at).unwrap_or(UnixTime::MAX);
         let now = time(self.now);
         let mut judge = Known {
@@ -490,19 +495,22 @@ impl<S: Store> Peek<S> {
         else {
             return false;
         };
+
         if matches!(what, What::Out) {
             reading.found.removed = true;
             return false;
         }
         let Some(step) = step else { return true };
+
         let room = room_of(&reading.group);
         let event = apply(&mut reading.group, step, |_| Ok::<(), Infallible>(()));
         if let Ok(Event::Application(message)) = &event {
             let Some(sender) = device_of(&message.sender.credential) else { return true };
-            // What was sent since the copy was made is no news to whoever sent it.
+            // What this device has sent since the copy was made does not wait for it.
             if sender == self.book.identity().device {
                 return true;
             }
+
             let may_write =
                 room.is_none_or(|room| room.may(sender.user.as_str(), Capability::SEND_MESSAGE));
             let content = match Payload::from_data(&message.data) {

@@ -76,7 +76,7 @@ pub(super) fn metadata_changes(old: &RoomMetadata, new: &RoomMetadata) -> Vec<Ro
     all.into_iter().filter_map(|(changed, change)| changed.then_some(change)).collect()
 }
 
-/// The new policy for history, if it is another one.
+/// The new policy for history, if it has changed.
 pub(super) fn history_change(old: &RoomState, new: &RoomState) -> Option<RoomChange> {
     let seconds = match new.history.as_ref().filter(|_| new.history != old.history)? {
         HistoryPolicy::Forbidden => None,
@@ -132,8 +132,8 @@ impl<S: Store> Engine<S> {
         self.look_into(group, uri_of)
     }
 
-    /// What of a room this device may give another one of its user's that comes in, by the room's policy. A group that is no
-    /// room has none.
+    /// How much of what was said this device may give to another device of its user that joins, by the room's policy: all of
+    /// it in a group that is no room, and so has no policy.
     #[must_use]
     pub fn history_for_own_device(&self, group: &GroupId) -> HistoryReach {
         let Some(live) = self.groups.get(group) else { return HistoryReach::Nothing };
@@ -422,12 +422,10 @@ fn proposals_of(
         RoomChange::Role { user, role } => return role_proposals(group, room, user, role),
         RoomChange::History(seconds) => {
             let policy = history_policy(room, *seconds);
-            let update = || updating(CHAT_HISTORY_POLICY, &policy);
-            return if room.history.as_ref() == Some(&policy) {
-                Ok(Vec::new())
-            } else {
-                Ok(vec![update()?])
-            };
+            if room.history.as_ref() == Some(&policy) {
+                return Ok(Vec::new());
+            }
+            return Ok(vec![updating(CHAT_HISTORY_POLICY, &policy)?]);
         }
     }
     if metadata == room.metadata {
@@ -436,8 +434,8 @@ fn proposals_of(
     Ok(vec![updating(ROOM_METADATA, &metadata)?])
 }
 
-/// The policy by which everybody in a room may give what was said in the last so many seconds, on a user's word; or nobody
-/// anything.
+/// The policy by which everybody in a room may share what was said in the last so many seconds, if a user asks for it; or
+/// nobody may share anything.
 fn history_policy(room: &RoomState, seconds: Option<u32>) -> HistoryPolicy {
     let Some(max_time_period) = seconds else { return HistoryPolicy::Forbidden };
     let roles = room.roles.all().iter().filter(|role| role.takes_part());
