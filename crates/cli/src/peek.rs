@@ -14,18 +14,18 @@ use std::process::ExitCode;
 
 const LINES: &str = "\
 The device may be in use, as by `conclave chat` or `conclave bot`. Nothing changes for
-that process: it is not held up, and shows everything itself. Nor does anybody else
+that process: it is not held up, and shows everything itself. Other members do not
 learn that a message was read.
 
-A line is as of `conclave listen`, with '-' for the cursor: a message that waits, or
-one of these kinds:
+Lines look as in `conclave listen`, with '-' for the cursor: a message that
+waits, or one of these kinds:
   more         TEXT is how many entries of the room's log wait besides, messages or
                others; the messenger reads them
   out          the device was removed from the room
   invitations  TEXT is how many wait
 
-What is read is a copy of the state, in a file beside it that nobody else can open,
-and that is gone with this command however it ends. A sealed state's copy is sealed.
+It reads a copy of the state, in a file beside it that has no name and is gone with
+this command however it ends. The copy of a sealed state is sealed.
 
 Exit codes:
   0  something waits
@@ -49,9 +49,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let found = peek(store, provider(), &service.server, service.tls.roots()?.as_ref())?;
 
     let mut out = stdout().lock();
-    let mut show = |event: &Value| match args.json {
-        true => writeln!(out, "{event}"),
-        false => writeln!(out, "{}", line_of(event)),
+    let mut show = |event: &Value| {
+        if args.json { writeln!(out, "{event}") } else { writeln!(out, "{}", line_of(event)) }
     };
     for group in &found.groups {
         for message in &group.messages {

@@ -1,4 +1,4 @@
-//! Peeking with real processes: one has a device and writes, others read what waits, and are killed at whatever they do.
+//! Peeking with real processes: one has a device and writes, others read what waits and are killed at any moment.
 //!
 //! `CONCLAVE_PEEK_SECONDS=600 cargo test -p conclave-cli --test peek -- --nocapture` does so for ten minutes;
 //! `CONCLAVE_TEST_SEED=N` chooses the moments.
@@ -172,11 +172,11 @@ fn a_device_that_a_messenger_was_killed_with_is_peeked_at() {
     }
 }
 
-/// Peeks at a user's device again and again until a moment, and kills every second one at whatever it does.
+/// Peeks at a user's device again and again until a given time, and kills every second peek at a random moment.
 struct Peeker {
     args: Vec<String>,
     folder: PathBuf,
-    /// How many have come to their ends, how many were killed, and how many of those had shown something.
+    /// How many peeks ended by themselves, how many were killed, and how many of the first showed something.
     counts: [u64; 3],
 }
 

@@ -33,7 +33,7 @@ pub(super) fn event<S: Store>(
     whole(fields, cursor, of)
 }
 
-/// An event with what all events have.
+/// Completes an event with the fields that all events have.
 fn whole(
     mut event: Map<String, Value>,
     cursor: Option<u64>,
@@ -62,7 +62,7 @@ pub(crate) fn waiting(
     whole(event, None, Some((&group.group, &group.name)))
 }
 
-/// That something waits which is only counted.
+/// Something that waits and is not shown: what kind it is and, if they are counted, how many.
 pub(crate) fn waiting_besides(
     kind: &str,
     group: Option<&PeekedGroup>,

@@ -14,10 +14,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// How many requests may overtake each other.
 const WINDOW: u64 = 64;
-/// The most sessions of one account; when there is one more, the oldest ends that has shown no mark, or else the oldest.
+/// The most sessions of one account. One more ends the oldest that has shown no mark, or the oldest of all if each has.
 const SESSIONS_OF_ACCOUNT: usize = 100;
-/// The most sessions of one device that have shown no mark of its state; the oldest of them ends when there is one more.
-/// They are of processes that read beside the one that writes, and often end without a word.
+/// The most sessions of one device that have shown no mark of its state. One more ends the oldest of them. They belong to
+/// processes that read beside the one that writes, and that often end without closing them.
 const UNMARKED_OF_DEVICE: usize = 8;
 
 /// Who has a session.

@@ -44,8 +44,8 @@ impl SqliteStore {
     /// Copies a plaintext store as it is now, and opens the copy to read it. The store may be open in another process,
     /// which is not disturbed, or have been left by one that was killed.
     ///
-    /// The copy is a file without a name, beside the store: it needs as much room, nobody else can open it, and it is
-    /// gone with this value or this process. It is not written to the disk on purpose; the system may do so if it lives
+    /// The copy is a file without a name, beside the store: it needs as much room, there is no path to open it by, and it
+    /// is gone with this value or this process. It is not written to the disk on purpose; the system may do so if it lives
     /// for long. A snapshot cannot be written to.
     ///
     /// Do not call it in the process that has the store open: under POSIX a process that closes a file loses all its locks

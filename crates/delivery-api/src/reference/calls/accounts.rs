@@ -69,9 +69,9 @@ pub(super) fn calls() -> Vec<Entry> {
                     ErrorCode::WrongMode,
                 ],
                 limits: "a device has 8 sessions that have shown no mark of its state, and the next one ends the oldest of \
-                         them; a user has 100 sessions, and the next one ends the oldest, with a mark only if all have \
-                         one; a session lasts an hour unless the service is set up otherwise, and ends with the \
-                         service's process",
+                         them; a user has 100 sessions, and the next one ends the oldest without a mark, or the oldest \
+                         of all if each has one; a session lasts an hour unless the service is set up otherwise, \
+                         and ends with the service's process",
                 again: "gives the same token while the session is open",
                 ..anybody(Rules::ONCE)
             },
