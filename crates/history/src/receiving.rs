@@ -98,17 +98,22 @@ impl<R: Read + Seek> Receiving<R> {
         now: u64,
     ) -> Result<Option<Given>, StreamError> {
         let mut recording = history.record(&*store, now);
-        let mut is_over = false;
+        let (mut is_over, mut bytes) = (false, 0);
         for _ in 0..BATCH {
+            if bytes > MAX_BYTES {
+                break;
+            }
             let record = self.opening.record((provider, &mut self.input))?;
             let Some(record) = record else {
                 self.end_room(&mut recording)?;
                 is_over = true;
                 break;
             };
+            bytes += record.expose().len();
             let taken = self.take_record(&mut recording, &record, giver);
             taken.map_err(|e| match e {
-                HistoryError::Damaged(RECORD | "a message" | "reactions" | "receipts") => {
+                // Until all of the file was checked, nothing else is read.
+                HistoryError::Damaged(_) | HistoryError::Newer(_) if !self.is_checked => {
                     self.opening.damaged()
                 }
                 e => e.into(),
@@ -190,6 +195,8 @@ impl<R: Read + Seek> Receiving<R> {
     }
 }
 
+/// After how many bytes a write is made, however few messages they are.
+const MAX_BYTES: usize = 8 << 20;
 const RECORD: &str = "a record that was given";
 
 /// What became of a message that was given.

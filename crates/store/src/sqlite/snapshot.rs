@@ -122,8 +122,17 @@ fn remove_left(database: &Path) -> io::Result<()> {
     let begin = [name.as_encoded_bytes(), SUFFIX.as_bytes()].concat();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_name().as_encoded_bytes().starts_with(&begin) {
-            remove(&entry.path())?;
+        let name = entry.file_name();
+        let digits = name.as_encoded_bytes().strip_prefix(begin.as_slice());
+        let is_ours = digits.is_some_and(|d| d.len() == 16 && d.iter().all(u8::is_ascii_hexdigit));
+        if !is_ours {
+            continue;
+        }
+        // A copy has content only when it has no name.
+        match entry.metadata() {
+            Ok(metadata) if metadata.is_file() && metadata.len() == 0 => remove(&entry.path())?,
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+            _ => {}
         }
     }
     Ok(())
@@ -185,36 +194,50 @@ fn copy_if_still(database: &Path, copy: &mut File) -> io::Result<bool> {
 
     copy.set_len(0)?;
     let file = File::open(database)?;
-    let has_copied = copy_parts(&file, len, copy)?;
-    if let Some(page_len) = page_len_in(copy)? {
-        if log.is_some() {
-            let log_file = File::open(&log_file)?;
-            let log = Log::read(&log_file, page_len)?;
-            put_pages(&log, &log_file, page_len, copy)?;
-            (&log_file).rewind()?;
-            if Log::read(&log_file, page_len)? != log {
-                return Ok(false);
-            }
-        }
-        copy.write_all_at(&WITHOUT_LOG, FORMATS_AT)?;
+    copy_parts(&file, len, copy)?;
+    let Some(page_len) = page_len_in(copy)? else {
+        return Ok(is_copied(&file, len, copy)? && stamps()? == before);
+    };
+
+    // The log is read between the two looks at the database. What is moved from the log into the database after the first
+    // changes what the second sees; what is moved after the log was read is in the log as it was read.
+    let mut log_file = log.map(|_| File::open(&log_file)).transpose()?;
+    let log = log_file.as_ref().map(|file| Log::read(file, page_len)).transpose()?;
+    if !is_copied(&file, len, copy)? {
+        return Ok(false);
     }
-    Ok(has_copied && stamps()? == before)
+    if let (Some(log_file), Some(log)) = (&mut log_file, log) {
+        put_pages(&log, log_file, page_len, copy)?;
+        log_file.rewind()?;
+        if Log::read(&*log_file, page_len)? != log {
+            return Ok(false);
+        }
+    }
+    copy.write_all_at(&WITHOUT_LOG, FORMATS_AT)?;
+    Ok(stamps()? == before)
 }
 
-/// Copies a file, then reads it again; whether it is still the same as the copy.
-fn copy_parts(file: &File, len: u64, copy: &File) -> io::Result<bool> {
+/// The parts in which a file is read: where each begins, and its length.
+fn parts(len: u64) -> impl Iterator<Item = (u64, usize)> {
+    let begins = (0..len).step_by(PART);
+    begins.map(move |at| (at, usize::try_from(len - at).map_or(PART, |left| left.min(PART))))
+}
+
+fn copy_parts(file: &File, len: u64, copy: &File) -> io::Result<()> {
     let mut part = Secret::zero(PART);
-    let mut again = Secret::zero(PART);
-    let parts = || {
-        let begins = (0..len).step_by(PART);
-        begins.map(|at| (at, usize::try_from(len - at).map_or(PART, |left| left.min(PART))))
-    };
-    for (at, size) in parts() {
+    for (at, size) in parts(len) {
         let (part, _) = part.expose_mut().split_at_mut(size);
         file.read_exact_at(part, at)?;
         copy.write_all_at(part, at)?;
     }
-    for (at, size) in parts() {
+    Ok(())
+}
+
+/// Whether a file is still the same as its copy.
+fn is_copied(file: &File, len: u64, copy: &File) -> io::Result<bool> {
+    let mut part = Secret::zero(PART);
+    let mut again = Secret::zero(PART);
+    for (at, size) in parts(len) {
         let (part, _) = part.expose_mut().split_at_mut(size);
         let (again, _) = again.expose_mut().split_at_mut(size);
         file.read_exact_at(part, at)?;

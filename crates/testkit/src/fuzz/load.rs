@@ -71,7 +71,7 @@ fn key_of(bytes: &[u8]) -> Option<RowKey> {
     let (table, rest) = bytes.split_first()?;
     let (epoch, rest) = rest.split_first_chunk()?;
     let (index, _) = rest.split_first_chunk()?;
-    let table = Table::from_number(table % 15)?;
+    let table = Table::from_number(table % 23)?;
     let epoch = u64::from_be_bytes(*epoch);
     let index = u64::from_be_bytes(*index);
     Some(RowKey { table, epoch, index })

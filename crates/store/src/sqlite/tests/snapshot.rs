@@ -141,11 +141,19 @@ fn snapshots_beside_a_busy_writer_are_of_one_moment() {
 fn what_a_killed_snapshot_left_is_removed_by_the_next() {
     let (dir, path) = dir();
     drop(SqliteStore::open(&path).unwrap());
-    let (left, other) = (dir.path().join("state.db.copy-0123"), dir.path().join("other.copy-0123"));
-    std::fs::write(&left, b"").unwrap();
-    std::fs::write(&other, b"").unwrap();
+    let file = |name: &str, content: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
+    };
+    let left = file("state.db.copy-0123456789abcdef", b"");
+    let others = [
+        file("other.copy-0123456789abcdef", b""),
+        file("state.db.copy-before-update", b""),
+        file("state.db.copy-fedcba9876543210", b"somebody's own"),
+    ];
     drop(SqliteStore::snapshot(&path).unwrap());
-    assert!(!left.exists() && other.exists());
+    assert!(!left.exists() && others.iter().all(|other| other.exists()));
 }
 
 #[test]
