@@ -159,17 +159,16 @@ impl Knobs {
 
     /// One thing that takes more than patience to mend.
     fn draw_worse(&mut self, chance: &mut Chance) {
-        let worse = chance.below(8);
+        let worse = chance.below(7);
         let times = chance.between((1, 100)) as u32;
         let Self { processes, service, hostile, .. } = self;
         match worse {
             0 => processes.old_states = 1,
             1 => processes.copies = 1,
-            2 => service.set_back = 1 + times % 2,
-            3 => service.rolled_back = 1,
-            4 => service.anew = 1,
-            5 => hostile.members = 1 + times % 12,
-            6 => hostile.pages = times,
+            2 => service.rolled_back = 1,
+            3 => service.anew = 1,
+            4 => hostile.members = 1 + times % 12,
+            5 => hostile.pages = times,
             _ => hostile.logs = 1,
         }
     }
