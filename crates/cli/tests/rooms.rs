@@ -46,15 +46,15 @@ fn a_moderator_deletes_what_others_say_and_a_member_does_not() {
     let carol = people.chat("carol/main", "/accept\n");
     let number = carol.line("message lunch ").unwrap().split(' ').nth(2).unwrap().to_string();
 
-    let carol = people.chat("carol/main", &format!("/delete {number}\n"));
+    let carol = people.chat("carol/main", format!("/delete {number}\n"));
     assert!(carol.line("error ").unwrap().contains("is not yours"), "{carol:?}");
-    people.chat("alice/main", &format!("/delete {number}\n"));
+    people.chat("alice/main", format!("/delete {number}\n"));
     for who in ["bob/main", "carol/main"] {
         let done = people.chat(who, "");
         assert!(done.has(&format!("deleted lunch {number} alice")), "{done:?}");
     }
     // What the owner says is hers alone to edit, and what others say is not.
-    let alice = people.chat("alice/main", &format!("/edit {number} buy nothing\n"));
+    let alice = people.chat("alice/main", format!("/edit {number} buy nothing\n"));
     assert!(alice.has("error "), "{alice:?}");
 }
 
