@@ -10,7 +10,7 @@
 
 mod common;
 
-use common::{Done, PATIENCE, People};
+use common::{Done, PATIENCE, People, number, two_people};
 use std::time::{Duration, Instant};
 
 const DONE: Option<i32> = Some(0);
@@ -44,24 +44,16 @@ fn export(people: &People, who: &str) -> serde_json::Value {
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
 
-/// Alice and bob in a group `g`, in which alice has said these lines.
-fn two_people(lines: &str) -> (People, Done) {
-    let people = People::new();
-    assert_eq!(people.chat("bob", "").code, DONE);
-    let alice = people.chat("alice", format!("/new g\n/invite bob\n{lines}"));
-    assert_eq!(alice.code, DONE, "{:?}", alice.lines);
+/// Alice and bob in a group `g`, in which alice has said these lines, and bob has answered.
+fn two_who_talk(lines: &str) -> (People, Done) {
+    let (people, alice) = two_people(lines);
     assert_eq!(people.chat("bob", "/accept\nhello alice\n").code, DONE);
     (people, alice)
 }
 
-fn number(done: &Done, text: &str) -> String {
-    let line = done.lines.iter().find(|l| l.starts_with("message g ") && l.ends_with(text));
-    line.unwrap().split(' ').nth(2).unwrap().into()
-}
-
 #[test]
 fn a_new_device_is_given_what_the_rooms_allow_and_says_by_whom() {
-    let (people, alice) = two_people("first words\nregrettable words\nshort words\n");
+    let (people, alice) = two_who_talk("first words\nregrettable words\nshort words\n");
     let (regretted, short) = (number(&alice, "regrettable words"), number(&alice, "short words"));
     let input = format!(
         "/delete {regretted}\n/react {short} 👍\n/new shut\nbehind closed doors\n/history forbid\n\
@@ -122,7 +114,7 @@ fn a_new_device_is_given_what_the_rooms_allow_and_says_by_whom() {
 
 #[test]
 fn a_device_that_nobody_has_linked_is_given_nothing() {
-    let (people, _) = two_people("first words\n");
+    let (people, _) = two_who_talk("first words\n");
     // Bob's device asks: it is not alice's.
     people.link_into(1, "bob/phone", "bob");
     assert_eq!(people.chat("bob/phone", "/switch g\n/history ask\n").code, DONE);
@@ -142,7 +134,7 @@ fn a_device_that_nobody_has_linked_is_given_nothing() {
 fn giving_and_taking_go_on_however_often_the_processes_are_killed() {
     const MESSAGES: usize = 2_000;
     let lines: String = (0..MESSAGES).map(|n| format!("line {n} of what was said\n")).collect();
-    let (people, _) = two_people(&lines);
+    let (people, _) = two_who_talk(&lines);
     people.link_into(1, "alice/phone", "alice");
     assert_eq!(people.chat("alice/phone", "/switch g\n/history ask\n").code, DONE);
     assert!(people.chat("alice", "").has("history-asked"));

@@ -10,29 +10,11 @@
 
 mod common;
 
-use common::{Done, People};
+use common::{Done, People, number, two_people};
 use std::path::Path;
 
 const DONE: Option<i32> = Some(0);
 const REFUSED: Option<i32> = Some(3);
-
-/// The number of the message with this text.
-fn number(done: &Done, text: &str) -> String {
-    let line = done
-        .lines
-        .iter()
-        .find(|line| line.starts_with("message g ") && line.splitn(6, ' ').nth(5) == Some(text));
-    line.unwrap_or_else(|| panic!("{text}: {:?}", done.lines)).split(' ').nth(2).unwrap().into()
-}
-
-/// Two people in a group `g`, with what alice has said there.
-fn two_people(lines: &str) -> (People, Done) {
-    let people = People::new();
-    assert_eq!(people.chat("bob", "").code, DONE);
-    let alice = people.chat("alice", format!("/new g\n/invite bob\n{lines}"));
-    assert_eq!(alice.code, DONE, "{:?}", alice.lines);
-    (people, alice)
-}
 
 /// Whether a file in a folder holds these bytes.
 fn holds(folder: &Path, bytes: &[u8]) -> bool {

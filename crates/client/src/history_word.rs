@@ -1,9 +1,8 @@
 //! What devices of one user say to each other in a room, in messages that show nothing.
 
 use crate::attachments::{Ask, AskId, FileKey, Sealed};
-use conclave_content::{
-    Draft, ExtensionKey, Limits, MIMI_CONTENT, MimiContent, Part, Value, is_media_type,
-};
+use crate::mimi::is_mimi;
+use conclave_content::{Draft, ExtensionKey, Limits, MimiContent, Part, Value};
 use conclave_delivery_api::{
     Bytes, Decode, DecodeError, DeviceId, Encode, EncodeError, GroupId, Reader, Writer,
 };
@@ -82,7 +81,7 @@ impl Word {
 
 /// What a message says to other devices of its sender's; none if it is another message, or of a later version.
 pub(crate) fn word_of(content: &Content) -> Option<Word> {
-    if !is_media_type(content.media_type(), MIMI_CONTENT) {
+    if !is_mimi(content) {
         return None;
     }
     let content = MimiContent::decode(content.bytes(), &Limits::default()).ok()?;
@@ -141,7 +140,7 @@ pub(crate) fn file_of(
 mod tests {
     use super::*;
     use crate::service::os_rng;
-    use conclave_content::{Arrival, Meaning, Salt, interpret, text_rank};
+    use conclave_content::{Arrival, MIMI_CONTENT, Meaning, Salt, interpret, text_rank};
     use conclave_mls::CipherSuite;
     use conclave_provider_rustcrypto::RustCrypto;
 

@@ -79,7 +79,7 @@ impl Place {
     }
 }
 
-fn is_mimi(content: &Content) -> bool {
+pub(crate) fn is_mimi(content: &Content) -> bool {
     is_media_type(content.media_type(), MIMI_CONTENT)
 }
 

@@ -383,26 +383,7 @@ mod tests {
     const ALICE: &str = "mimi://example.com/u/alice";
 
     fn row() -> MessageRow {
-        let envelope = Envelope {
-            id: MessageId([1; 32]),
-            in_reply_to: None,
-            topic: Vec::new(),
-            expires: None,
-        };
-        MessageRow {
-            time: 1,
-            user: ALICE.into(),
-            device: "alice/main".into(),
-            own: false,
-            mentions: false,
-            edits: Vec::new(),
-            deleted_by: None,
-            given_by: None,
-            deadline: 0,
-            envelope,
-            media: Media::Text,
-            content: b"hi".to_vec(),
-        }
+        MessageRow::plain(ALICE, "alice/main")
     }
 
     fn record(kind: u8) -> Out {

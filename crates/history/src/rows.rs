@@ -547,6 +547,33 @@ pub(crate) fn decode_pending(bytes: &Secret) -> Result<Vec<PendingRow>, HistoryE
 }
 
 #[cfg(test)]
+impl MessageRow {
+    /// A message that says "hi".
+    pub(crate) fn plain(user: &str, device: &str) -> Self {
+        let envelope = Envelope {
+            id: MessageId([1; 32]),
+            in_reply_to: None,
+            topic: Vec::new(),
+            expires: None,
+        };
+        Self {
+            time: 1,
+            user: user.into(),
+            device: device.into(),
+            own: false,
+            mentions: false,
+            edits: Vec::new(),
+            deleted_by: None,
+            given_by: None,
+            deadline: 0,
+            envelope,
+            media: Media::Text,
+            content: b"hi".to_vec(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -565,22 +592,7 @@ mod tests {
 
     #[test]
     fn a_message_that_was_not_given_is_stored_as_before() {
-        let envelope =
-            Envelope { id: MessageId([1; 32]), in_reply_to: None, topic: vec![], expires: None };
-        let row = MessageRow {
-            time: 1,
-            user: "u".into(),
-            device: "d".into(),
-            own: false,
-            mentions: false,
-            edits: Vec::new(),
-            deleted_by: None,
-            given_by: None,
-            deadline: 0,
-            envelope,
-            media: Media::Text,
-            content: b"hi".to_vec(),
-        };
+        let row = MessageRow::plain("u", "d");
         let given = MessageRow { given_by: Some("u/phone".into()), ..row.clone() };
         for (row, version) in [(row, 1), (given, 2)] {
             let (bytes, _) = row.encode();

@@ -411,3 +411,21 @@ pub(crate) fn replace_bytes(path: &Path, old: &[u8], new: &[u8]) {
     assert!(found > 0, "nothing to replace in {}", path.display());
     std::fs::write(path, bytes).unwrap();
 }
+
+/// The number of the message with this text in the group `g`.
+pub(crate) fn number(done: &Done, text: &str) -> String {
+    let line = done
+        .lines
+        .iter()
+        .find(|line| line.starts_with("message g ") && line.splitn(6, ' ').nth(5) == Some(text));
+    line.unwrap_or_else(|| panic!("{text}: {:?}", done.lines)).split(' ').nth(2).unwrap().into()
+}
+
+/// Two people in a group `g`, with what alice has said there.
+pub(crate) fn two_people(lines: &str) -> (People, Done) {
+    let people = People::new();
+    assert_eq!(people.chat("bob", "").code, Some(0));
+    let alice = people.chat("alice", format!("/new g\n/invite bob\n{lines}"));
+    assert_eq!(alice.code, Some(0), "{:?}", alice.lines);
+    (people, alice)
+}

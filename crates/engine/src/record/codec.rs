@@ -691,39 +691,15 @@ mod tests {
             assert_eq!(Item::from_bytes(&item.to_bytes().unwrap()).unwrap(), item);
         }
         let (a, b) = (device("alice/laptop"), device("bob/phone"));
+        let message = |own, moderates, content| {
+            let sender = a.clone();
+            News::Message { seq: 1, time: 2, sender, own, moderates, content }
+        };
         for news in [
-            News::Message {
-                seq: 1,
-                time: 2,
-                sender: a.clone(),
-                own: true,
-                moderates: false,
-                content: Content::from_text("x"),
-            },
-            News::Message {
-                seq: 1,
-                time: 2,
-                sender: a.clone(),
-                own: false,
-                moderates: true,
-                content: Content::from_text("x"),
-            },
-            News::Message {
-                seq: 1,
-                time: 2,
-                sender: a.clone(),
-                own: false,
-                moderates: false,
-                content: other,
-            },
-            News::Message {
-                seq: 1,
-                time: 2,
-                sender: a.clone(),
-                own: false,
-                moderates: false,
-                content: Content::text_of(vec![0xff]),
-            },
+            message(true, false, Content::from_text("x")),
+            message(false, true, Content::from_text("x")),
+            message(false, false, other),
+            message(false, false, Content::text_of(vec![0xff])),
             News::Created { suite: Some(CipherSuite(0xf0c2)) },
             News::Created { suite: None },
             News::Joined { seq: 3, by: a.clone(), suite: Some(CipherSuite(1)) },

@@ -9,6 +9,14 @@ use std::path::Path;
 #[cfg(unix)]
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
+/// The name of a file beside a database.
+#[cfg(unix)]
+pub(super) fn beside(database: &Path, suffix: &str) -> std::path::PathBuf {
+    let mut name = database.as_os_str().to_os_string();
+    name.push(suffix);
+    name.into()
+}
+
 /// Takes all access to a database and to the files beside it from everybody but the owner.
 #[cfg(unix)]
 pub(super) fn make_private(database: &Path) -> std::io::Result<()> {
@@ -18,8 +26,7 @@ pub(super) fn make_private(database: &Path) -> std::io::Result<()> {
     // SQLite keeps them beside the file, not beside a link to it.
     let database = database.canonicalize()?;
     for suffix in std::iter::once("").chain(COMPANIONS) {
-        let mut file = database.clone().into_os_string();
-        file.push(suffix);
+        let file = beside(&database, suffix);
         let mode = match std::fs::metadata(&file) {
             Ok(metadata) => metadata.permissions().mode(),
             Err(e) if e.kind() == ErrorKind::NotFound => continue,

@@ -9,7 +9,7 @@
 //! whenever it is killed, and the next snapshot removes it.
 
 use super::SqliteStore;
-use super::files::create_new_private;
+use super::files::{beside, create_new_private};
 use super::log::Log;
 use super::open::{KeyAndProvider, opening, prepare_copy};
 use crate::error::Cause;
@@ -19,7 +19,7 @@ use rusqlite::{Connection, OpenFlags};
 use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Seek};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -84,13 +84,6 @@ impl SqliteStore {
         let sealer = prepare_copy(&db, path, key).map_err(|fault| opening(fault, path))?;
         Ok(Self { db, path: path.to_path_buf(), sealer })
     }
-}
-
-/// A name beside a database.
-fn beside(database: &Path, suffix: &str) -> PathBuf {
-    let mut name = database.as_os_str().to_os_string();
-    name.push(suffix);
-    name.into()
 }
 
 /// A new file for a copy, open in SQLite for reading and here for writing. It has lost its name already.
