@@ -54,6 +54,7 @@ mod code;
 mod coding;
 mod command;
 mod content;
+mod conversation;
 mod copies;
 mod directory;
 mod engine;

@@ -181,12 +181,11 @@ impl<S: Store> Engine<S> {
         self.refused_suites.clear();
         self.count_at = 0;
         self.inbox_due = true;
-        for live in self.groups.values_mut() {
-            live.sync = true;
-            live.stuck = None;
+        for live in self.conversations.values_mut() {
+            live.look_again();
         }
         self.take_incarnation(session.incarnation)?;
-        let groups: Vec<_> = self.groups.keys().cloned().collect();
+        let groups: Vec<_> = self.conversations.keys().cloned().collect();
         groups.iter().for_each(|group| self.plan_removals(group));
         // The log may have grown while this device was away.
         self.lookups.insert(self.device().user.clone());

@@ -149,7 +149,7 @@ impl<S: Store> Engine<S> {
 
     /// Sees to it that a user's devices which are no longer active leave the groups that this device is in.
     fn remove_ended(&mut self, user: &Name) {
-        let groups: Vec<GroupId> = self.groups.keys().cloned().collect();
+        let groups: Vec<GroupId> = self.conversations.keys().cloned().collect();
         for group in groups {
             if self.devices_in(&group).iter().any(|(device, _)| device.user == *user) {
                 self.plan_removals(&group);
@@ -220,7 +220,7 @@ impl<S: Store> Engine<S> {
 
     /// Whether a device's removal is proposed, and will be committed by this device if nobody else does.
     fn is_to_be_removed(&self, id: &GroupId, device: &DeviceId) -> bool {
-        let Some(live) = self.groups.get(id).filter(|_| self.takes_received(id)) else {
+        let Some(live) = self.conversations.get(id).filter(|_| self.takes_received(id)) else {
             return false;
         };
         let removed = live.group.view().proposals().filter_map(|pending| match pending.proposal {
@@ -557,7 +557,7 @@ impl<S: Store> Engine<S> {
             self.account_failed(Reason::AdmittedChanged { who });
             return Ok(self.book.commit(None, vec![Change::Admitted(None)])?);
         }
-        let groups = self.groups.keys().filter(|id| {
+        let groups = self.conversations.keys().filter(|id| {
             let record = self.book.record(id);
             record.is_some_and(|r| r.stage == Stage::Active && r.asked_by.is_none())
                 && !self.book.leaving(id)

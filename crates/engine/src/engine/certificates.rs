@@ -1,9 +1,10 @@
 //! This device's certificate, and those of others.
 
-use super::{Engine, EngineError, Live};
+use super::{Engine, EngineError};
 use crate::authority::Authority;
 use crate::book::Change;
 use crate::command::Command;
+use crate::conversation::Conversation;
 use crate::output::Answer;
 use crate::reason::Reason;
 use crate::record::{Stage, Who};
@@ -95,12 +96,12 @@ impl<S: Store> Engine<S> {
         if is_new {
             self.book.commit(None, vec![Change::Certified(record)])?;
             // What could not be judged then may be now.
-            self.groups.values_mut().for_each(|live| live.stuck = None);
+            self.conversations.values_mut().for_each(|live| live.try_again());
         }
         if added && *user == self.device().user {
             self.newcomers_at = Some(self.now.saturating_add(NEWCOMER_WAIT));
         }
-        let groups: Vec<GroupId> = self.groups.keys().cloned().collect();
+        let groups: Vec<GroupId> = self.conversations.keys().cloned().collect();
         groups.iter().for_each(|group| self.plan_removals(group));
         Ok(())
     }
@@ -112,7 +113,7 @@ impl<S: Store> Engine<S> {
         }
         self.newcomers_at = None;
         let mut items = Vec::new();
-        for id in self.groups.keys() {
+        for id in self.conversations.keys() {
             let record = self.book.record(id);
             let accepted = record.is_some_and(|r| r.stage == Stage::Active && r.asked_by.is_none());
             let members: Vec<DeviceId> =
@@ -139,14 +140,15 @@ impl<S: Store> Engine<S> {
     ) -> bool {
         let now = self.expiry_time();
         let Authority::Certificates(certified) = &mut self.authority else { return false };
-        let members = self.groups.get(group).into_iter().flat_map(|live| live.group.members());
+        let members =
+            self.conversations.get(group).into_iter().flat_map(|live| live.group.members());
         let mut found = members.filter(|member| member.signature_key == *key);
         let member = found.find(|member| device_of(&member.credential).as_ref() == Some(device));
         member.is_some_and(|m| certified.has_ended(&*self.provider, now, &m.credential, key))
     }
 
     /// What of this device's leaf in a group is not as it is now: after a renewal, its credential and perhaps its key.
-    pub(super) fn leaf_update(&self, live: &Live) -> Option<LeafUpdate> {
+    pub(super) fn leaf_update(&self, live: &Conversation) -> Option<LeafUpdate> {
         let signer = &self.book.identity().signer;
         let own = live.group.own_member()?;
         let params = self.leaf();

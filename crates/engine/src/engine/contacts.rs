@@ -17,7 +17,7 @@ impl<S: Store> Engine<S> {
             let record = self.book.record(id);
             record.is_some_and(|record| record.asked_by.is_some()) && !self.book.leaving(id)
         };
-        self.groups.keys().filter(asks).cloned().collect()
+        self.conversations.keys().filter(asks).cloned().collect()
     }
 
     /// Takes an invitation, and from now on all of that device's.

@@ -1,7 +1,8 @@
 //! The doctor: finds what is not as it should be, by what this device has stored and what it has heard in this process.
 
-use super::{Engine, EngineError, Live};
+use super::{Engine, EngineError};
 use crate::book::Book;
+use crate::conversation::{Conversation, Standing};
 use crate::findings::{Finding, Problem};
 use crate::record::{GroupRecord, Stage, Work};
 use crate::suites::suite_name;
@@ -166,7 +167,7 @@ impl<S: Store> Engine<S> {
             }
         }
 
-        if let Some(live) = self.groups.get(id) {
+        if let Some(live) = self.conversations.get(id) {
             self.examine_log(id, live, record, found);
         } else if matches!(record.stage, Stage::Active | Stage::Creating(_)) {
             let remedy = "/leave, and let a member invite this device again";
@@ -174,15 +175,22 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    fn examine_log(&self, id: &GroupId, live: &Live, record: &GroupRecord, found: &mut Found) {
-        if let Some(why) = &live.stuck {
+    fn examine_log(
+        &self,
+        id: &GroupId,
+        live: &Conversation,
+        record: &GroupRecord,
+        found: &mut Found,
+    ) {
+        if let Some(why) = live.stuck() {
             let remedy = "/reset begins it anew with the same members, /leave forgets it here";
             found.add(Problem::Stuck, why.to_string(), remedy);
-        } else if live.asking {
+        } else if matches!(live.standing, Standing::Asks) {
             let what = "the service has to say whose keys some members have";
             found.add(Problem::WaitingForAccount, what, REACH);
-        } else if live.head > record.cursor {
-            let what = format!("{} entries of the log are not read yet", live.head - record.cursor);
+        } else if live.log.head > record.cursor {
+            let what =
+                format!("{} entries of the log are not read yet", live.log.head - record.cursor);
             found.add(Problem::Behind, what, REACH);
         }
         if let Some(missing) = self.book.missing(id) {

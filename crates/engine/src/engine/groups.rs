@@ -1,9 +1,10 @@
 //! Which call a group needs next.
 
 use super::rooms::room_of;
-use super::rules::config;
-use super::{CommandError, Engine, EngineError, Live, Purpose};
+use super::{CommandError, Engine, EngineError, Purpose};
 use crate::book::Change;
+use crate::conversation::rules::config;
+use crate::conversation::{Conversation, Standing};
 use crate::names::{is_group_name, look_alike};
 use crate::notice::Notice;
 use crate::reason::Reason;
@@ -80,7 +81,7 @@ impl<S: Store> Engine<S> {
         let is_with_user = |room: RoomState| {
             room.is_direct() && room.users().any(|(other, _)| other == user.as_str())
         };
-        if self.groups.values().filter_map(|live| room_of(&live.group)).any(is_with_user) {
+        if self.conversations.values().filter_map(|live| room_of(&live.group)).any(is_with_user) {
             return Err(Reason::DirectChatExists { user }.into());
         }
 
@@ -162,7 +163,7 @@ impl<S: Store> Engine<S> {
             book.commit(Some(&batch), all)
         })?;
         self.made.insert(id.clone());
-        self.groups.insert(id, Live::new(group));
+        self.conversations.insert(id, Conversation::new(group, None));
         Ok(())
     }
 
@@ -177,7 +178,7 @@ impl<S: Store> Engine<S> {
 
     /// The external senders that a group names.
     fn named_senders(&self, id: &GroupId) -> Vec<ExternalSender> {
-        let Some(live) = self.groups.get(id) else { return Vec::new() };
+        let Some(live) = self.conversations.get(id) else { return Vec::new() };
         let extensions = &live.group.context().extensions;
         let named = find_extension(extensions, ExtensionType::EXTERNAL_SENDERS).ok().flatten();
         named.unwrap_or_default()
@@ -207,7 +208,8 @@ impl<S: Store> Engine<S> {
     /// Makes groups anew that the service does not have yet.
     pub(super) fn remake(&mut self, groups: Vec<GroupId>) -> Result<(), EngineError> {
         for id in groups {
-            let (Some(live), Some(record)) = (self.groups.get(&id), self.book.record(&id)) else {
+            let (Some(live), Some(record)) = (self.conversations.get(&id), self.book.record(&id))
+            else {
                 continue;
             };
             let (name, suite) = (record.name.clone(), live.group.cipher_suite());
@@ -231,16 +233,16 @@ impl<S: Store> Engine<S> {
     pub(super) fn is_gone(&self, id: &GroupId) -> bool {
         let record = self.book.record(id);
         let own = record.is_some_and(|r| matches!(r.stage, Stage::Active | Stage::Creating(_)));
-        own && self.groups.get(id).is_none_or(|live| live.stuck.is_some())
+        own && self.conversations.get(id).is_none_or(|live| live.stuck().is_some())
     }
 
     /// Whether nobody else is in a group, as far as this device knows. While a commit of its own is under way, it does
     /// not know: the service may have taken the commit, which may have added somebody.
     pub(super) fn is_alone(&self, id: &GroupId) -> bool {
-        let is_alone = |live: &Live| {
+        let is_alone = |live: &Conversation| {
             live.group.pending_commit().is_none() && live.group.members().count() == 1
         };
-        self.groups.get(id).is_some_and(is_alone)
+        self.conversations.get(id).is_some_and(is_alone)
     }
 
     /// Leaves a group without a word to the others: nobody else is in it, or none can be said.
@@ -260,7 +262,7 @@ impl<S: Store> Engine<S> {
         changes.extend(self.nothing_to_do(id));
         changes.extend(self.keep_nothing(id)?);
         self.book.commit(Some(&batch), changes)?;
-        self.groups.remove(id);
+        self.conversations.remove(id);
         Ok(())
     }
 
@@ -275,32 +277,31 @@ impl<S: Store> Engine<S> {
     }
 
     /// Whether nothing can be done in a group now.
-    pub(super) fn group_is_settled(&self, id: &GroupId, live: &Live) -> bool {
+    pub(super) fn group_is_settled(&self, id: &GroupId, live: &Conversation) -> bool {
         let Some(record) = self.book.record(id) else { return true };
-        if self.comes_back(id) && live.stuck.is_none() {
+        if self.comes_back(id) && live.stuck().is_none() {
             return self.comes_back_at(id).is_some();
         }
-        if live.stuck.is_some() {
+        if live.stuck().is_some() {
             return true;
         }
         // A departure waits for somebody else.
         let waits = |item: &Item| {
             let proposed = matches!(item.work, Work::Leave { proposed: Some(_), .. });
-            proposed && live.delivered
+            proposed && live.attempt.delivered
         };
-        !live.sync
+        live.log.is_read(record.cursor)
             && !self.is_missing_something(id)
-            && live.head <= record.cursor
             && !matches!(record.stage, Stage::Creating(_))
             && live.group.pending_commit().is_none()
-            && live.commit_at.is_none()
+            && live.attempt.commit_at.is_none()
             && self.book.front(id).is_none_or(|(_, item)| waits(item))
     }
 
     /// The next call of the next group that needs one and has none under way.
     pub(super) fn next_of_groups(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
         self.plan_renewals()?;
-        let ids: Vec<GroupId> = self.groups.keys().cloned().collect();
+        let ids: Vec<GroupId> = self.conversations.keys().cloned().collect();
         // The one after the last served comes first, so that a busy group does not hold up others.
         let after = |id: &&GroupId| self.last_group.as_ref().is_some_and(|last| **id > *last);
         let start = ids.iter().position(|id| after(&id)).unwrap_or(0);
@@ -325,16 +326,19 @@ impl<S: Store> Engine<S> {
     fn next_of_group(&mut self, id: &GroupId) -> Result<Option<(Request, Purpose)>, EngineError> {
         self.resume_giving(id);
         let comes_back = self.comes_back(id);
-        let (Some(live), Some(record)) = (self.groups.get_mut(id), self.book.record(id)) else {
+        let (Some(live), Some(record)) = (self.conversations.get_mut(id), self.book.record(id))
+        else {
             return Ok(None);
         };
-        if live.stuck.is_some() {
+        if live.stuck().is_some() {
             return Ok(None);
         }
-        if live.asking && (self.watching.holds() || !self.lookups.is_empty()) {
+        if matches!(live.standing, Standing::Asks)
+            && (self.watching.holds() || !self.lookups.is_empty())
+        {
             return Ok(None);
         }
-        live.asking = false;
+        live.standing = Standing::Follows;
         if let Stage::Creating(request) = &record.stage {
             if !self.under_way.may_go_alone(id) {
                 return Ok(None);
@@ -349,8 +353,8 @@ impl<S: Store> Engine<S> {
             // It cannot be read any further.
             return self.next_rejoin(id);
         }
-        if live.sync || live.head > record.cursor {
-            live.asked_head = live.head;
+        if !live.log.is_read(record.cursor) {
+            live.log.asked_head = live.log.head;
             let after = live.restoring.compare.unwrap_or(record.cursor);
             let request = FetchLog { group_id: id.clone(), after, limit: PAGE };
             return Ok(Some((request.into(), Purpose::Log(id.clone()))));
@@ -358,7 +362,8 @@ impl<S: Store> Engine<S> {
         if comes_back {
             return self.next_rejoin(id);
         }
-        let (delivered, held) = (live.delivered, live.restoring.held_until(self.now).is_some());
+        let (delivered, held) =
+            (live.attempt.delivered, live.restoring.held_until(self.now).is_some());
         if self.is_missing_something(id) {
             return self.next_given_back(id);
         }

@@ -2,10 +2,11 @@
 
 use super::log::device_of;
 use super::rooms::name_of;
-use super::rules::config;
-use super::{Engine, EngineError, Live, Purpose};
+use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
 use crate::code::short_member_code;
+use crate::conversation::Conversation;
+use crate::conversation::rules::config;
 use crate::reason::Reason;
 use crate::record::{GroupRecord, News, Stage, Trust};
 use crate::request::Request;
@@ -69,21 +70,21 @@ impl<S: Store> Engine<S> {
         let welcome = &item.welcome;
         let id = &welcome.group_id;
         let (cursor, last) = self.book.record(id).map_or((0, 0), |r| (r.cursor, r.epoch));
-        let current = self.groups.get(id).map_or(0, |live| live.group.epoch().0);
+        let current = self.conversations.get(id).map_or(0, |live| live.group.epoch().0);
         if welcome.position.epoch <= current.max(last) {
             // Fetched once more, as the answer to the last acknowledgement was lost. Or the service
             // repeats it: taken, it would bring a past epoch back, and its keys into use again.
             return Ok(Taken::Done);
         }
-        if let Some(live) = self.groups.get_mut(id)
-            && live.stuck.is_none()
+        if let Some(live) = self.conversations.get_mut(id)
+            && live.stuck().is_none()
             && tries < MAX_TRIES
         {
-            if live.sync || live.head > cursor {
+            if !live.log.is_read(cursor) {
                 // The log tells first how this device got out.
                 return Ok(Taken::Later { waited: false });
             }
-            live.sync = true;
+            live.log.sync = true;
             return Ok(Taken::Later { waited: true });
         }
         // By the service's word, which may be wrong: the inviter's signature is looked at below. But
@@ -174,7 +175,7 @@ impl<S: Store> Engine<S> {
             let batch = Batch { new: !is_here, clear: is_here, ..batch.clone() };
             book.commit(Some(&batch), changes)
         })?;
-        self.groups.insert(id.clone(), Live::new(group));
+        self.conversations.insert(id.clone(), Conversation::new(group, None));
         if let Some(old) = old {
             self.take_over(&old, id)?;
         }

@@ -25,13 +25,8 @@ impl<S: Store> Engine<S> {
         }
         self.book.commit(None, changes)?;
         self.was_restored |= known.is_some();
-        for live in self.groups.values_mut() {
-            if known.is_some() {
-                live.restoring.begin(self.now);
-            }
-            (live.sync, live.delivered, live.stuck) = (true, false, None);
-            // What the service said of its logs is over.
-            (live.head, live.asked_head) = (0, 0);
+        for live in self.conversations.values_mut() {
+            live.service_changed(self.now, known.is_some());
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use super::accounts::added_by;
 use super::{Engine, EngineError};
 use crate::code::{epoch_code, member_code, pair_code, short_member_code};
+use crate::conversation::Conversation;
 use crate::record::{News, Stage, Who};
 use crate::view::{
     Admitted, DeviceView, GroupView, LinkView, Member, PairCode, Phase, Roster, Warrant,
@@ -31,8 +32,8 @@ impl<S: Store> Engine<S> {
     #[must_use]
     pub fn group(&self, id: &GroupId) -> Option<GroupView> {
         let record = self.book.record(id)?;
-        let live = self.groups.get(id);
-        let phase = match (&record.stage, live.and_then(|live| live.stuck.as_ref())) {
+        let live = self.conversations.get(id);
+        let phase = match (&record.stage, live.and_then(Conversation::stuck)) {
             (Stage::Removed, _) => Phase::Removed,
             (Stage::Left, _) => Phase::Left,
             (Stage::Ended, _) => Phase::Ended,
@@ -57,7 +58,8 @@ impl<S: Store> Engine<S> {
 
     /// The devices of a group and their keys.
     pub(super) fn devices_in(&self, group: &GroupId) -> Vec<(DeviceId, SignaturePublicKey)> {
-        let members = self.groups.get(group).into_iter().flat_map(|live| live.group.members());
+        let members =
+            self.conversations.get(group).into_iter().flat_map(|live| live.group.members());
         members
             .filter_map(|m| Some((super::log::device_of(&m.credential)?, m.signature_key)))
             .collect()
@@ -68,7 +70,7 @@ impl<S: Store> Engine<S> {
     /// # Errors
     /// If the cryptography fails.
     pub fn roster(&self, group: &GroupId) -> Result<Option<Roster>, EngineError> {
-        let Some(live) = self.groups.get(group) else { return Ok(None) };
+        let Some(live) = self.conversations.get(group) else { return Ok(None) };
         let authenticator = live.group.epoch_authenticator()?.as_secret();
         let code = epoch_code(&*self.provider, authenticator.expose())?;
         let mut members = Vec::new();
@@ -89,7 +91,7 @@ impl<S: Store> Engine<S> {
     /// The links into a group, by number; none if this device is not in it.
     #[must_use]
     pub fn links(&self, group: &GroupId) -> Option<Vec<LinkView>> {
-        self.groups.get(group)?;
+        self.conversations.get(group)?;
         let (links, now) = (self.links_of(group), self.service_time().as_secs());
         let view = |link: &conclave_delivery_api::JoinLinkRecord| LinkView {
             number: link.number,
@@ -140,7 +142,8 @@ impl<S: Store> Engine<S> {
     /// # Errors
     /// If the cryptography fails.
     pub fn pair_codes(&self, who: &Who) -> Result<Vec<PairCode>, EngineError> {
-        let members: Vec<_> = self.groups.keys().flat_map(|id| self.devices_in(id)).collect();
+        let members: Vec<_> =
+            self.conversations.keys().flat_map(|id| self.devices_in(id)).collect();
         // In order, and each once.
         let active = self.authority.devices_of(self.book.accounts(), &who.user);
         let mut found: BTreeMap<DeviceId, SignaturePublicKey> = active.into_iter().collect();

@@ -1,10 +1,10 @@
 //! Invitations: whoever is invited at once is looked up one after another, and comes in by one commit.
 
-use super::invitations::{
-    Claimed, ENOUGH_BYTES, Inviting, MAX_INVITATIONS_PER_COMMIT, device_of_package,
-};
 use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
+use crate::conversation::invitations::{
+    Claimed, ENOUGH_BYTES, Inviting, MAX_INVITATIONS_PER_COMMIT, device_of_package,
+};
 use crate::notice::Notice;
 use crate::reason::Reason;
 use crate::record::{Item, News, Who, Work};
@@ -36,7 +36,7 @@ impl<S: Store> Engine<S> {
     /// The invitations at the front of a group's queue that one commit can do. One that nobody has asked for is committed
     /// alone. A user appears once: a second invitation adds only devices that the first did not.
     fn front_invitations(&self, id: &GroupId) -> Vec<Invitation> {
-        let live = self.groups.get(id);
+        let live = self.conversations.get(id);
         let most = live.map_or(MAX_INVITATIONS_PER_COMMIT, |live| live.inviting.max_per_commit);
         let mut users = BTreeSet::new();
         let mut run = Vec::new();
@@ -56,7 +56,7 @@ impl<S: Store> Engine<S> {
 
     /// The invitation that is looked up now, and whom it is about.
     pub(super) fn current_invite(&self, id: &GroupId) -> Option<(u64, Who)> {
-        let claimed = &self.groups.get(id)?.inviting.claimed;
+        let claimed = &self.conversations.get(id)?.inviting.claimed;
         let mut run = self.front_invitations(id).into_iter();
         let current = run.find(|invitation| !claimed.contains_key(&invitation.key))?;
         Some((current.key, current.who))
@@ -64,7 +64,7 @@ impl<S: Store> Engine<S> {
 
     /// The call that the invitations at the front of a group's queue need.
     pub(super) fn next_invite(&mut self, id: &GroupId) -> Result<Next, EngineError> {
-        let Some(live) = self.groups.get(id) else { return Ok(None) };
+        let Some(live) = self.conversations.get(id) else { return Ok(None) };
         let Inviting { claimed, hurries, .. } = &live.inviting;
         let mut run = self.front_invitations(id);
         let ready = run.iter().take_while(|one| claimed.contains_key(&one.key)).count();
@@ -97,8 +97,8 @@ impl<S: Store> Engine<S> {
     fn drop_outdated(&mut self, id: &GroupId) -> bool {
         let members: BTreeSet<DeviceId> =
             self.devices_in(id).into_iter().map(|(member, _)| member).collect();
-        let Self { groups, authority, book, .. } = self;
-        let Some(live) = groups.get_mut(id) else { return false };
+        let Self { conversations, authority, book, .. } = self;
+        let Some(live) = conversations.get_mut(id) else { return false };
         let is_current = |package: &ValidKeyPackage| {
             let Some(device) = device_of_package(package) else { return false };
             let key = &package.key_package().leaf_node.signature_key;
@@ -114,7 +114,7 @@ impl<S: Store> Engine<S> {
 
     /// Adds whoever of these can be added. What there is to say of other devices is said in any case.
     fn invite(&mut self, id: &GroupId, run: &[Invitation]) -> Result<Next, EngineError> {
-        let Some(live) = self.groups.get_mut(id) else { return Ok(None) };
+        let Some(live) = self.conversations.get_mut(id) else { return Ok(None) };
         live.inviting.hurries = false;
         let claimed = &mut live.inviting.claimed;
         let mut run: Vec<(&Invitation, Claimed)> =
@@ -159,7 +159,7 @@ impl<S: Store> Engine<S> {
 
     /// Keeps what a commit adds, in case that the service refuses it. What was said of others is not said again.
     fn keep_used(&mut self, id: &GroupId, run: Vec<(&Invitation, Claimed)>) {
-        let Some(live) = self.groups.get_mut(id) else { return };
+        let Some(live) = self.conversations.get_mut(id) else { return };
         let used = run.into_iter().map(|(one, claimed)| {
             (one.key, Claimed { problems: Vec::new(), used: true, ..claimed })
         });
@@ -225,7 +225,7 @@ impl<S: Store> Engine<S> {
     pub(super) fn hurry_invites(&mut self, purpose: &Purpose, error: &CallError) {
         if let (Purpose::InviteClaim(id), CallError::Postponed { code: ErrorCode::RateLimited, .. }) =
             (purpose, error)
-            && let Some(live) = self.groups.get_mut(id)
+            && let Some(live) = self.conversations.get_mut(id)
         {
             live.inviting.hurry();
         }
@@ -236,7 +236,7 @@ impl<S: Store> Engine<S> {
     pub(super) fn halve_invites(&mut self, id: &GroupId) -> Result<bool, EngineError> {
         let is_committing = |(_, item): &(u64, &Item)| item.work.is_invite_in_commit();
         let count = self.book.items(id).take_while(is_committing).count();
-        let Some(live) = self.groups.get_mut(id) else { return Ok(false) };
+        let Some(live) = self.conversations.get_mut(id) else { return Ok(false) };
         if count < 2 || live.group.pending_commit_references().next().is_some() {
             return Ok(false);
         }
@@ -271,7 +271,7 @@ impl<S: Store> Engine<S> {
         packages: &[ValidKeyPackage],
     ) -> BTreeMap<usize, Error> {
         let mut not_addable = BTreeMap::new();
-        let Some(live) = self.groups.get(id) else { return not_addable };
+        let Some(live) = self.conversations.get(id) else { return not_addable };
         let (now, received) = (self.time(), self.takes_received(id));
         let me = self.device().user.clone();
         let (provider, rng) = (&*self.provider, &mut *self.rng);
@@ -330,7 +330,7 @@ impl<S: Store> Engine<S> {
             };
             return self.give_up(id, key, [news]);
         }
-        if let Some(live) = self.groups.get_mut(id) {
+        if let Some(live) = self.conversations.get_mut(id) {
             live.inviting.missing = Some((key, missing));
         }
         Ok(())
@@ -343,7 +343,7 @@ impl<S: Store> Engine<S> {
         id: &GroupId,
         claimed: &[ClaimedKeyPackage],
     ) -> Result<(), EngineError> {
-        let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
+        let Some(live) = self.conversations.get_mut(id) else { return Ok(()) };
         let suite = live.group.cipher_suite();
         let Some((key, asked)) = live.inviting.missing.take() else { return Ok(()) };
         // What was refused before concerned another call.
@@ -370,7 +370,7 @@ impl<S: Store> Engine<S> {
         if packages.is_empty() {
             return self.none_invited(id, (key, self.invites_by_itself(id, key)), problems);
         }
-        if let Some(live) = self.groups.get_mut(id) {
+        if let Some(live) = self.conversations.get_mut(id) {
             let claimed = Claimed { packages, problems, bytes, used: false };
             live.inviting.claimed.insert(key, claimed);
         }

@@ -58,7 +58,7 @@ pub(super) fn judge_own(
 impl<S: Store> Engine<S> {
     /// The links of a group.
     pub(super) fn links_of(&self, id: &GroupId) -> JoinLinks {
-        let links = self.groups.get(id).map(|live| JoinLinks::of(live.group.view()));
+        let links = self.conversations.get(id).map(|live| JoinLinks::of(live.group.view()));
         links.and_then(Result::ok).unwrap_or_default()
     }
 

@@ -6,9 +6,10 @@
 use super::groups::GROUP_INFO;
 use super::log::device_of;
 use super::rooms::{name_of, room_of};
-use super::rules::config;
-use super::{CommandError, Engine, EngineError, Live, Purpose};
+use super::{CommandError, Engine, EngineError, Purpose};
 use crate::book::Change;
+use crate::conversation::Conversation;
+use crate::conversation::rules::config;
 use crate::names::is_group_name;
 use crate::reason::Reason;
 use crate::record::{GroupRecord, Item, News, Stage, Work};
@@ -81,7 +82,7 @@ impl<S: Store> Engine<S> {
     /// Begins to join a group by a link.
     pub(super) fn join(&mut self, link: JoinLink) -> Result<(), CommandError> {
         let id = link.group_id().clone();
-        if self.groups.contains_key(&id) {
+        if self.conversations.contains_key(&id) {
             return Err(Reason::AlreadyMember.into());
         }
         if self.joining(&id).is_some() {
@@ -111,7 +112,7 @@ impl<S: Store> Engine<S> {
 
     fn next_joining_of(&mut self, id: &GroupId) -> Result<Next, EngineError> {
         let Some((key, link, commit)) = self.joining(id) else { return Ok(None) };
-        if self.groups.contains_key(id) {
+        if self.conversations.contains_key(id) {
             // Somebody has invited this device meanwhile.
             self.book.commit(None, vec![Change::Item(key, None)])?;
             return Ok(None);
@@ -263,7 +264,7 @@ impl<S: Store> Engine<S> {
         let book = &mut self.book;
         let group = new.store(|batch| book.commit(Some(batch), changes))?;
         let receipt = self.book.record(id).and_then(|record| record.receipt.clone());
-        self.groups.insert(id.clone(), Live { receipt, ..Live::new(group) });
+        self.conversations.insert(id.clone(), Conversation::new(group, receipt));
         self.plan_removals(id);
         Ok(())
     }

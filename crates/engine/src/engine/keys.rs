@@ -1,8 +1,8 @@
 //! Key packages: enough of them of each suite at the service, and their secrets here.
 
-use super::waits::COUNT_INTERVAL;
 use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
+use crate::conversation::waits::COUNT_INTERVAL;
 use crate::reason::Reason;
 use crate::request::Request;
 use conclave_delivery_api::{

@@ -3,12 +3,13 @@
 use super::groups::not_sent;
 use super::join_links::judge_received;
 use super::kept::keep;
-use super::leaves::{own_leaf, size_of};
 use super::rooms::{history_change, metadata_changes, name_of, role_changes, room_of};
 use super::{Engine, EngineError};
 use crate::book::{Book, Change};
 use crate::code::short_member_code;
 use crate::content::{Content, MAX_CONTENT};
+use crate::conversation::Standing;
+use crate::conversation::leaves::{own_leaf, size_of};
 use crate::names::is_group_name;
 use crate::notice::Notice;
 use crate::reason::Reason;
@@ -168,36 +169,30 @@ impl<S: Store> Engine<S> {
     /// Processes a page of a group's log, from the cursor on.
     pub(super) fn take_page(&mut self, id: &GroupId, page: &LogPage) -> Result<(), EngineError> {
         let Some(mut record) = self.book.record(id).cloned() else { return Ok(()) };
-        let Some(mut live) = self.groups.remove(id) else { return Ok(()) };
+        let Some(mut live) = self.conversations.remove(id) else { return Ok(()) };
         record.receipt = live.receipt.clone();
         let result = self.take_entries(id, &mut live.group, &record, page);
         let out = live.group.status() == Status::Deleted;
         if !out {
-            self.groups.insert(id.clone(), live);
+            self.conversations.insert(id.clone(), live);
         }
         let Taken { halt, settled, copy_has_sent } = result?;
         let is_whole = halt.is_none();
-        if let Some(live) = self.groups.get_mut(id) {
+        if let Some(live) = self.conversations.get_mut(id) {
             if settled {
-                live.delivered = false;
-                live.inviting.settle();
-                live.commit_at = None;
-                (live.renew_at, live.is_unasked) = (None, false);
-                live.own_only = false;
-                live.remedies = 0;
-                live.demanded.clear();
+                live.settle();
             }
             if halt.is_some() {
                 live.restoring.waits = false;
             }
             match &halt {
                 Some(Halt::Ask) => {
-                    live.sync = true;
-                    live.asking = true;
+                    live.log.sync = true;
+                    live.standing = Standing::Asks;
                 }
                 // The service has no more to give than this.
-                None if page.entries.is_empty() && live.head <= live.asked_head => {
-                    live.head = record.cursor;
+                None if page.entries.is_empty() && live.log.head <= live.log.asked_head => {
+                    live.log.head = record.cursor;
                 }
                 _ => {}
             }
@@ -333,7 +328,7 @@ impl<S: Store> Engine<S> {
     /// device's key, so has the other copy. Otherwise this device is on its way back into the group.
     fn copy_has_sent(&mut self, id: &GroupId) -> Result<(), EngineError> {
         let current = &self.book.identity().signer.public;
-        let Some(live) = self.groups.get(id) else { return Ok(()) };
+        let Some(live) = self.conversations.get(id) else { return Ok(()) };
         let own = live.group.member(live.group.own_leaf());
         match own.is_some_and(|own| own.signature_key == *current) {
             true => self.found_copied(None),

@@ -20,13 +20,11 @@ mod groups;
 mod inbox;
 mod incarnation;
 mod info;
-mod invitations;
 mod inviting;
 mod join_links;
 mod joining;
 mod kept;
 mod keys;
-mod leaves;
 mod linking;
 mod log;
 mod marking;
@@ -40,21 +38,20 @@ mod renewal;
 mod replies;
 mod reset;
 mod restored;
-mod restoring;
 mod rooms;
-mod rules;
 mod stale;
 #[cfg(test)]
 mod tests;
 mod transparency;
 mod under_way;
-mod waits;
 mod watching;
 
 use crate::authority::Authority;
 use crate::book::{Book, Change};
 use crate::command::Command;
 use crate::content::{Content, MAX_CONTENT};
+use crate::conversation::waits::COUNT_INTERVAL;
+use crate::conversation::{Conversation, rules};
 use crate::directory::{Directory, Judged};
 use crate::enrolment::{self, CertificateFiles};
 use crate::notice::Notice;
@@ -65,30 +62,25 @@ use crate::record::{Item, Line, News, Payload, Stage, Work};
 use crate::request::Request;
 use conclave_account::LinkCode;
 use conclave_delivery_api::{
-    DeviceId, ErrorCode, Event as Hint, GroupState, InboxItem, LogPosition, Name, Receipt,
-    StreamEvent,
+    DeviceId, ErrorCode, Event as Hint, GroupState, InboxItem, LogPosition, Name, StreamEvent,
 };
 use conclave_mls::credential::CredentialRequest;
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::{CryptoProvider, CryptoRng, SignatureKeyPair, Suite};
 use conclave_mls::key_package::KeyPackageRef;
 use conclave_mls::storage::Outcome;
-use conclave_mls::wire::ProposalRef;
 use conclave_mls::{CipherSuite, Event, Group, GroupId, Transition, UnixTime, apply};
 use conclave_store::Store;
 use core::fmt;
 use core::time::Duration;
 pub use error::{CommandError, EngineError};
-use invitations::Inviting;
 use linking::{Admission, NewWords, OwnChange, Recovering, Waiting};
 use marking::Marking;
 pub use peek::{Peek, PeekError, Peeked, PeekedGroup, PeekedMessage};
-use restoring::Restoring;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 pub use under_way::{CallId, MAX_CALLS};
 use under_way::{Purpose, UnderWay};
-use waits::{COUNT_INTERVAL, LONGEST_COMMIT_WAIT, STALE_SPREAD};
 pub use watching::Evidence;
 use watching::Watching;
 
@@ -134,77 +126,6 @@ impl<S> fmt::Debug for Setup<S> {
     }
 }
 
-/// A group that this device is in.
-struct Live {
-    group: Group,
-    /// The number of the log's last entry, as far as known.
-    head: u64,
-    /// What `head` was when the log was last asked for.
-    asked_head: u64,
-    /// Whether the log is to be fetched whatever `head` says.
-    sync: bool,
-    /// Whether what is to be sent was taken by the service: the log will bring it.
-    delivered: bool,
-    inviting: Inviting,
-    /// When proposals of others are to be committed.
-    commit_at: Option<u64>,
-    /// Whether what others have proposed is left out of commits, as one with it did not succeed in
-    /// this epoch. It stays known: others may commit it, and what a commit refers to has to be there.
-    own_only: bool,
-    /// How often in a row the service refused something.
-    refusals: u32,
-    /// How often in this epoch this device did what a refusal asked for.
-    remedies: u32,
-    /// The proposals that the service wants commits of this epoch to take.
-    demanded: BTreeSet<ProposalRef>,
-    /// Whether its log waits for somebody's account.
-    asking: bool,
-    /// Why the group cannot be followed any further.
-    stuck: Option<Reason>,
-    /// Whether the log goes on with a commit of this device's leaf that it cannot follow.
-    ends_here: bool,
-    /// The epoch in which this device has tried last to renew its leaf.
-    renewed_in: Option<u64>,
-    /// Whether the pending commit is one that nobody has asked for: of fresh keys, or of stale members' removal.
-    is_unasked: bool,
-    /// When stale members are to be removed, if there are any, and when they were last looked for.
-    stale_at: Option<u64>,
-    looked_at: Option<u64>,
-    /// When this device replaces its keys; none until that is planned.
-    renew_at: Option<u64>,
-    /// The service's word on the latest place of the log that it has shown. It is stored with what is read next.
-    receipt: Option<Receipt>,
-    restoring: Restoring,
-}
-
-impl Live {
-    fn new(group: Group) -> Self {
-        Self {
-            group,
-            head: 0,
-            asked_head: 0,
-            sync: true,
-            delivered: false,
-            inviting: Inviting::default(),
-            commit_at: None,
-            own_only: false,
-            refusals: 0,
-            remedies: 0,
-            demanded: BTreeSet::new(),
-            asking: false,
-            stuck: None,
-            ends_here: false,
-            renewed_in: None,
-            is_unasked: false,
-            stale_at: None,
-            looked_at: None,
-            renew_at: None,
-            receipt: None,
-            restoring: Restoring::default(),
-        }
-    }
-}
-
 /// All that one device decides.
 pub struct Engine<S> {
     book: Book<S>,
@@ -217,7 +138,7 @@ pub struct Engine<S> {
     authority: Authority,
     /// When new devices of this user are to be invited into its groups.
     newcomers_at: Option<u64>,
-    groups: BTreeMap<GroupId, Live>,
+    conversations: BTreeMap<GroupId, Conversation>,
     /// The groups that were made since this process began.
     made: BTreeSet<GroupId>,
     /// The states of groups that are joined by a link as soon as their members' accounts are known.
@@ -347,7 +268,7 @@ impl<S: Store> Engine<S> {
             host: None,
             authority,
             newcomers_at: None,
-            groups: BTreeMap::new(),
+            conversations: BTreeMap::new(),
             made: BTreeSet::new(),
             linked: BTreeMap::new(),
             shown: BTreeMap::new(),
@@ -414,7 +335,7 @@ impl<S: Store> Engine<S> {
             match Group::load(&*self.provider, rules::config(), rows) {
                 Ok(group) => {
                     let receipt = record.receipt.clone();
-                    self.groups.insert(id.clone(), Live { receipt, ..Live::new(group) });
+                    self.conversations.insert(id.clone(), Conversation::new(group, receipt));
                 }
                 Err(e) => {
                     let (group, why) = (Some(id.clone()), e.to_string());
@@ -465,7 +386,7 @@ impl<S: Store> Engine<S> {
                 }
                 self.online();
                 // What could not be fetched or judged then may be now.
-                self.groups.values_mut().for_each(|live| live.stuck = None);
+                self.conversations.values_mut().for_each(|live| live.try_again());
             }
             // Nothing else tells a device that only listens.
             StreamEvent::Disconnected { error, .. }
@@ -494,9 +415,8 @@ impl<S: Store> Engine<S> {
             }
             StreamEvent::Event(Hint::Ended { group_id, .. }) => {
                 // The log says so, after all that it has.
-                if let Some(live) = self.groups.get_mut(&group_id) {
-                    live.sync = true;
-                    live.stuck = None;
+                if let Some(live) = self.conversations.get_mut(&group_id) {
+                    live.look_again();
                 }
             }
             StreamEvent::Event(Hint::Ready) => self.connecting = false,
@@ -507,15 +427,12 @@ impl<S: Store> Engine<S> {
     /// stream begins, the service says where all logs end then.
     fn heard_of_group(&mut self, id: &GroupId, LogPosition { seq, chain, .. }: LogPosition) {
         let Some(record) = self.book.record(id) else { return };
-        let Some(live) = self.groups.get_mut(id) else { return };
-        if seq > live.head {
-            live.head = seq;
-            live.stuck = None;
-        }
+        let Some(live) = self.conversations.get_mut(id) else { return };
+        live.heard(seq);
         let other = seq == record.cursor && record.chain.is_some_and(|known| known != chain);
         if other || (self.connecting && seq < record.cursor) {
             // The log says more.
-            live.sync = true;
+            live.log.sync = true;
         }
     }
 
@@ -582,12 +499,7 @@ impl<S: Store> Engine<S> {
         self.count_at = self.count_at.min(self.now.saturating_add(COUNT_INTERVAL));
         self.clamp_account_times();
         self.clamp_watch_times();
-        let latest = self.now.saturating_add(LONGEST_COMMIT_WAIT);
-        for live in self.groups.values_mut() {
-            live.commit_at = live.commit_at.map(|at| latest.min(at));
-            live.restoring.clamp(self.now);
-            live.stale_at = live.stale_at.map(|at| at.min(self.now.saturating_add(STALE_SPREAD)));
-        }
+        self.conversations.values_mut().for_each(|live| live.clamp_times(self.now));
     }
 
     fn decide(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
@@ -666,13 +578,16 @@ impl<S: Store> Engine<S> {
         if self.book.copied().is_some() {
             return self.copied_wake().into_iter().chain([self.session_until]).min();
         }
-        let may = |live: &&Live| live.stuck.is_none() && live.group.pending_commit().is_none();
-        let commits = self.groups.values().filter(may).filter_map(|live| live.commit_at);
+        let may =
+            |live: &&Conversation| live.stuck().is_none() && live.group.pending_commit().is_none();
+        let commits =
+            self.conversations.values().filter(may).filter_map(|live| live.attempt.commit_at);
         let known = [self.count_at, self.session_until];
         let newcomers = self.newcomers_at;
-        let given_back = self.groups.iter().filter_map(|(id, live)| self.give_at(id, live));
-        let held = self.groups.values().filter_map(|live| live.restoring.held_until(self.now));
-        let back = self.groups.keys().filter_map(|id| self.comes_back_at(id));
+        let given_back = self.conversations.iter().filter_map(|(id, live)| self.give_at(id, live));
+        let held =
+            self.conversations.values().filter_map(|live| live.restoring.held_until(self.now));
+        let back = self.conversations.keys().filter_map(|id| self.comes_back_at(id));
         commits
             .chain(known)
             .chain(back)
@@ -710,7 +625,7 @@ impl<S: Store> Engine<S> {
             && self.watch_is_settled()
             && self.to_replace.is_empty()
             && self.book.unpublished().is_empty()
-            && self.groups.iter().all(|(id, live)| self.group_is_settled(id, live))
+            && self.conversations.iter().all(|(id, live)| self.group_is_settled(id, live))
     }
 
     /// Whether what the user says next, after something else, can build on that: all that can be
@@ -793,7 +708,7 @@ impl<S: Store> Engine<S> {
         step: Transition<Group, O>,
         changes: impl FnOnce(&Event) -> Vec<Change>,
     ) -> Result<Option<O>, EngineError> {
-        let Some(live) = self.groups.get_mut(id) else { return Ok(None) };
+        let Some(live) = self.conversations.get_mut(id) else { return Ok(None) };
         let book = &mut self.book;
         let outcome = apply(&mut live.group, step, |write| {
             let changes = write.events.first().map(changes).unwrap_or_default();
@@ -917,7 +832,7 @@ impl<S: Store> Engine<S> {
         // What is said in a group that has ended is sent in its successor.
         let ended = record.is_some_and(|record| record.stage == Stage::Ended);
         let waits = ended && work.iter().all(|work| matches!(work, Work::Send { .. }));
-        if !waits && !self.groups.contains_key(group) {
+        if !waits && !self.conversations.contains_key(group) {
             return Err(Reason::NotMember);
         }
         if self.book.leaving(group) {

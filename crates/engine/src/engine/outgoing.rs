@@ -3,9 +3,10 @@
 use super::groups::GROUP_INFO;
 use super::join_links::judge_own;
 use super::log::epoch_of;
-use super::waits::{COMMIT_TURN, COMMIT_WAIT, LAST_TURN, LEAVER_WAIT};
-use super::{Engine, EngineError, Live, Purpose};
+use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
+use crate::conversation::Conversation;
+use crate::conversation::waits::{COMMIT_TURN, COMMIT_WAIT, LAST_TURN, LEAVER_WAIT};
 use crate::directory::is_revoked;
 use crate::reason::Reason;
 use crate::record::{GroupRecord, Item, News, Payload, Who, Work};
@@ -44,7 +45,7 @@ const BURST_BYTES: usize = 48 << 10;
 impl<S: Store> Engine<S> {
     /// The own commit that waits for the service's verdict, to be submitted.
     pub(super) fn pending_commit(&self, id: &GroupId) -> Option<SubmitCommit> {
-        let messages = self.groups.get(id)?.group.pending_commit()?;
+        let messages = self.conversations.get(id)?.group.pending_commit()?;
         Some(SubmitCommit {
             welcomes: messages.welcomes.iter().map(|w| w.message.as_slice().into()).collect(),
             group_info: messages.group_info.as_deref().map(Into::into),
@@ -95,7 +96,7 @@ impl<S: Store> Engine<S> {
     ) -> Result<(), EngineError> {
         let mut changes = vec![Change::Item(key, None)];
         changes.extend(news.into_iter().map(|news| Self::news(id, news)));
-        if let Some(live) = self.groups.get_mut(id) {
+        if let Some(live) = self.conversations.get_mut(id) {
             live.inviting.end(key);
         }
         Ok(self.book.commit(None, changes)?)
@@ -119,7 +120,7 @@ impl<S: Store> Engine<S> {
     /// The call that sends the sealed messages at the front of the queue. After a refusal one goes alone, to find out
     /// whether it is the one.
     fn send_sealed(&self, id: &GroupId) -> Request {
-        let alone = self.groups.get(id).is_some_and(|live| live.refusals > 0);
+        let alone = self.conversations.get(id).is_some_and(|live| live.refusals > 0);
         let most = if alone { 1 } else { BURST };
         let sealed = self.sealed_messages(id);
         let epoch = sealed.first().and_then(|message| epoch_of(message));
@@ -139,7 +140,7 @@ impl<S: Store> Engine<S> {
     /// Encrypts the messages at the front of the queue, all in one write; if others' proposals have to be committed
     /// first, does that.
     fn seal(&mut self, id: &GroupId, key: u64) -> Result<Next, EngineError> {
-        let Some(live) = self.groups.get(id) else { return Ok(None) };
+        let Some(live) = self.conversations.get(id) else { return Ok(None) };
         if live.group.pending_proposals() > 0 {
             if self.takes_received(id) {
                 return self.commit_proposals(id);
@@ -174,8 +175,8 @@ impl<S: Store> Engine<S> {
             burst.push((key, payload.clone(), data, record));
         }
 
-        let Self { groups, provider, rng, book, .. } = self;
-        let Some(live) = groups.get_mut(id) else { return Ok(Ok(())) };
+        let Self { conversations, provider, rng, book, .. } = self;
+        let Some(live) = conversations.get_mut(id) else { return Ok(Ok(())) };
         let mut fold = live.group.fold();
         let mut sealed = Vec::new();
         #[cfg(test)]
@@ -250,7 +251,7 @@ impl<S: Store> Engine<S> {
         mut also: Vec<Change>,
         force_path: bool,
     ) -> Result<Result<Next, conclave_mls::Error>, EngineError> {
-        let Some(live) = self.groups.get(id) else { return Ok(Ok(None)) };
+        let Some(live) = self.conversations.get(id) else { return Ok(Ok(None)) };
         let (received, me) = (self.takes_received(id), &self.device().user);
         let proposals = match Self::with_participants(&live.group, me, proposals, received) {
             Ok(proposals) => proposals,
@@ -277,8 +278,8 @@ impl<S: Store> Engine<S> {
         };
         also.extend(item.map(|(key, item)| Change::Item(key, Some(item))));
         self.step(id, step, move |_| also)?;
-        if let Some(live) = self.groups.get_mut(id) {
-            (live.delivered, live.is_unasked) = (false, false);
+        if let Some(live) = self.conversations.get_mut(id) {
+            (live.attempt.delivered, live.attempt.is_unasked) = (false, false);
         }
         let request = self.pending_commit(id);
         Ok(Ok(request.map(|request| (request.into(), Purpose::Commit(id.clone())))))
@@ -287,12 +288,12 @@ impl<S: Store> Engine<S> {
     /// Commits this device's certificate and key to a group, if they are not what its leaf there has. That is tried
     /// once in an epoch.
     pub(super) fn next_renewal(&mut self, id: &GroupId) -> Result<Next, EngineError> {
-        let Some(live) = self.groups.get(id) else { return Ok(None) };
+        let Some(live) = self.conversations.get(id) else { return Ok(None) };
         let epoch = live.group.epoch().0;
         if live.renewed_in == Some(epoch) || self.leaf_update(live).is_none() {
             return Ok(None);
         }
-        if let Some(live) = self.groups.get_mut(id) {
+        if let Some(live) = self.conversations.get_mut(id) {
             live.renewed_in = Some(epoch);
         }
         match self.commit(id, Vec::new(), None, Vec::new())? {
@@ -307,12 +308,14 @@ impl<S: Store> Engine<S> {
     /// Whether commits take what others have proposed: unless one with it did not succeed in this epoch, or the service
     /// proposes to remove a device that its user has not revoked.
     pub(super) fn takes_received(&self, id: &GroupId) -> bool {
-        let Some(live) = self.groups.get(id).filter(|live| !live.own_only) else { return false };
+        let Some(live) = self.conversations.get(id).filter(|live| !live.attempt.own_only) else {
+            return false;
+        };
         live.group.view().proposals().all(|pending| !self.is_doubted(live, &pending))
     }
 
     /// Whether a proposal is one of the service's about which this device knows no reason.
-    pub(super) fn is_doubted(&self, live: &Live, pending: &PendingProposal<'_>) -> bool {
+    pub(super) fn is_doubted(&self, live: &Conversation, pending: &PendingProposal<'_>) -> bool {
         let is_due = |leaf: LeafIndex| {
             let Some(member) = live.group.member(leaf) else { return false };
             let device = super::log::device_of(&member.credential);
@@ -340,9 +343,9 @@ impl<S: Store> Engine<S> {
     /// A commit of what others have proposed did not succeed: they are left to others.
     pub(super) fn leave_proposals_out(&mut self, id: &GroupId, why: &dyn core::fmt::Display) {
         self.failed(Some(id), Reason::ProposalsLeftOut { why: why.to_string() });
-        if let Some(live) = self.groups.get_mut(id) {
-            live.own_only = true;
-            live.commit_at = None;
+        if let Some(live) = self.conversations.get_mut(id) {
+            live.attempt.own_only = true;
+            live.attempt.commit_at = None;
         }
     }
 
@@ -350,7 +353,7 @@ impl<S: Store> Engine<S> {
     pub(super) fn plan_auto_commit(&mut self, id: &GroupId) {
         let leaving = self.book.leaving(id);
         let takes_received = self.takes_received(id);
-        let Some(live) = self.groups.get_mut(id) else { return };
+        let Some(live) = self.conversations.get_mut(id) else { return };
         let own_leaf = live.group.own_leaf();
         let proposals = live.group.view().proposals();
         let out: BTreeSet<LeafIndex> = proposals
@@ -367,22 +370,22 @@ impl<S: Store> Engine<S> {
             false => (1, COMMIT_WAIT),
         };
         if !takes_received || live.group.pending_proposals() < least {
-            live.commit_at = None;
-        } else if live.commit_at.is_none() {
+            live.attempt.commit_at = None;
+        } else if live.attempt.commit_at.is_none() {
             let stay = live.group.members().filter(|member| !out.contains(&member.index));
             let before = stay.take_while(|member| member.index < own_leaf).count();
             let turn = u64::from((before + 1).ilog2().min(LAST_TURN)) * COMMIT_TURN;
             let spread = random(&mut *self.rng) % COMMIT_TURN;
-            live.commit_at = Some(self.now.saturating_add(wait + turn + spread));
+            live.attempt.commit_at = Some(self.now.saturating_add(wait + turn + spread));
         }
     }
 
     pub(super) fn next_auto_commit(&mut self, id: &GroupId) -> Result<Next, EngineError> {
-        let Some(live) = self.groups.get_mut(id) else { return Ok(None) };
-        if live.commit_at.is_none_or(|at| at > self.now) {
+        let Some(live) = self.conversations.get_mut(id) else { return Ok(None) };
+        if live.attempt.commit_at.is_none_or(|at| at > self.now) {
             return Ok(None);
         }
-        live.commit_at = None;
+        live.attempt.commit_at = None;
         if live.group.pending_proposals() == 0 {
             return Ok(None);
         }
@@ -391,7 +394,7 @@ impl<S: Store> Engine<S> {
 
     /// The leaves of some devices.
     fn leaves(&self, id: &GroupId, includes: impl Fn(&DeviceId) -> bool) -> Vec<LeafIndex> {
-        let Some(live) = self.groups.get(id) else { return Vec::new() };
+        let Some(live) = self.conversations.get(id) else { return Vec::new() };
         let members = live.group.members();
         let wanted = members.filter(|m| {
             super::log::device_of(&m.credential).is_some_and(|device| includes(&device))
@@ -438,7 +441,7 @@ impl<S: Store> Engine<S> {
         alone: bool,
         proposed: Option<&(u64, Vec<u8>)>,
     ) -> Result<Next, EngineError> {
-        let Some(live) = self.groups.get(id) else { return Ok(None) };
+        let Some(live) = self.conversations.get(id) else { return Ok(None) };
         if let Some((epoch, message)) = proposed
             && *epoch == live.group.epoch().0
         {
@@ -461,7 +464,7 @@ impl<S: Store> Engine<S> {
                 Err(e) => self.cannot(id, key, Reason::OwnDevicesStay { why: e.to_string() }),
             };
         }
-        let Some(live) = self.groups.get(id) else { return Ok(None) };
+        let Some(live) = self.conversations.get(id) else { return Ok(None) };
         let (now, framing) = (self.time(), Self::framing());
         let (provider, rng) = (&*self.provider, &mut *self.rng);
         let removal = NewProposal::Remove(own_leaf);

@@ -101,7 +101,7 @@ impl<S: Store> Engine<S> {
         receipt: &Receipt,
         page: Option<&LogPage>,
     ) -> Result<(), EngineError> {
-        let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
+        let Some(live) = self.conversations.get_mut(id) else { return Ok(()) };
         let Some(kept) = live.receipt.clone() else {
             live.receipt = Some(receipt.clone());
             return Ok(());
@@ -134,7 +134,7 @@ impl<S: Store> Engine<S> {
             let record = GroupRecord { receipt: None, ..record.clone() };
             changes.push(Change::Record(id.clone(), record));
         }
-        if let Some(live) = self.groups.get_mut(id) {
+        if let Some(live) = self.conversations.get_mut(id) {
             live.receipt = None;
         }
         Ok(self.book.commit(None, changes)?)

@@ -7,9 +7,10 @@
 use super::groups::GROUP_INFO;
 use super::joining::{NotJoined, take_leavers};
 use super::log::{device_of, not_committed};
-use super::rules::config;
-use super::{Engine, EngineError, Live, Purpose};
+use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
+use crate::conversation::rules::config;
+use crate::conversation::{Conversation, Standing};
 use crate::copies::Rejoin;
 use crate::reason::Reason;
 use crate::record::{GroupRecord, Item, News, OwnKey, Stage, Work};
@@ -57,7 +58,7 @@ impl<S: Store> Engine<S> {
 
     /// The log goes on with a commit of this device's own that it cannot follow: it comes back.
     pub(super) fn cannot_follow_own(&mut self, id: &GroupId) -> Result<(), EngineError> {
-        if let Some(live) = self.groups.get_mut(id) {
+        if let Some(live) = self.conversations.get_mut(id) {
             live.ends_here = true;
         }
         let rejoin = self.book.rejoin(id).cloned().unwrap_or_default();
@@ -93,8 +94,8 @@ impl<S: Store> Engine<S> {
             // Its members' accounts are asked for first.
             Ok(None) => {
                 self.shown.insert(id.clone(), state);
-                if let Some(live) = self.groups.get_mut(id) {
-                    live.asking = true;
+                if let Some(live) = self.conversations.get_mut(id) {
+                    live.standing = Standing::Asks;
                 }
                 Ok(None)
             }
@@ -127,7 +128,7 @@ impl<S: Store> Engine<S> {
         if context.group_id != *id {
             return Err(NotJoined("the service shows another group".into()));
         }
-        let known = self.groups.get(id).map_or(0, |live| live.group.epoch().0);
+        let known = self.conversations.get(id).map_or(0, |live| live.group.epoch().0);
         if context.epoch.0 < known {
             return Err(NotJoined("the service shows an epoch that is over".into()));
         }
@@ -218,7 +219,7 @@ impl<S: Store> Engine<S> {
             book.commit(Some(&batch), changes)
         })?;
         let receipt = self.book.record(id).and_then(|record| record.receipt.clone());
-        self.groups.insert(id.clone(), Live { receipt, ..Live::new(group) });
+        self.conversations.insert(id.clone(), Conversation::new(group, receipt));
         self.plan_removals(id);
         Ok(())
     }

@@ -13,7 +13,8 @@ const MAX_REMEDIES: u32 = 4;
 impl<S: Store> Engine<S> {
     /// Does what a refusal of the own commit asks for, and sees to it that the commit is made again; whether it did.
     pub(super) fn remedy(&mut self, id: &GroupId, error: &CallError) -> Result<bool, EngineError> {
-        let known = self.groups.get(id).is_some_and(|live| live.remedies < MAX_REMEDIES);
+        let known =
+            self.conversations.get(id).is_some_and(|live| live.attempt.remedies < MAX_REMEDIES);
         let Some(details) = error.details().filter(|_| known) else { return Ok(false) };
         let asked: Vec<Name> = match details {
             Details::Proposals { missing, .. } => {
@@ -29,9 +30,9 @@ impl<S: Store> Engine<S> {
         self.lookups.extend(asked.iter().cloned());
 
         self.reject_commit(id, true)?;
-        if let Some(live) = self.groups.get_mut(id) {
-            live.remedies += 1;
-            live.sync = true;
+        if let Some(live) = self.conversations.get_mut(id) {
+            live.attempt.remedies += 1;
+            live.log.sync = true;
             live.inviting.look_again();
             live.inviting.forget(&asked);
             // A renewal of the own leaf is tried again, too.
@@ -41,13 +42,13 @@ impl<S: Store> Engine<S> {
     }
 
     fn demand(&mut self, id: &GroupId, missing: &[MissingProposal]) {
-        let Some(live) = self.groups.get_mut(id) else { return };
-        live.demanded.extend(missing.iter().map(|one| one.reference.clone().into()));
+        let Some(live) = self.conversations.get_mut(id) else { return };
+        live.attempt.demanded.extend(missing.iter().map(|one| one.reference.clone().into()));
     }
 
     /// Whose devices the service wants removed, as revoked, of which this device does not know that they were.
     fn doubted_users(&self, id: &GroupId) -> Vec<Name> {
-        let Some(live) = self.groups.get(id) else { return Vec::new() };
+        let Some(live) = self.conversations.get(id) else { return Vec::new() };
         let user = |pending: PendingProposal<'_>| {
             let Proposal::Remove(leaf) = pending.proposal else { return None };
             let member = live.group.member(*leaf).filter(|_| self.is_doubted(live, &pending))?;
@@ -60,9 +61,10 @@ impl<S: Store> Engine<S> {
     /// or will not take; and those that the service has asked for and its log does not show to this device, as they were
     /// refused when they were read.
     pub(super) fn left_out_on_purpose(&self, id: &GroupId) -> Vec<Bytes> {
-        let Some(live) = self.groups.get(id) else { return Vec::new() };
+        let Some(live) = self.conversations.get(id) else { return Vec::new() };
         let view = live.group.view();
         let unread = live
+            .attempt
             .demanded
             .iter()
             .filter(|wanted| view.proposals().all(|pending| pending.reference != *wanted));

@@ -4,9 +4,10 @@
 //! A group's record holds since when the leaf has been in use, and how much was sent since. The leaf itself determines where
 //! within its time it is replaced, so that no restart forgets it, and members commit at the same time only by chance.
 
-use super::leaves::{own_leaf, size_of};
-use super::{Engine, EngineError, Live, Purpose};
+use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
+use crate::conversation::Conversation;
+use crate::conversation::leaves::{own_leaf, size_of};
 use crate::reason::Reason;
 use crate::record::{GroupRecord, OwnKey, Stage, Work};
 use crate::request::Request;
@@ -38,7 +39,7 @@ impl<S: Store> Engine<S> {
             record.stage == Stage::Active && !(1..=now).contains(&record.own_key.since)
         };
         let mut changes = Vec::new();
-        for (id, live) in &mut self.groups {
+        for (id, live) in &mut self.conversations {
             let Some(record) = self.book.record(id).filter(|record| is_unknown(record)) else {
                 continue;
             };
@@ -50,7 +51,7 @@ impl<S: Store> Engine<S> {
             self.book.commit(None, changes)?;
         }
 
-        for (id, live) in &mut self.groups {
+        for (id, live) in &mut self.conversations {
             let Some(record) = self.book.record(id).filter(|_| live.renew_at.is_none()) else {
                 continue;
             };
@@ -73,7 +74,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// Whether this device's keys in a group are to be replaced now.
-    fn is_renewal_due(&self, id: &GroupId, live: &Live) -> bool {
+    fn is_renewal_due(&self, id: &GroupId, live: &Conversation) -> bool {
         live.renew_at.is_some_and(|at| at <= self.now)
             && live.renewed_in != Some(live.group.epoch().0)
             && size_of(&live.group) > 1
@@ -82,10 +83,10 @@ impl<S: Store> Engine<S> {
 
     /// Whether this device may make a commit now that nobody has asked for. Where something else has to come first, that
     /// has a time of its own, and these commits wake nobody meanwhile.
-    pub(super) fn may_commit_unasked(&self, id: &GroupId, live: &Live) -> bool {
+    pub(super) fn may_commit_unasked(&self, id: &GroupId, live: &Conversation) -> bool {
         let Some(record) = self.book.record(id) else { return false };
         let is_member = record.stage == Stage::Active && record.asked_by.is_none();
-        let is_read = !live.sync && live.head <= record.cursor;
+        let is_read = live.log.is_read(record.cursor);
         // What is encrypted already is sent first. What waits is encrypted after the commit.
         let is_sending = self.book.front(id).is_some_and(|(_, item)| {
             matches!(item.work, Work::Send { sealed: Some(_), .. } | Work::Leave { .. })
@@ -93,8 +94,8 @@ impl<S: Store> Engine<S> {
         is_member
             && is_read
             && !is_sending
-            && live.stuck.is_none()
-            && !live.delivered
+            && live.stuck().is_none()
+            && !live.attempt.delivered
             && live.group.pending_commit().is_none()
             && live.restoring.held_until(self.now).is_none()
             && !self.is_missing_something(id)
@@ -111,8 +112,8 @@ impl<S: Store> Engine<S> {
     ) -> Result<Next, EngineError> {
         match self.commit_with(id, proposals, None, also, force_path)? {
             Ok(next) => {
-                if let Some(live) = self.groups.get_mut(id) {
-                    live.is_unasked = true;
+                if let Some(live) = self.conversations.get_mut(id) {
+                    live.attempt.is_unasked = true;
                 }
                 Ok(next)
             }
@@ -125,10 +126,10 @@ impl<S: Store> Engine<S> {
 
     /// The commit by which this device replaces its keys in a group, if it is time.
     pub(super) fn next_fresh_key(&mut self, id: &GroupId) -> Result<Next, EngineError> {
-        if !self.groups.get(id).is_some_and(|live| self.is_renewal_due(id, live)) {
+        if !self.conversations.get(id).is_some_and(|live| self.is_renewal_due(id, live)) {
             return Ok(None);
         }
-        if let Some(live) = self.groups.get_mut(id) {
+        if let Some(live) = self.conversations.get_mut(id) {
             live.renewed_in = Some(live.group.epoch().0);
         }
         self.commit_unasked(id, Vec::new(), Vec::new(), true)
@@ -136,7 +137,7 @@ impl<S: Store> Engine<S> {
 
     /// When the next key is to be replaced.
     pub(super) fn renewal_wake(&self) -> Option<u64> {
-        let due = self.groups.iter().filter_map(|(id, live)| {
+        let due = self.conversations.iter().filter_map(|(id, live)| {
             // What is due and cannot be done waits for something else.
             let at = live.renew_at?;
             (at > self.now || self.is_renewal_due(id, live)).then_some(at)

@@ -1,10 +1,11 @@
 //! What the service answers.
 
 use super::log::{epoch_of, not_committed};
-use super::waits::LONGEST_CLAIM_WAIT;
 use super::watching::Asked;
 use super::{CallId, Engine, EngineError, FIRST_WAIT, LONGEST_WAIT, MAX_STRANGE, Purpose};
 use crate::book::Change;
+use crate::conversation::Standing;
+use crate::conversation::waits::LONGEST_CLAIM_WAIT;
 use crate::output::Answer;
 use crate::reason::Reason;
 use crate::record::{GroupRecord, Item, News, Stage, Who, Work};
@@ -200,11 +201,11 @@ impl<S: Store> Engine<S> {
                 if end < self.cursor(&id) {
                     return self.lost_data(&id, end);
                 }
-                if let Some(live) = self.groups.get_mut(&id) {
-                    live.sync = false;
+                if let Some(live) = self.conversations.get_mut(&id) {
+                    live.log.sync = false;
                     // A hint may have overtaken this answer.
-                    if live.head <= live.asked_head {
-                        live.head = page.head;
+                    if live.log.head <= live.log.asked_head {
+                        live.log.head = page.head;
                     }
                 }
                 self.take_page(&id, &page)?;
@@ -293,7 +294,7 @@ impl<S: Store> Engine<S> {
             return Ok(());
         }
         let record = GroupRecord { stage: Stage::Active, ..record };
-        let suite = self.groups.get(id).map(|live| live.group.cipher_suite());
+        let suite = self.conversations.get(id).map(|live| live.group.cipher_suite());
         let news = Self::news(id, News::Created { suite });
         Ok(self.book.commit(None, vec![Change::Record(id.clone(), record), news])?)
     }
@@ -308,7 +309,7 @@ impl<S: Store> Engine<S> {
     ) -> Result<(), EngineError> {
         let cursor = self.cursor(id);
         self.take_receipt(id, outcome.receipt(), None)?;
-        let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
+        let Some(live) = self.conversations.get_mut(id) else { return Ok(()) };
         live.refusals = 0;
         match outcome {
             // What is waited for is not in the log yet, as far as this device has seen it. (Its
@@ -320,8 +321,8 @@ impl<S: Store> Engine<S> {
             }
             Outcome::Accepted { receipt: end, received_at } => {
                 let seq = end.position.seq;
-                live.delivered = true;
-                live.head = live.head.max(seq);
+                live.attempt.delivered = true;
+                live.log.reaches(seq);
                 // Nobody else's came between: no need to fetch them to know them.
                 if Some(seq) == cursor.checked_add(messages.len() as u64)
                     && let Some(page) = self.page_of(id, messages, (content_type, received_at), end)
@@ -335,8 +336,8 @@ impl<S: Store> Engine<S> {
                 self.stick(id, Reason::EpochLost { epoch, own })
             }
             Outcome::WrongEpoch { receipt } => {
-                live.sync = true;
-                live.head = live.head.max(receipt.position.seq);
+                live.log.sync = true;
+                live.log.reaches(receipt.position.seq);
                 self.unseal(id)
             }
         }
@@ -362,7 +363,7 @@ impl<S: Store> Engine<S> {
             entries.push(entry);
         }
 
-        let head = self.groups.get(id)?.head;
+        let head = self.conversations.get(id)?.log.head;
         let is_end = !entries.is_empty() && chain == end.position.chain;
         is_end.then_some(LogPage { entries, head, before: Some(before), end, ending: None })
     }
@@ -400,9 +401,9 @@ impl<S: Store> Engine<S> {
 
     /// Says that a group cannot be followed any further. Whoever wanted to leave it is out.
     pub(super) fn stick(&mut self, id: &GroupId, reason: Reason) -> Result<(), EngineError> {
-        if let Some(live) = self.groups.get_mut(id) {
-            live.stuck = Some(reason.clone());
-            live.sync = true;
+        if let Some(live) = self.conversations.get_mut(id) {
+            live.standing = Standing::Stuck(reason.clone());
+            live.log.sync = true;
             self.answers.push_back(Answer::Stuck { group: id.clone(), reason });
         }
         match self.book.leaving(id) {
@@ -491,17 +492,17 @@ impl<S: Store> Engine<S> {
         if commit && self.remedy(id, error)? {
             return Ok(());
         }
-        let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
+        let Some(live) = self.conversations.get_mut(id) else { return Ok(()) };
         live.refusals += 1;
         if live.refusals == 1 && error.code() != Some(ErrorCode::UnknownUser) {
-            live.sync = true;
+            live.log.sync = true;
             return Ok(());
         }
         live.refusals = 0;
         if error.code() == Some(ErrorCode::UnknownGroup) {
             return self.stick(id, Reason::ServiceRefuses { why: error.to_string() });
         }
-        let is_unasked = commit && core::mem::take(&mut live.is_unasked);
+        let is_unasked = commit && core::mem::take(&mut live.attempt.is_unasked);
         if commit && self.halve_invites(id)? {
             return Ok(());
         }
@@ -552,7 +553,7 @@ impl<S: Store> Engine<S> {
     /// Forgets the own commit. If `again`, or if it held what others have proposed, which may be why it was refused,
     /// what it was made for is to be done again, and that is the answer.
     pub(super) fn reject_commit(&mut self, id: &GroupId, again: bool) -> Result<bool, EngineError> {
-        let Some(live) = self.groups.get(id) else { return Ok(false) };
+        let Some(live) = self.conversations.get(id) else { return Ok(false) };
         let Some(pending) = live.group.pending_commit() else { return Ok(false) };
         let again = again || live.group.pending_commit_references().next().is_some();
         let anew = |(key, item): (u64, &Item)| {
@@ -562,7 +563,7 @@ impl<S: Store> Engine<S> {
         let changes: Vec<Change> = self.book.items(id).filter(|_| again).map_while(anew).collect();
         let step = live.group.commit_rejected(&pending.id)?;
         self.step(id, step, |_| changes)?;
-        if let Some(live) = self.groups.get_mut(id) {
+        if let Some(live) = self.conversations.get_mut(id) {
             live.inviting.commit_refused();
         }
         Ok(again)

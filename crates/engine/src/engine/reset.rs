@@ -2,9 +2,9 @@
 
 use super::log::device_of;
 use super::rooms::room_of;
-use super::rules::config;
 use super::{CommandError, Engine, EngineError};
 use crate::book::Change;
+use crate::conversation::rules::config;
 use crate::reason::Reason;
 use crate::record::{GroupRecord, Item, News, Stage, Who, Work};
 use conclave_delivery_api::{
@@ -102,7 +102,7 @@ impl<S: Store> Engine<S> {
 
     /// Reads something of a group that this device is in, or was when it ended.
     pub(super) fn look_into<T>(&self, id: &GroupId, look: impl FnOnce(&Group) -> T) -> Option<T> {
-        if let Some(live) = self.groups.get(id) {
+        if let Some(live) = self.conversations.get(id) {
             return Some(look(&live.group));
         }
         let rows = self.book.store().load(id).ok()?;
@@ -154,7 +154,7 @@ impl<S: Store> Engine<S> {
             changes.push(Change::Record(old.clone(), GroupRecord { name, ..before }));
         }
         self.book.commit(Some(&batch), changes)?;
-        self.groups.remove(made);
+        self.conversations.remove(made);
         self.has_ended_for(&old, &Ending::Succeeded(successor.clone()))
     }
 
@@ -178,7 +178,7 @@ impl<S: Store> Engine<S> {
         let record = GroupRecord { stage: Stage::Ended, ..record };
         let news = Self::news(old, News::Ended { successor });
         self.book.commit(None, vec![Change::Record(old.clone(), record), news])?;
-        self.groups.remove(old);
+        self.conversations.remove(old);
         Ok(())
     }
 
@@ -201,7 +201,7 @@ impl<S: Store> Engine<S> {
         let mut batch = Batch::new(old.clone());
         batch.clear = true;
         self.book.commit(Some(&batch), changes)?;
-        self.groups.remove(old);
+        self.conversations.remove(old);
         Ok(())
     }
 

@@ -9,9 +9,10 @@
 
 use super::log::chained;
 use super::outgoing::random;
-use super::restoring::{LONGEST_WAIT, Restoring};
-use super::{Engine, EngineError, Live, Purpose};
+use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
+use crate::conversation::restoring::{LONGEST_WAIT, Restoring};
+use crate::conversation::{Conversation, Standing};
 use crate::notice::Notice;
 use crate::reason::Reason;
 use crate::record::{GroupRecord, Kept, News};
@@ -34,7 +35,7 @@ const QUIET_TRIES: u32 = 3;
 impl<S: Store> Engine<S> {
     /// Whether what this device has of a group's log is of another life of the service's state than this one.
     fn is_of_former_life(&self, id: &GroupId, current: Incarnation) -> bool {
-        let receipt = self.groups.get(id).and_then(|live| live.receipt.as_ref());
+        let receipt = self.conversations.get(id).and_then(|live| live.receipt.as_ref());
         receipt.map_or(self.was_restored, |receipt| receipt.incarnation != current)
     }
 
@@ -45,7 +46,7 @@ impl<S: Store> Engine<S> {
             return Ok(false);
         }
         let Some(record) = self.book.record(id).cloned() else { return Ok(false) };
-        let Some(live) = self.groups.get(id) else { return Ok(false) };
+        let Some(live) = self.conversations.get(id) else { return Ok(false) };
         let compares = live.restoring.compare.is_some();
         let (end, cursor) = (page.end.position, record.cursor);
         if !compares && end.seq >= cursor && chained(id, &record, page).is_ok() {
@@ -65,9 +66,9 @@ impl<S: Store> Engine<S> {
         match common {
             Some((seq, chain)) => self.go_back(id, record, (seq, chain), kept)?,
             None if !compares && lowest < cursor => {
-                if let Some(live) = self.groups.get_mut(id) {
+                if let Some(live) = self.conversations.get_mut(id) {
                     live.restoring.compare = Some(lowest);
-                    live.sync = true;
+                    live.log.sync = true;
                 }
             }
             None => self.cannot_compare(id, end.seq, cursor)?,
@@ -93,11 +94,11 @@ impl<S: Store> Engine<S> {
         changes.push(Change::Record(id.clone(), record));
         self.book.commit(None, changes)?;
         let give_at = self.now.saturating_add(random(&mut *self.rng) % SPREAD);
-        if let Some(live) = self.groups.get_mut(id) {
+        if let Some(live) = self.conversations.get_mut(id) {
             let hold_until = live.restoring.hold_until;
             live.restoring = Restoring { hold_until, give_at, ..Restoring::default() };
-            (live.receipt, live.sync, live.delivered) = (None, true, false);
-            (live.head, live.asked_head) = (0, 0);
+            (live.receipt, live.log.sync, live.attempt.delivered) = (None, true, false);
+            (live.log.head, live.log.asked_head) = (0, 0);
         }
         Ok(())
     }
@@ -109,11 +110,11 @@ impl<S: Store> Engine<S> {
 
     /// A group cannot be read until somebody else has given back what the service lost.
     fn wait_for_members(&mut self, id: &GroupId, reason: Reason) -> Result<(), EngineError> {
-        let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
+        let Some(live) = self.conversations.get_mut(id) else { return Ok(()) };
         // Whatever comes next in the log wakes it.
-        (live.head, live.asked_head, live.sync) = (0, 0, true);
+        (live.log.head, live.log.asked_head, live.log.sync) = (0, 0, true);
         live.restoring.compare = None;
-        live.stuck = Some(reason.clone());
+        live.standing = Standing::Stuck(reason.clone());
         if !core::mem::replace(&mut live.restoring.told, true) {
             self.book.commit(None, vec![Self::news(id, News::Waits { reason })])?;
         }
@@ -143,19 +144,20 @@ impl<S: Store> Engine<S> {
     }
 
     /// When a group has something to give back next; none if it has not, or cannot.
-    pub(super) fn give_at(&self, id: &GroupId, live: &Live) -> Option<u64> {
-        let may = !live.asking && (live.stuck.is_none() || live.restoring.waits);
+    pub(super) fn give_at(&self, id: &GroupId, live: &Conversation) -> Option<u64> {
+        let may = !matches!(live.standing, Standing::Asks)
+            && (live.stuck().is_none() || live.restoring.waits);
         (may && self.is_missing_something(id)).then_some(live.restoring.give_at)
     }
 
     /// A group that waited for the service to take what it refused tries again.
     pub(super) fn resume_giving(&mut self, id: &GroupId) {
         let now = self.now;
-        if let Some(live) = self.groups.get_mut(id)
+        if let Some(live) = self.conversations.get_mut(id)
             && live.restoring.waits
             && live.restoring.give_at <= now
         {
-            live.stuck = None;
+            live.try_again();
         }
     }
 
@@ -164,7 +166,7 @@ impl<S: Store> Engine<S> {
         &mut self,
         id: &GroupId,
     ) -> Result<Option<(Request, Purpose)>, EngineError> {
-        let Some(live) = self.groups.get(id) else { return Ok(None) };
+        let Some(live) = self.conversations.get(id) else { return Ok(None) };
         if live.restoring.give_at > self.now {
             return Ok(None);
         }
@@ -187,13 +189,14 @@ impl<S: Store> Engine<S> {
     ) -> Result<(), EngineError> {
         self.take_receipt(id, &restored.receipt, None)?;
         let first = self.book.missing(id).and_then(|missing| missing.keys().next().copied());
-        let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
+        let Some(live) = self.conversations.get_mut(id) else { return Ok(()) };
         let last = first.map(|first| first.saturating_add(restored.taken.into()).saturating_sub(1));
         let end = restored.receipt.position.seq;
         live.restoring.given = last.map(|last| (last, end));
         live.restoring.tries = 0;
         live.restoring.give_at = self.now.saturating_add(FIRST_WAIT);
-        (live.sync, live.head) = (true, live.head.max(end));
+        live.log.sync = true;
+        live.log.reaches(end);
         Ok(())
     }
 
@@ -205,9 +208,9 @@ impl<S: Store> Engine<S> {
     ) -> Result<(), EngineError> {
         let handshake = |kept: &Kept| kept.entry.content_type != ContentType::Application;
         let moves_on = self.book.missing_entries(id)?.iter().any(handshake);
-        let Some(live) = self.groups.get_mut(id) else { return Ok(()) };
+        let Some(live) = self.conversations.get_mut(id) else { return Ok(()) };
         // Others may have given it back, or gone on in another way.
-        live.sync = true;
+        live.log.sync = true;
         live.restoring.tries += 1;
         let tries = live.restoring.tries;
         let wait = FIRST_WAIT.saturating_mul(1 << tries.min(8)).min(LONGEST_WAIT);
@@ -220,7 +223,7 @@ impl<S: Store> Engine<S> {
         }
         live.restoring.waits = true;
         let reason = Reason::NotTakenBack { why: error.to_string() };
-        live.stuck = Some(reason.clone());
+        live.standing = Standing::Stuck(reason.clone());
         if !core::mem::replace(&mut live.restoring.told, true) {
             self.book.commit(None, vec![Self::news(id, News::Waits { reason })])?;
         }
@@ -247,7 +250,8 @@ impl<S: Store> Engine<S> {
         after: u64,
     ) -> Result<(), EngineError> {
         let cursor = self.book.record(id).map_or(0, |record| record.cursor);
-        let (Some(missing), Some(live)) = (self.book.missing(id), self.groups.get_mut(id)) else {
+        let (Some(missing), Some(live)) = (self.book.missing(id), self.conversations.get_mut(id))
+        else {
             return Ok(());
         };
         for entry in page.entries.iter().filter(|entry| (after + 1..=cursor).contains(&entry.seq)) {

@@ -4,9 +4,9 @@
 //! is received. Here is what this device does for its user in a room: a commit that adds or removes clients says what
 //! becomes of their users.
 
-use super::rules::policy;
 use super::{CommandError, Engine, EngineError, Purpose};
 use crate::book::Change;
+use crate::conversation::rules::policy;
 use crate::names::is_group_name;
 use crate::reason::Reason;
 use crate::record::{Item, RoomChange, Work};
@@ -106,7 +106,7 @@ impl<S: Store> Engine<S> {
     /// What a room's own state says; none for a group that is no room, or that this device is not in.
     #[must_use]
     pub fn room(&self, group: &GroupId) -> Option<RoomView> {
-        let room = room_of(&self.groups.get(group)?.group)?;
+        let room = room_of(&self.conversations.get(group)?.group)?;
         let own = room.role_of(self.device().user.as_str())?;
         let users = room
             .users()
@@ -136,7 +136,7 @@ impl<S: Store> Engine<S> {
     /// it in a group that is no room, and so has no policy.
     #[must_use]
     pub fn history_for_own_device(&self, group: &GroupId) -> HistoryReach {
-        let Some(live) = self.groups.get(group) else { return HistoryReach::Nothing };
+        let Some(live) = self.conversations.get(group) else { return HistoryReach::Nothing };
         match RoomState::of(live.group.view()) {
             Ok(Some(room)) => room.history_for_own_client(self.device().user.as_str()),
             Ok(None) => HistoryReach::All,
@@ -171,7 +171,7 @@ impl<S: Store> Engine<S> {
 
     /// Whether this device's user may do something in a group: everything, if it is no room.
     pub(super) fn may(&self, group: &GroupId, capability: Capability) -> bool {
-        let Some(live) = self.groups.get(group) else { return true };
+        let Some(live) = self.conversations.get(group) else { return true };
         match RoomState::of(live.group.view()) {
             Ok(Some(room)) => room.may(self.device().user.as_str(), capability),
             Ok(None) => true,
@@ -282,7 +282,9 @@ impl<S: Store> Engine<S> {
         group: &GroupId,
         change: RoomChange,
     ) -> Result<(), CommandError> {
-        let Some(live) = self.groups.get(group) else { return Err(Reason::NotMember.into()) };
+        let Some(live) = self.conversations.get(group) else {
+            return Err(Reason::NotMember.into());
+        };
         let room = room_of(&live.group).ok_or(Reason::NotRoom)?;
         match &change {
             RoomChange::Name(_) if room.is_direct() => return Err(Reason::DirectHasNoName.into()),
@@ -307,7 +309,7 @@ impl<S: Store> Engine<S> {
         key: u64,
         change: &RoomChange,
     ) -> Result<Next, EngineError> {
-        let Some(live) = self.groups.get(id) else { return Ok(None) };
+        let Some(live) = self.conversations.get(id) else { return Ok(None) };
         let unchanged = |e: conclave_mls::Error| Reason::RoomUnchanged { why: e.to_string() };
         let made = room_of(&live.group).map(|room| proposals_of(&live.group, &room, change));
         let proposals = match made.transpose() {

@@ -8,11 +8,12 @@
 //! Nobody's clock alone gets anybody removed. What is read is noted by the later of this device's clock and the service's,
 //! and judged by the earlier one.
 
-use super::leaves::size_of;
 use super::rooms::room_of;
-use super::waits::{STALE_SPREAD, STALE_TURN};
-use super::{Engine, EngineError, Live, Purpose};
+use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
+use crate::conversation::Conversation;
+use crate::conversation::leaves::size_of;
+use crate::conversation::waits::{STALE_SPREAD, STALE_TURN};
 use crate::notice::Notice;
 use crate::record::{News, Stage};
 use crate::request::Request;
@@ -51,7 +52,8 @@ impl<S: Store> Engine<S> {
         let Some(record) = self.book.record(id).filter(|r| r.stage == Stage::Active) else {
             return Ok(());
         };
-        let Some(live) = self.groups.get(id).filter(|_| self.keys.max_absence.is_some()) else {
+        let Some(live) = self.conversations.get(id).filter(|_| self.keys.max_absence.is_some())
+        else {
             return Ok(());
         };
         let was_just_now = |at: u64| (at..at.saturating_add(INTERVAL)).contains(&self.now);
@@ -73,7 +75,7 @@ impl<S: Store> Engine<S> {
         let members = u64::from(size_of(&live.group));
         let spread = STALE_SPREAD.saturating_add(members.saturating_mul(STALE_TURN)).min(INTERVAL);
         let at = self.now.saturating_add(super::outgoing::random(&mut *self.rng) % spread);
-        if let Some(live) = self.groups.get_mut(id) {
+        if let Some(live) = self.conversations.get_mut(id) {
             live.looked_at = Some(self.now);
             live.stale_at = is_any.then_some(at);
         }
@@ -82,7 +84,7 @@ impl<S: Store> Engine<S> {
 
     /// The stale members of a group that this device may remove.
     fn stale_in(&self, id: &GroupId) -> Vec<Stale> {
-        let (Some(live), Some(seen)) = (self.groups.get(id), self.book.seen(id)) else {
+        let (Some(live), Some(seen)) = (self.conversations.get(id), self.book.seen(id)) else {
             return Vec::new();
         };
         let limit = self.keys.absence_in(size_of(&live.group));
@@ -114,7 +116,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// Whether this device's user may remove a device of a user who stays.
-    fn may_remove_device_of(&self, live: &Live, user: &str) -> bool {
+    fn may_remove_device_of(&self, live: &Conversation, user: &str) -> bool {
         let me = self.device().user.as_str();
         let Some(room) = room_of(&live.group) else { return true };
         if user == me {
@@ -127,19 +129,19 @@ impl<S: Store> Engine<S> {
         own.has(Capability::KICK) && own.may_move(theirs.index, RoleIndex::NONE)
     }
 
-    fn is_removal_due(&self, id: &GroupId, live: &Live) -> bool {
+    fn is_removal_due(&self, id: &GroupId, live: &Conversation) -> bool {
         live.stale_at.is_some_and(|at| at <= self.now) && self.may_commit_unasked(id, live)
     }
 
     /// The commit that removes stale members of a group, if it is time.
     pub(super) fn next_stale(&mut self, id: &GroupId) -> Result<Next, EngineError> {
-        if !self.groups.get(id).is_some_and(|live| self.is_removal_due(id, live)) {
+        if !self.conversations.get(id).is_some_and(|live| self.is_removal_due(id, live)) {
             return Ok(None);
         }
         let mut stale = self.stale_in(id);
         stale.sort_by_key(|stale| core::cmp::Reverse(stale.days));
         stale.truncate(MAX_REMOVED);
-        let Some(live) = self.groups.get_mut(id) else { return Ok(None) };
+        let Some(live) = self.conversations.get_mut(id) else { return Ok(None) };
         live.stale_at = None;
         if stale.is_empty() {
             // Somebody else was faster.
@@ -157,7 +159,7 @@ impl<S: Store> Engine<S> {
 
     /// When stale members are to be removed next.
     pub(super) fn stale_wake(&self) -> Option<u64> {
-        let due = self.groups.iter().filter_map(|(id, live)| {
+        let due = self.conversations.iter().filter_map(|(id, live)| {
             let at = live.stale_at?;
             (at > self.now || self.is_removal_due(id, live)).then_some(at)
         });

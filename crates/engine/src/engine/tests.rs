@@ -69,21 +69,21 @@ use std::sync::{Arc, Mutex, MutexGuard};
 impl<S: Store> Engine<S> {
     /// What is not done, for a test that fails.
     fn state(&self) -> String {
-        let group = |(id, live): (&GroupId, &super::Live)| {
+        let group = |(id, live): (&GroupId, &crate::conversation::Conversation)| {
             let record = self.book.record(id);
             let items: Vec<_> = self.book.items(id).collect();
             let pending = live.group.pending_commit().is_some();
             format!(
                 "{record:?} head {} sync {} delivered {} commit_at {:?} proposals {} pending \
                  {pending} {items:?}",
-                live.head,
-                live.sync,
-                live.delivered,
-                live.commit_at,
+                live.log.head,
+                live.log.sync,
+                live.attempt.delivered,
+                live.attempt.commit_at,
                 live.group.pending_proposals()
             )
         };
-        let groups: Vec<String> = self.groups.iter().map(group).collect();
+        let groups: Vec<String> = self.conversations.iter().map(group).collect();
         format!(
             "registered {} admission {:?} under way {:?}, due {} {}, inbox {}, acks {:?}, lookups {:?}, to publish \
              {}, lines {}, answers {}, retry {}, {groups:?}",

@@ -145,9 +145,8 @@ impl<S: Store> Engine<S> {
 
     /// Groups that could not go on for want of somebody's account are tried again.
     fn try_groups_again(&mut self) {
-        for live in self.groups.values_mut().filter(|live| live.stuck.is_some()) {
-            live.stuck = None;
-            live.sync = true;
+        for live in self.conversations.values_mut().filter(|live| live.stuck().is_some()) {
+            live.look_again();
         }
     }
 

@@ -219,7 +219,7 @@ pub(super) fn say_payload(world: &mut World, from: usize, payload: &Payload) {
     let id = world.devices[from].current();
     let engine = &mut world.devices[from].engine;
     let framing = conclave_mls::group::Framing::default();
-    let live = engine.groups.get(&id).unwrap();
+    let live = engine.conversations.get(&id).unwrap();
     let step =
         live.group.encrypt(&*engine.provider, &mut *engine.rng, &payload.to_data(), &framing);
     let mut message = Vec::new();

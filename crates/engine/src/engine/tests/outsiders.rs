@@ -33,7 +33,7 @@ impl World {
     }
 
     pub(super) fn group_id(&self, i: usize) -> GroupId {
-        self.devices[i].engine.groups.keys().next().unwrap().clone()
+        self.devices[i].engine.conversations.keys().next().unwrap().clone()
     }
 
     /// Runs an operation as a device that the service takes for it.
@@ -65,7 +65,7 @@ impl World {
         received_at: u64,
     ) {
         let (sender, seq) = (self.devices[by].id.clone(), self.log(0).len() as u64 + 1);
-        let epoch = self.devices[0].engine.groups.values().next().unwrap().group.epoch().0;
+        let epoch = self.devices[0].engine.conversations.values().next().unwrap().group.epoch().0;
         let entry =
             LogEntry { seq, epoch, content_type, sender, received_at, message: message.into() };
         let next = epoch + u64::from(content_type == ContentType::Commit);
@@ -81,12 +81,12 @@ impl World {
             }
         }));
         for device in &mut self.devices {
-            device.engine.groups.values_mut().for_each(|live| live.sync = true);
+            device.engine.conversations.values_mut().for_each(|live| live.log.sync = true);
         }
     }
 
     fn target(&self, i: usize) -> ExternalTarget {
-        self.devices[i].engine.groups.values().next().unwrap().group.external_target()
+        self.devices[i].engine.conversations.values().next().unwrap().group.external_target()
     }
 }
 
@@ -166,7 +166,11 @@ fn what_a_lying_service_proposes_nobody_commits() {
         let told = "note g the service proposes to remove c/pc, which nobody has revoked";
         assert_eq!(world.devices[i].count(told), 1, "{:?}", world.devices[i].lines());
         assert!(
-            world.devices[i].engine.groups.values().all(|l| l.group.pending_commit().is_none())
+            world.devices[i]
+                .engine
+                .conversations
+                .values()
+                .all(|l| l.group.pending_commit().is_none())
         );
     }
     assert!(!world.devices[a].has_line("removed g "));
@@ -184,7 +188,7 @@ fn what_the_service_may_not_propose_is_refused() {
         while world.step(i) {}
         assert!(world.devices[i].has_line("unreadable g "), "{:?}", world.devices[i].lines());
         let engine = &world.devices[i].engine;
-        assert!(engine.groups.values().all(|live| live.group.pending_proposals() == 0));
+        assert!(engine.conversations.values().all(|live| live.group.pending_proposals() == 0));
     }
 }
 
@@ -212,7 +216,7 @@ fn a_stranger_that_proposes_itself_is_refused() {
         while world.step(i) {}
         assert!(world.devices[i].has_line("unreadable g "), "{:?}", world.devices[i].lines());
         let engine = &world.devices[i].engine;
-        assert!(engine.groups.values().all(|live| live.group.pending_proposals() == 0));
+        assert!(engine.conversations.values().all(|live| live.group.pending_proposals() == 0));
     }
 }
 

@@ -14,7 +14,7 @@ impl World {
         self.fault = Some(Box::new(no_commits));
         self.say(i, line);
         while self.step(i) {}
-        let groups = self.devices[i].engine.groups.values();
+        let groups = self.devices[i].engine.conversations.values();
         assert_eq!(groups.filter(|live| live.group.pending_commit().is_some()).count(), 1);
     }
 

@@ -1,7 +1,7 @@
 //! Fresh keys: when a device replaces its own in a group, and what that costs.
 
-use super::super::leaves::own_leaf;
 use super::*;
+use crate::conversation::leaves::own_leaf;
 
 const HOUR: u64 = 60 * 60 * 1000;
 const DAY: u64 = 24 * HOUR;
@@ -10,12 +10,12 @@ impl World {
     /// A device's leaf in its current group.
     fn leaf(&self, i: usize) -> Vec<u8> {
         let device = &self.devices[i];
-        own_leaf(&device.engine.groups[&device.current()].group).unwrap().to_vec()
+        own_leaf(&device.engine.conversations[&device.current()].group).unwrap().to_vec()
     }
 
     fn epoch_of(&self, i: usize) -> u64 {
         let device = &self.devices[i];
-        device.engine.groups[&device.current()].group.epoch().0
+        device.engine.conversations[&device.current()].group.epoch().0
     }
 
     /// Lets hours pass, one after another.
@@ -155,8 +155,9 @@ fn a_device_that_is_alone_or_not_accepted_renews_nothing() {
     world.say(a, "/invite b");
     world.settle();
     let id = world.devices[a].current();
-    let leaf =
-        |world: &World| own_leaf(&world.devices[b].engine.groups[&id].group).unwrap().to_vec();
+    let leaf = |world: &World| {
+        own_leaf(&world.devices[b].engine.conversations[&id].group).unwrap().to_vec()
+    };
     let before = leaf(&world);
     world.pass_hours(10 * 24);
     assert_eq!(leaf(&world), before);

@@ -12,7 +12,7 @@ const CLASSIC_NAME: &str = "MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519";
 
 fn suite_of(world: &World, i: usize) -> CipherSuite {
     let device = &world.devices[i];
-    device.engine.groups.get(&device.current()).unwrap().group.cipher_suite()
+    device.engine.conversations.get(&device.current()).unwrap().group.cipher_suite()
 }
 
 pub(super) fn suite_of_key_package(message: &[u8]) -> CipherSuite {
@@ -257,7 +257,7 @@ fn groups_are_made_in_suites_of_the_device_alone() {
          chat b --device NAME"
     );
     assert!(world.devices[b].lines().contains(&error));
-    assert!(world.devices.iter().all(|device| device.engine.groups.is_empty()));
+    assert!(world.devices.iter().all(|device| device.engine.conversations.is_empty()));
     world.say(b, "/new g");
     world.settle();
     assert_eq!(suite_of(&world, b), CLASSIC);

@@ -7,22 +7,22 @@ use conclave_mls::key_package::ValidKeyPackage;
 use std::collections::BTreeMap;
 
 /// How many invitations one commit does at most.
-pub(super) const MAX_INVITATIONS_PER_COMMIT: usize = 256;
+pub(crate) const MAX_INVITATIONS_PER_COMMIT: usize = 256;
 /// With how many bytes of key packages a commit is made before more are claimed: the Welcomes and what members need
 /// stand in the same call.
-pub(super) const ENOUGH_BYTES: usize = MAX_BODY / 8;
+pub(crate) const ENOUGH_BYTES: usize = MAX_BODY / 8;
 
 /// How far the invitations at the front of a group's queue have come in this process.
 #[derive(Debug)]
-pub(super) struct Inviting {
+pub(crate) struct Inviting {
     /// The number of the one that is looked up now, and the devices that it adds, once they are known.
-    pub(super) missing: Option<(u64, Vec<DeviceId>)>,
+    pub(crate) missing: Option<(u64, Vec<DeviceId>)>,
     /// The invitations, by their numbers in the queue, that wait for the commit.
-    pub(super) claimed: BTreeMap<u64, Claimed>,
+    pub(crate) claimed: BTreeMap<u64, Claimed>,
     /// How many are done by one commit at most: fewer after a refusal, to find out which one it is about.
-    pub(super) max_per_commit: usize,
+    pub(crate) max_per_commit: usize,
     /// Whether a commit is made of what there is, as more cannot be claimed now.
-    pub(super) hurries: bool,
+    pub(crate) hurries: bool,
 }
 
 impl Default for Inviting {
@@ -34,47 +34,47 @@ impl Default for Inviting {
 
 /// What the service has given out for one invitation.
 #[derive(Debug)]
-pub(super) struct Claimed {
+pub(crate) struct Claimed {
     /// What was found good.
-    pub(super) packages: Vec<ValidKeyPackage>,
+    pub(crate) packages: Vec<ValidKeyPackage>,
     /// Why other devices are not invited.
-    pub(super) problems: Vec<Reason>,
-    pub(super) bytes: usize,
+    pub(crate) problems: Vec<Reason>,
+    pub(crate) bytes: usize,
     /// Whether a commit that may have reached the service adds them.
-    pub(super) used: bool,
+    pub(crate) used: bool,
 }
 
 impl Inviting {
     /// The one that is under way is looked up again.
-    pub(super) fn look_again(&mut self) {
+    pub(crate) fn look_again(&mut self) {
         self.missing = None;
     }
 
     /// An epoch has begun, or an own message has arrived. The key packages of a commit that came too late are not used
     /// again. After a refusal they are, as no Welcome was delivered.
-    pub(super) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         self.claimed.retain(|_, claimed| !claimed.used);
         self.missing = None;
         self.max_per_commit = MAX_INVITATIONS_PER_COMMIT;
     }
 
     /// The service has refused the commit.
-    pub(super) fn commit_refused(&mut self) {
+    pub(crate) fn commit_refused(&mut self) {
         self.claimed.values_mut().for_each(|claimed| claimed.used = false);
     }
 
     /// Makes commits of no more than half of so many invitations.
-    pub(super) fn halve(&mut self, count: usize) {
+    pub(crate) fn halve(&mut self, count: usize) {
         self.max_per_commit = (count / 2).max(1);
     }
 
     /// The service wants claims to wait: what is claimed already does not.
-    pub(super) fn hurry(&mut self) {
+    pub(crate) fn hurry(&mut self) {
         self.hurries = !self.claimed.is_empty();
     }
 
     /// Forgets what was claimed of these users' devices.
-    pub(super) fn forget(&mut self, users: &[Name]) {
+    pub(crate) fn forget(&mut self, users: &[Name]) {
         let is_of = |package: &ValidKeyPackage| {
             device_of_package(package).is_some_and(|device| users.contains(&device.user))
         };
@@ -82,12 +82,12 @@ impl Inviting {
     }
 
     /// An invitation is done with.
-    pub(super) fn end(&mut self, key: u64) {
+    pub(crate) fn end(&mut self, key: u64) {
         self.claimed.remove(&key);
         self.missing = None;
     }
 }
 
-pub(super) fn device_of_package(package: &ValidKeyPackage) -> Option<DeviceId> {
+pub(crate) fn device_of_package(package: &ValidKeyPackage) -> Option<DeviceId> {
     device_of(&package.key_package().leaf_node.credential)
 }

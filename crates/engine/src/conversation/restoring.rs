@@ -6,42 +6,42 @@ use std::collections::BTreeSet;
 /// lost are to come first.
 const GRACE: u64 = 10_000;
 /// The longest wait before the service is offered again what it did not take, in milliseconds.
-pub(super) const LONGEST_WAIT: u64 = 300_000;
+pub(crate) const LONGEST_WAIT: u64 = 300_000;
 
 /// How far a group has come with giving back.
 #[derive(Debug, Default)]
-pub(super) struct Restoring {
+pub(crate) struct Restoring {
     /// From where on the log is read, to see where it became another one.
-    pub(super) compare: Option<u64>,
+    pub(crate) compare: Option<u64>,
     /// Until when nothing new is said.
-    pub(super) hold_until: u64,
+    pub(crate) hold_until: u64,
     /// When something is given back next.
-    pub(super) give_at: u64,
+    pub(crate) give_at: u64,
     /// How often in a row the service did not take it.
-    pub(super) tries: u32,
+    pub(crate) tries: u32,
     /// The former numbers of entries that were read in the log again.
-    pub(super) found: BTreeSet<u64>,
+    pub(crate) found: BTreeSet<u64>,
     /// The former number of the last entry that the service dealt with, and where its log ended then.
-    pub(super) given: Option<(u64, u64)>,
+    pub(crate) given: Option<(u64, u64)>,
     /// Whether the group waits for the service to take what it refused.
-    pub(super) waits: bool,
+    pub(crate) waits: bool,
     /// Whether the user was told that the group waits.
-    pub(super) told: bool,
+    pub(crate) told: bool,
 }
 
 impl Restoring {
     /// The service was restored just now.
-    pub(super) fn begin(&mut self, now: u64) {
+    pub(crate) fn begin(&mut self, now: u64) {
         *self = Self { hold_until: now.saturating_add(GRACE), ..Self::default() };
     }
 
     /// Until when nothing new may be said; none if it may.
-    pub(super) fn held_until(&self, now: u64) -> Option<u64> {
+    pub(crate) fn held_until(&self, now: u64) -> Option<u64> {
         (self.hold_until > now).then_some(self.hold_until)
     }
 
     /// No time lies further ahead than it is ever set: it does if the clock was set back.
-    pub(super) fn clamp(&mut self, now: u64) {
+    pub(crate) fn clamp(&mut self, now: u64) {
         self.hold_until = self.hold_until.min(now.saturating_add(GRACE));
         self.give_at = self.give_at.min(now.saturating_add(LONGEST_WAIT));
     }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 /// How groups are made, joined and loaded: under the rules of rooms. A group from before there were rooms adopts them, and
 /// goes on as it was.
-pub(super) fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config { policy: Arc::new(policy()), adopt_policy: true, ..Config::default() }
 }
 
-pub(super) fn policy() -> RoomPolicy {
+pub(crate) fn policy() -> RoomPolicy {
     room_policy(|credential| Some(device_of(credential)?.user.to_string()))
 }
