@@ -40,6 +40,11 @@
 #![doc = "```"]
 #![doc = include_str!("../examples/shared_list/host.rs")]
 #![doc = "```"]
+//!
+//! # Another service
+//!
+//! Whatever answers a [`Request`] with its [`Reply`], or refuses it, is a service. `--example own_service` has one of its own,
+//! which shares nothing with `conclave-delivery`; `docs/embedding.md` says what the engine needs of it.
 #![forbid(unsafe_code)]
 
 // The messenger's lines, which the tests use, name this crate as others do.

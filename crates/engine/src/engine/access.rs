@@ -247,9 +247,11 @@ impl<S: Store> Engine<S> {
             (Purpose::OpenSession, ErrorCode::Revoked) if self.book.copied().is_some() => {
                 return Err(EngineError::Superseded { device: self.device().clone() });
             }
-            (Purpose::Place | Purpose::Look, _) => {
+            // (A service without a relay admits no further devices.)
+            (Purpose::Place | Purpose::Look, code) if code != ErrorCode::UnknownOperation => {
                 self.failed(None, Reason::ServiceRefuses { why: error.to_string() });
                 self.wait = FIRST_WAIT;
+                self.wait_longer();
                 return self.wait_for_link();
             }
             _ => {}
