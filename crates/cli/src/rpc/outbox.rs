@@ -4,9 +4,10 @@ use std::collections::VecDeque;
 use std::io::Write;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// How many requests of a client may be unanswered; no more are read until an answer is written.
+/// How many requests of a client may be under way; no more are read until one is done. That its answer is written is not
+/// waited for: a client that writes a request for each event, and reads nothing meanwhile, would wait for ever.
 const MAX_IN_FLIGHT: usize = 64;
-/// How many bytes may wait; beyond that no event is taken.
+/// How many bytes may wait: beyond that no event is taken, and if that many are answers, no request is read.
 const MAX_WAITING: usize = 256 << 10;
 
 enum Line {
@@ -18,8 +19,9 @@ enum Line {
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Line>,
-    /// How many bytes wait.
+    /// How many bytes wait, and how many of them are answers.
     bytes: usize,
+    answer_bytes: usize,
     in_flight: usize,
     /// Whether an event was not taken.
     is_full: bool,
@@ -50,7 +52,9 @@ impl Outbox {
     /// Waits until one more request may be read. Returns whether the client is still there.
     pub(super) fn begin_request(&self) -> bool {
         let mut state = self.state();
-        while state.in_flight >= MAX_IN_FLIGHT && !state.is_closed {
+        let is_full =
+            |state: &State| state.in_flight >= MAX_IN_FLIGHT || state.answer_bytes >= MAX_WAITING;
+        while is_full(&state) && !state.is_closed {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.in_flight += 1;
@@ -60,12 +64,11 @@ impl Outbox {
     /// Takes the answer to a request; none if the client wants none.
     pub(super) fn reply(&self, line: Option<String>) {
         let mut state = self.state();
-        match line {
-            Some(line) => {
-                state.bytes += line.len();
-                state.waiting.push_back(Line::Reply(line));
-            }
-            None => state.in_flight = state.in_flight.saturating_sub(1),
+        state.in_flight = state.in_flight.saturating_sub(1);
+        if let Some(line) = line {
+            state.bytes += line.len();
+            state.answer_bytes += line.len();
+            state.waiting.push_back(Line::Reply(line));
         }
         self.changed.notify_all();
     }
@@ -138,7 +141,7 @@ impl Outbox {
         let mut state = self.state();
         state.bytes = state.bytes.saturating_sub(len);
         if is_reply {
-            state.in_flight = state.in_flight.saturating_sub(1);
+            state.answer_bytes = state.answer_bytes.saturating_sub(len);
         }
         let is_drained = state.is_full && state.bytes < MAX_WAITING / 2;
         if is_drained {
@@ -187,6 +190,33 @@ mod tests {
         std::thread::sleep(std::time::Duration::from_millis(50));
         assert!(!next.is_finished());
         outbox.reply(None);
+        assert!(next.join().unwrap());
+    }
+
+    #[test]
+    fn a_client_that_answers_each_of_many_events_before_it_reads_on_is_served() {
+        let outbox = Outbox::new(|| {});
+        while outbox.offer("x".repeat(400)) {}
+        // Nothing is written meanwhile: the client is about to write, and reads later.
+        for _ in 0..1000 {
+            assert!(outbox.begin_request());
+            outbox.reply(Some("y".repeat(60)));
+        }
+    }
+
+    #[test]
+    fn the_answers_that_wait_for_a_client_are_bounded() {
+        let outbox = Arc::new(Outbox::new(|| {}));
+        for _ in 0..MAX_WAITING / 1024 {
+            assert!(outbox.begin_request());
+            outbox.reply(Some("y".repeat(1024)));
+        }
+        let other = outbox.clone();
+        let next = std::thread::spawn(move || other.begin_request());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        assert!(!next.is_finished());
+        outbox.end();
+        outbox.written(1024, true);
         assert!(next.join().unwrap());
     }
 }
