@@ -55,6 +55,8 @@ later names its NUMBER:
   saved GROUP NUMBER BYTES PATH            /save: the file is there
   receipt GROUP USER/DEVICE read NUMBER... who has read these; or 'delivered'
   read GROUP NUMBER                        another device of yours has read it
+  draft GROUP TEXT                         /draft, and when you come to a group:
+                                           what you have kept and not sent
   unread GROUP N MENTIONS                  /unread: how many messages you have
                                            not read, and how many mention you
 

@@ -113,6 +113,25 @@ fn a_new_device_is_given_what_the_rooms_allow_and_says_by_whom() {
 }
 
 #[test]
+fn a_question_stays_until_it_is_answered() {
+    let (people, _) = two_who_talk("first words\n");
+    people.link_into(1, "alice/phone", "alice");
+    assert_eq!(people.chat("alice/phone", "/switch g\n/history ask\n").code, DONE);
+    assert!(people.chat("alice", "").has("history-asked g alice/phone"));
+
+    // Giving is stopped before there is anything to take, and begun again.
+    let give = "/history give phone\n";
+    let alice = people.chat("alice", format!("{give}{give}/cancel\n"));
+    assert_eq!(alice.code, REFUSED);
+    assert!(alice.has("error alice/phone is being given it already"), "{:?}", alice.lines);
+    assert!(alice.says("note - stopped: what was said", "alice/phone"), "{:?}", alice.lines);
+    let alice = people.chat("alice", give);
+    assert!(alice.has("history-given g alice/phone 2 1 "), "{:?}", alice.lines);
+    assert_eq!(people.chat("alice", give).code, REFUSED, "one question has one answer");
+    assert!(people.chat("alice/phone", "").has("history-taken g alice/main 2 1 0"));
+}
+
+#[test]
 fn a_device_that_nobody_has_linked_is_given_nothing() {
     let (people, _) = two_who_talk("first words\n");
     // Bob's device asks: it is not alice's.

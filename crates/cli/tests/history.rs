@@ -29,6 +29,35 @@ fn holds(folder: &Path, bytes: &[u8]) -> bool {
 }
 
 #[test]
+fn a_draft_is_shown_where_its_writer_comes_and_sent_once() {
+    let (people, _) = two_people("hello all\n");
+    let alice =
+        people.chat("alice", "/new quiet\n/draft  not  yet\n/groups\n/draft\n/switch g\n/draft\n");
+    assert_eq!(alice.code, DONE, "{:?}", alice.lines);
+    let drafts = |done: &Done| done.lines.iter().filter(|line| line.starts_with("draft ")).count();
+    assert_eq!(drafts(&alice), 2, "{:?}", alice.lines);
+    assert!(alice.has("draft quiet not  yet"));
+    assert!(alice.says("note g nothing waits to be sent", "keeps TEXT"), "{:?}", alice.lines);
+
+    // Another text takes its place, after a restart as before.
+    let alice =
+        people.chat("alice", "/switch quiet\n/draft that is it\n/switch g\n/switch quiet\n");
+    assert_eq!(alice.lines.iter().filter(|line| *line == "draft quiet not  yet").count(), 1);
+    assert!(alice.has("draft quiet that is it"), "{:?}", alice.lines);
+
+    // It is sent once, after which there is none.
+    let alice = people.chat("alice", "/draft send\n/draft send\n/draft\n");
+    assert_eq!(alice.code, REFUSED);
+    assert_eq!(alice.lines[0], "draft quiet that is it");
+    assert_eq!(alice.texts("quiet"), ["that is it"]);
+    assert!(alice.says("error nothing waits to be sent", "keeps TEXT"), "{:?}", alice.lines);
+
+    let alice = people.chat("alice", "/draft evanescent\n/draft clear\n/draft\n/switch quiet\n");
+    assert_eq!((alice.code, drafts(&alice)), (DONE, 0), "{:?}", alice.lines);
+    assert!(!holds(&people.data(), b"evanescent"));
+}
+
+#[test]
 fn messages_are_answered_changed_and_found_by_their_numbers() {
     let (people, alice) = two_people("hello all\nregrettable words\n");
     let (hello, words) = (number(&alice, "hello all"), number(&alice, "regrettable words"));

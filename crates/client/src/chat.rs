@@ -4,10 +4,11 @@
 //! in one step; the engine then keeps no copy of it. Text of older versions is read as it came.
 
 use crate::compose::{Markup, content_of, draft_of};
-use crate::engine_rows::{ADOPTED, EngineRows, EngineRowsMut, TABLE, mend_history, rows_of};
+use crate::drafts::{drafts_shown, rows_of_draft};
+use crate::engine_rows::{ADOPTED, EngineRows, EngineRowsMut, TABLE, rows_of};
 use crate::error::ChatError;
 use crate::history_word::{Heard, word_of};
-use crate::lines::{ChatCommand, Did, Shown};
+use crate::lines::{ChatCommand, Did, DraftCommand, Shown};
 use crate::messenger::{IN_NO_GROUP, Messenger};
 use crate::mimi::Place;
 use crate::service::now;
@@ -97,7 +98,7 @@ impl Chat {
         let history = History::open(&mut EngineRowsMut(engine), &mut *rng)?;
         let receipts = engine.app_row(TABLE, RECEIPTS)?.is_some();
         let chat = Self { history, me, receipts, rng };
-        mend_history(engine, &chat.history)?;
+        chat.history.mend(&mut EngineRowsMut(engine))?;
         // Once: what comes later is taken when it is shown.
         if engine.app_row(TABLE, ADOPTED)?.is_none() {
             for group in engine.groups() {
@@ -337,6 +338,10 @@ impl Chat {
             | ChatCommand::Export(_) => {
                 told.shown = self.look(engine, &to_look_at()?, command)?;
             }
+            ChatCommand::Draft(command) => {
+                let group = to_look_at()?;
+                told = self.draft(engine, &group, command, now)?;
+            }
             ChatCommand::Read(up_to) => {
                 let group = to_look_at()?;
                 told = self.mark_read(engine, &group, (up_to.unwrap_or(u64::MAX), now))?;
@@ -359,6 +364,33 @@ impl Chat {
                 }
             }
         }
+        Ok(told)
+    }
+
+    /// Keeps, shows or throws away what is not sent yet.
+    fn draft<S: Store>(
+        &self,
+        engine: &Engine<S>,
+        group: &GroupId,
+        command: DraftCommand,
+        now: u64,
+    ) -> Result<Told, Failure> {
+        let mut told = Told::default();
+        let note = |what: &str| Shown::Note { group: engine.group_name(group), what: what.into() };
+        let text = match command {
+            DraftCommand::Keep(text) => text,
+            DraftCommand::Clear => String::new(),
+            DraftCommand::Show | DraftCommand::Send => {
+                told.shown = drafts_shown(engine, &self.history, [group.clone()])?;
+                if told.shown.is_empty() {
+                    told.shown = vec![note("nothing waits to be sent: /draft TEXT keeps TEXT")];
+                }
+                return Ok(told);
+            }
+        };
+        let what = if text.is_empty() { "nothing is kept to be sent" } else { "kept, not sent" };
+        told.shown = vec![note(what)];
+        told.rows = rows_of_draft(engine, &self.history, group, (text, now))?;
         Ok(told)
     }
 

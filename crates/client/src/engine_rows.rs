@@ -1,6 +1,6 @@
 //! The history's rows in the engine's store, and what of them a program without a messenger can ask for.
 
-use crate::service::{now, os_rng};
+use crate::service::os_rng;
 use conclave_engine::{AppRows, Engine, EngineError};
 use conclave_history::{Cursor, Entry, History, HistoryError, Rows, RowsMut};
 use conclave_mls::GroupId;
@@ -68,21 +68,6 @@ pub(crate) fn rows_of(set: &WriteSet) -> AppRows {
         }
     }
     rows
-}
-
-/// Indexes what was taken by a process that ended before it came to that.
-pub(crate) fn mend_history<S: Store>(
-    engine: &mut Engine<S>,
-    history: &History,
-) -> Result<(), HistoryError> {
-    let rows = EngineRows(&*engine);
-    let mut recording = history.record(&rows, now() / 1000);
-    recording.mend()?;
-    let rows = rows_of(&recording.finish());
-    if rows.is_empty() {
-        return Ok(());
-    }
-    Ok(engine.write_app_rows(rows).map_err(store_error)?)
 }
 
 /// A message of a group that a messenger on this device has kept, by its number: none if there was no messenger.

@@ -21,6 +21,7 @@ mod catch_up;
 mod chat;
 mod compose;
 mod connection;
+mod drafts;
 mod engine_rows;
 mod error;
 mod files;
@@ -61,9 +62,9 @@ pub use error::RunError;
 pub use files::write_private;
 pub use headless::{Headless, open_device};
 pub use lines::{
-    ChatCommand, Command, Did, FileCommand, FileShown, Input, LineError, MAX_LINE, Render, Said,
-    Shown, SuiteError, escaped, find_suite, help_line, help_text, parse_line, plain, suite_list,
-    timestamp, unescaped,
+    ChatCommand, Command, Did, DraftCommand, FileCommand, FileShown, Input, LineError, MAX_LINE,
+    Render, Said, Shown, SuiteError, escaped, find_suite, help_line, help_text, parse_line, plain,
+    suite_list, timestamp, unescaped,
 };
 pub use messenger::Messenger;
 pub use mimi::{MimiMessage, Texts, text_of};

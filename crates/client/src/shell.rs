@@ -4,9 +4,10 @@ use crate::attachments::{
     FileCipher, FileToSend, TransferNews, TransferRefusal, TransferReport, TransferSetup, Transfers,
 };
 use crate::chat::Chat;
+use crate::drafts::{draft_in, drafts_shown, rows_of_draft};
 use crate::error::RunError;
 use crate::lines::{
-    ChatCommand, Command, FileCommand, FileShown, Input, LineError, Shown, parse_line,
+    ChatCommand, Command, DraftCommand, FileCommand, FileShown, Input, LineError, Shown, parse_line,
 };
 use crate::messenger::{IN_NO_GROUP, Messenger};
 use crate::service::{Arrived, Service, now, os_rng, write_evidence};
@@ -15,7 +16,8 @@ use crate::told::{Failure, Told};
 use crate::words;
 use conclave_delivery::http_client::TlsRoots;
 use conclave_engine::{
-    AppRows, CallError, CallId, CommandError, Content, Engine, GroupId, Output, Reply, StreamEvent,
+    AppRows, CallError, CallId, CommandError, Content, Engine, GroupId, GroupView, Output, Reply,
+    StreamEvent,
 };
 use conclave_store::Store;
 use std::collections::VecDeque;
@@ -189,6 +191,9 @@ struct Shell<'a, S> {
 
 impl<S: Store> Shell<'_, S> {
     fn run(&mut self, screen: &mut dyn Screen) -> Result<Ended, RunError> {
+        let here = self.messenger.group_to_look_at(&self.engine);
+        let drafts = self.drafts_of(here.into_iter().collect())?;
+        self.show(drafts, screen)?;
         loop {
             screen.current_group(self.messenger.current_name(&self.engine).as_deref());
             self.service.make_calls(&mut self.engine)?;
@@ -292,6 +297,10 @@ impl<S: Store> Shell<'_, S> {
                     let answer = self.say(said)?;
                     self.refused += self.show(answer, screen)?;
                 }
+                Ok(Input::Command(Command::Chat(ChatCommand::Draft(DraftCommand::Send)))) => {
+                    let answer = self.send_draft()?;
+                    self.refused += self.show(answer, screen)?;
+                }
                 Ok(Input::Command(Command::Chat(command))) => {
                     let answer = self.chat_command(command)?;
                     self.refused += self.show(answer, screen)?;
@@ -316,7 +325,9 @@ impl<S: Store> Shell<'_, S> {
                 Ok(Input::Command(command)) => {
                     // An empty list is an answer, too.
                     let can_fail = command != Command::Groups;
-                    let answer = self.messenger.command(&mut self.engine, now(), command)?;
+                    let drafts = self.groups_to_open(&command);
+                    let mut answer = self.messenger.command(&mut self.engine, now(), command)?;
+                    answer.extend(self.drafts_of(drafts)?);
                     let refused = self.show(answer, screen)?;
                     self.refused += if can_fail { refused } else { 0 };
                 }
@@ -364,6 +375,51 @@ impl<S: Store> Shell<'_, S> {
         }
         shown.extend(self.messenger.send(&mut self.engine, now(), said)?);
         Ok(shown)
+    }
+
+    /// The groups whose drafts are shown after a command.
+    fn groups_to_open(&self, command: &Command) -> Vec<GroupId> {
+        let groups = self.engine.groups().into_iter();
+        let is_opened = |group: &GroupView| match command {
+            Command::Groups => true,
+            Command::Switch(name) => group.name == *name,
+            _ => false,
+        };
+        groups.filter(is_opened).map(|group| group.id).collect()
+    }
+
+    fn drafts_of(&self, groups: Vec<GroupId>) -> Result<Vec<Shown>, RunError> {
+        drafts_shown(&self.engine, self.chat.history(), groups).map_err(RunError::History)
+    }
+
+    /// Sends what the user has kept to be sent. It stays kept if it cannot be sent.
+    fn send_draft(&mut self) -> Result<Vec<Shown>, RunError> {
+        let refused = |why: String| Ok(vec![Shown::Refused(why)]);
+        let group = match self.messenger.group_to_talk_in(&self.engine) {
+            Ok(group) => group,
+            Err(why) => return refused(why),
+        };
+        let (history, now) = (self.chat.history(), now());
+        let Some(text) = draft_in(&self.engine, history, &group).map_err(RunError::History)? else {
+            return refused("nothing waits to be sent: /draft TEXT keeps TEXT".into());
+        };
+        let of = (String::new(), now / 1000);
+        let rows = rows_of_draft(&self.engine, history, &group, of).map_err(RunError::History)?;
+
+        let typed = Content::from_text(text);
+        let content = match self.chat.outgoing(&self.engine, &group, typed) {
+            Ok(content) => content,
+            Err(why) => return refused(why),
+        };
+        match self.engine.send_with(now, &group, content, &[], rows) {
+            Ok(()) => {}
+            Err(CommandError::Refused(reason)) => {
+                return refused(words::about_group(&self.engine, Some(&group), &reason));
+            }
+            Err(CommandError::Engine(e)) => return Err(e.into()),
+        }
+        let read = self.chat.mark_read(&self.engine, &group, (u64::MAX, now / 1000));
+        self.do_told(read.map_err(Failure::Fatal))
     }
 
     fn chat_command(&mut self, command: ChatCommand) -> Result<Vec<Shown>, RunError> {
@@ -430,9 +486,7 @@ impl<S: Store> Shell<'_, S> {
             }
             TransferNews::Given { id } => {
                 return match Sharing::answer(&self.engine, &self.transfers, id) {
-                    Some(Ok((group, content))) => {
-                        self.send_of(id, &group, content, Transfers::rows_without(id))
-                    }
+                    Some(Ok((group, content, rows))) => self.send_of(id, &group, content, rows),
                     Some(Err(why)) => {
                         self.transfers.discard(&mut self.engine, id)?;
                         Ok(vec![Shown::Refused(why)])

@@ -3,10 +3,10 @@
 use crate::error::HistoryError;
 use crate::history::History;
 use crate::rows::{
-    BODY, MARK, MESSAGE, Mark, MessageRow, NUMBER, REACTION, RECEIPT, ROOM, ReactionRow,
+    BODY, MARK, MESSAGE, Mark, MessageRow, NUMBER, ORDER, REACTION, RECEIPT, ROOM, ReactionRow,
     RoomNumber, RoomRow, WORDS, decode_reactions, decode_receipts, number_of,
 };
-use crate::segment::{self, MAX_MESSAGES};
+use crate::segment::{self, MAX_MESSAGES, Segment, decode_order};
 use crate::store::Rows;
 use crate::view::View;
 use conclave_content::MessageId;
@@ -20,11 +20,23 @@ pub(crate) const MAX_TAIL: usize = MAX_MESSAGES + 1;
 pub(crate) struct Access<'a> {
     pub(crate) history: &'a History,
     pub(crate) view: View<'a>,
+    pub(crate) open: Option<OpenSegment>,
+}
+
+/// The segment in which messages are put one after another: it is decoded and encoded once for all of them.
+#[derive(Debug)]
+pub(crate) struct OpenSegment {
+    pub(crate) room: RoomNumber,
+    pub(crate) segment_number: u64,
+    /// The numbers of messages that belong into it.
+    pub(crate) range: core::ops::Range<u64>,
+    pub(crate) segment: Segment,
+    pub(crate) is_changed: bool,
 }
 
 impl<'a> Access<'a> {
     pub(crate) fn new(history: &'a History, store: &'a dyn Rows) -> Self {
-        Self { history, view: View::new(store) }
+        Self { history, view: View::new(store), open: None }
     }
 
     pub(crate) fn find_room(&self, group: &GroupId) -> Result<Option<RoomRow>, HistoryError> {
@@ -135,21 +147,40 @@ impl<'a> Access<'a> {
         Ok(self.message_head(room, number)?.map(|row| (number, row)))
     }
 
-    pub(crate) fn segment(&self, room: RoomNumber, at: u64) -> Result<Secret, HistoryError> {
-        let row = self.view.get(WORDS, &room.key_of(at))?;
+    /// The numbers of a room's segments, in the order of their messages.
+    pub(crate) fn segments(&self, room: &RoomRow) -> Result<Vec<u64>, HistoryError> {
+        let Some(row) = self.view.get(ORDER, &room.number.key())? else {
+            return Ok((0..room.segments).collect());
+        };
+        let segments = decode_order(&row)?;
+        let is_whole = segments.len() as u64 == room.segments;
+        if is_whole { Ok(segments) } else { Err(HistoryError::Damaged("the order of the index")) }
+    }
+
+    pub(crate) fn segment(&self, room: RoomNumber, number: u64) -> Result<Secret, HistoryError> {
+        if let Some(open) = self.open_segment(room, number) {
+            return Ok(open.segment.encode());
+        }
+        let row = self.view.get(WORDS, &room.key_of(number))?;
         row.ok_or(HistoryError::Damaged("the index"))
     }
 
-    /// The last segment that begins at a number or before it; none if there is none.
+    fn open_segment(&self, room: RoomNumber, number: u64) -> Option<&OpenSegment> {
+        self.open.as_ref().filter(|open| (open.room, open.segment_number) == (room, number))
+    }
+
+    /// The place, among a room's segments, of the last one that begins at a number or before it; none if there is none.
     pub(crate) fn segment_of(
         &self,
         room: &RoomRow,
+        segments: &[u64],
         number: u64,
-    ) -> Result<Option<u64>, HistoryError> {
-        let (mut low, mut high) = (0, room.segments);
+    ) -> Result<Option<usize>, HistoryError> {
+        let (mut low, mut high) = (0, segments.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            let first = segment::Rows::new(&self.segment(room.number, middle)?)?.first;
+            let segment = segments.get(middle).copied().unwrap_or_default();
+            let first = segment::Rows::new(&self.segment(room.number, segment)?)?.first;
             if first <= number {
                 low = middle + 1;
             } else {
@@ -157,6 +188,20 @@ impl<'a> Access<'a> {
             }
         }
         Ok(low.checked_sub(1))
+    }
+
+    /// A room's segments whose messages may come before a number, the latest first.
+    pub(crate) fn segments_before(
+        &self,
+        room: &RoomRow,
+        before: u64,
+    ) -> Result<Vec<u64>, HistoryError> {
+        let Some(last) = before.checked_sub(1) else { return Ok(Vec::new()) };
+        let mut segments = self.segments(room)?;
+        let count = self.segment_of(room, &segments, last)?.map_or(0, |at| at + 1);
+        segments.truncate(count);
+        segments.reverse();
+        Ok(segments)
     }
 
     /// The numbers of the messages after the last segment and before a number, the latest first.
@@ -182,17 +227,14 @@ impl<'a> Access<'a> {
         before: u64,
         limit: usize,
     ) -> Result<Vec<u64>, HistoryError> {
-        let Some(last) = before.checked_sub(1) else { return Ok(Vec::new()) };
         let mut numbers = self.tail_before(room, before)?;
-
-        let mut next = self.segment_of(room, last)?;
-        while let Some(at) = next
-            && numbers.len() < limit
-        {
+        for at in self.segments_before(room, before)? {
+            if numbers.len() >= limit {
+                break;
+            }
             let segment = segment::Rows::new(&self.segment(room.number, at)?)?.messages;
             let earlier = segment.iter().rev().map(|placed| placed.number);
             numbers.extend(earlier.filter(|number| *number < before));
-            next = at.checked_sub(1);
         }
         numbers.truncate(limit);
         numbers.reverse();
@@ -211,15 +253,13 @@ impl<'a> Access<'a> {
         let mut numbers: Vec<u64> = tail.map(|(number, _)| number).collect();
         numbers.retain(|number| *number < before);
 
-        let Some(last) = before.checked_sub(1) else { return Ok(Vec::new()) };
-        let mut next = self.segment_of(room, last)?;
-        while let Some(at) = next
-            && numbers.len() < limit
-        {
+        for at in self.segments_before(room, before)? {
+            if numbers.len() >= limit {
+                break;
+            }
             let segment = segment::Rows::new(&self.segment(room.number, at)?)?.messages;
             let mentions = segment.iter().rev().filter(|placed| placed.mentions);
             numbers.extend(mentions.map(|placed| placed.number).filter(|number| *number < before));
-            next = at.checked_sub(1);
         }
         numbers.truncate(limit);
         Ok(numbers)
@@ -239,8 +279,9 @@ impl<'a> Access<'a> {
             return Ok((unread as u64, mentions as u64));
         }
 
-        let first = self.segment_of(room, number)?.unwrap_or_default();
-        for at in first..room.segments {
+        let segments = self.segments(room)?;
+        let first = self.segment_of(room, &segments, number)?.unwrap_or_default();
+        for at in segments.into_iter().skip(first) {
             let segment = segment::Rows::new(&self.segment(room.number, at)?)?.messages;
             let counted = segment.iter().filter(|placed| placed.number > number && placed.counts);
             unread += counted.clone().count();

@@ -173,7 +173,6 @@ impl History {
                 let record = match opening.record((provider, &mut *input)) {
                     Ok(Some(record)) => record,
                     Ok(None) => {
-                        recording.end_room(&mut room)?;
                         is_over = true;
                         break;
                     }
@@ -195,14 +194,6 @@ impl History {
 }
 
 impl Recording<'_> {
-    /// Ends a room, in which messages may have come between others.
-    fn end_room(&mut self, current: &mut Option<GroupId>) -> Result<(), HistoryError> {
-        match current.take() {
-            Some(group) => self.mend_index(&group),
-            None => Ok(()),
-        }
-    }
-
     fn take_record(
         &mut self,
         current: &mut Option<GroupId>,
@@ -212,7 +203,6 @@ impl Recording<'_> {
         let mut record = In::new("a record of a backup", VERSION, record.expose())?;
         match record.byte()? {
             ROOM_RECORD => {
-                self.end_room(current)?;
                 let group = GroupId::from(record.bytes()?);
                 let was = RoomRow::decode(&Secret::copy_from(record.bytes()?))?;
                 let unsent = record.optional()?;

@@ -12,6 +12,11 @@ impl Out {
         Self(vec![version])
     }
 
+    /// A part of a row.
+    pub(crate) fn part() -> Self {
+        Self(Vec::new())
+    }
+
     pub(crate) fn byte(&mut self, byte: u8) {
         self.0.push(byte);
     }
@@ -77,6 +82,11 @@ impl<'a> In<'a> {
     ) -> Result<(Self, u8), HistoryError> {
         let version = bytes.first().copied().unwrap_or_default().clamp(1, latest);
         Ok((Self::new(what, version, bytes)?, version))
+    }
+
+    /// A part of this row.
+    pub(crate) fn within<'b>(&self, part: &'b [u8]) -> In<'b> {
+        In { what: self.what, rest: part }
     }
 
     pub(crate) fn damaged(&self) -> HistoryError {

@@ -2,16 +2,16 @@
 //!
 //! The newest messages are in no segment: a search reads them. When there are enough of them, they become a segment.
 
-use crate::access::{Access, MAX_TAIL};
+use crate::access::{Access, MAX_TAIL, OpenSegment};
 use crate::body::Body;
 use crate::error::HistoryError;
 use crate::rows::{
-    BODY, EXPIRY, MARK, MESSAGE, Mark, MessageRow, REACTION, RECEIPT, RoomRow, TOPIC,
+    BODY, EXPIRY, MARK, MESSAGE, Mark, MessageRow, ORDER, REACTION, RECEIPT, RoomRow, TOPIC,
     UNREAD_EXPIRY, WORDS, expiry_key, number_of,
 };
-use crate::segment::{MAX_MESSAGES, MAX_TEXT, Placed, Segment};
+use crate::segment::{MAX_MESSAGES, MAX_TEXT, Placed, Rows, Segment, encode_order};
 use conclave_content::MessageId;
-use conclave_store::Secret;
+use conclave_store::{Secret, WriteSet};
 
 /// How much of a text is searched, in octets.
 const MAX_SEARCHED: usize = 64 << 10;
@@ -50,53 +50,54 @@ impl Access<'_> {
         room.latest = number;
         room.messages += 1;
         recount(room, number, None, Some(row));
-        self.extend_tail(room, number, row)
+        self.extend_tail(room, row)
     }
 
     /// Counts a message among those that are in no segment, and makes a segment of them if there are enough.
-    fn extend_tail(
-        &mut self,
-        room: &mut RoomRow,
-        number: u64,
-        row: &MessageRow,
-    ) -> Result<(), HistoryError> {
+    fn extend_tail(&mut self, room: &mut RoomRow, row: &MessageRow) -> Result<(), HistoryError> {
         room.tail += 1;
         room.tail_bytes = room.tail_bytes.saturating_add(searched(row).len() as u64);
         if room.tail >= MAX_MESSAGES as u64 || room.tail_bytes >= MAX_TEXT {
-            self.close_segment(room, number)?;
+            self.close_segment(room)?;
         }
         Ok(())
     }
 
-    /// Makes a segment of the messages that are in none, up to a number.
-    fn close_segment(&mut self, room: &mut RoomRow, up_to: u64) -> Result<(), HistoryError> {
+    /// Makes a segment of the messages that are in none.
+    fn close_segment(&mut self, room: &mut RoomRow) -> Result<(), HistoryError> {
         let mut segment = Segment::default();
         let from = room.number.key_of(room.indexed.saturating_add(1));
         let tail = self.view.scan(MESSAGE, &room.number.key(), &from, MAX_TAIL)?;
         for (key, row) in tail.iter().take(MAX_MESSAGES) {
             let number = number_of(key)?;
-            if number > up_to {
-                break;
-            }
             let row = self.decoded(room.number, number, row)?;
             segment.push(placed(number, &row), &searched(&row));
             room.indexed = number;
         }
         if !segment.messages.is_empty() {
-            self.view.put(WORDS, room.number.key_of(room.segments), segment.encode());
-            room.segments += 1;
+            let place = usize::try_from(room.segments).unwrap_or(usize::MAX);
+            let number = self.add_segment(room, place)?;
+            self.view.put(WORDS, room.number.key_of(number), segment.encode());
         }
         (room.tail, room.tail_bytes) = (0, 0);
         Ok(())
     }
 
-    /// Indexes the messages that are not in the index yet, however few, so that they are found until it is made anew.
-    /// Messages that are inserted between them are not.
-    pub(crate) fn close_tail(&mut self, room: &mut RoomRow) -> Result<(), HistoryError> {
-        if room.tail > 0 { self.close_segment(room, u64::MAX) } else { Ok(()) }
+    /// Adds a segment at a place among the others, and returns its number.
+    fn add_segment(&mut self, room: &mut RoomRow, place: usize) -> Result<u64, HistoryError> {
+        let mut segments = self.segments(room)?;
+        let number = room.segments;
+        let is_last = place >= segments.len();
+        segments.insert(place.min(segments.len()), number);
+        room.segments += 1;
+        let key = room.number.key();
+        if !is_last || self.view.get(ORDER, &key)?.is_some() {
+            self.view.put(ORDER, key, encode_order(&segments));
+        }
+        Ok(number)
     }
 
-    /// Adds a message that may stand before others. Then the index lacks it until [`Self::reindex`] is called.
+    /// Adds a message that may stand before others.
     pub(crate) fn insert(
         &mut self,
         room: &mut RoomRow,
@@ -108,32 +109,115 @@ impl Access<'_> {
         }
         self.put_message(room, number, row);
         room.messages += 1;
-        room.unindexed = true;
         recount(room, number, None, Some(row));
+        if number > room.indexed {
+            return self.extend_tail(room, row);
+        }
+        self.insert_indexed(room, number, row)
+    }
+
+    /// Puts a message into the segment that has those around it, unless it is there.
+    pub(crate) fn insert_indexed(
+        &mut self,
+        room: &mut RoomRow,
+        number: u64,
+        row: &MessageRow,
+    ) -> Result<(), HistoryError> {
+        self.open_segment_for(room, number)?;
+        let Some(open) = &self.open else { return Ok(()) };
+        if open.segment.has(number) {
+            return Ok(());
+        }
+        if open.segment.is_full() {
+            self.split_segment(room, number)?;
+        }
+        if let Some(open) = &mut self.open {
+            open.segment.insert(placed(number, row), &searched(row));
+            open.is_changed = true;
+        }
         Ok(())
     }
 
-    /// Makes the index of a room anew.
-    pub(crate) fn reindex(&mut self, room: &mut RoomRow) -> Result<(), HistoryError> {
-        for at in 0..room.segments {
-            self.view.delete(WORDS, room.number.key_of(at));
+    /// Opens the segment into which a number belongs.
+    fn open_segment_for(&mut self, room: &mut RoomRow, number: u64) -> Result<(), HistoryError> {
+        let is_it = |open: &OpenSegment| open.room == room.number && open.range.contains(&number);
+        if self.open.as_ref().is_some_and(is_it) {
+            return Ok(());
         }
-        (room.segments, room.indexed, room.tail, room.tail_bytes) = (0, 0, 0, 0);
-        room.unindexed = false;
-        let mut next = 0;
-        loop {
-            let from = room.number.key_of(next);
-            let rows = self.view.scan(MESSAGE, &room.number.key(), &from, MAX_MESSAGES)?;
-            for (key, row) in &rows {
-                let number = number_of(key)?;
-                let row = self.decoded(room.number, number, row)?;
-                next = number.saturating_add(1);
-                self.extend_tail(room, number, &row)?;
-            }
-            if rows.len() < MAX_MESSAGES {
-                return Ok(());
-            }
+
+        self.close_open_segment();
+        let mut segments = self.segments(room)?;
+        if segments.is_empty() {
+            let number = self.add_segment(room, 0)?;
+            self.view.put(WORDS, room.number.key_of(number), Segment::default().encode());
+            segments.push(number);
         }
+        let at = self.segment_of(room, &segments, number)?.unwrap_or_default();
+        let segment_number = segments.get(at).copied().unwrap_or_default();
+        let segment = Segment::decode(&self.segment(room.number, segment_number)?)?;
+        let from = if at == 0 { 0 } else { segment.first };
+        let until = match segments.get(at + 1) {
+            Some(next) => Rows::new(&self.segment(room.number, *next)?)?.first,
+            None => u64::MAX,
+        };
+        let range = from..until;
+        self.open = Some(OpenSegment {
+            room: room.number,
+            segment_number,
+            range,
+            segment,
+            is_changed: false,
+        });
+        Ok(())
+    }
+
+    /// Makes room for a number in the open segment, which is full: what comes after the number becomes a segment of its
+    /// own. If that is nothing, a new segment is open.
+    fn split_segment(&mut self, room: &mut RoomRow, number: u64) -> Result<(), HistoryError> {
+        let Some(mut open) = self.open.take() else { return Ok(()) };
+        let segments = self.segments(room)?;
+        let place = segments.iter().position(|segment| *segment == open.segment_number);
+        let place = place.map_or(segments.len(), |at| at + 1);
+        let segment_number = self.add_segment(room, place)?;
+
+        let later = open.segment.split_off(number);
+        let until = open.range.end;
+        open.is_changed = true;
+        if later.messages.is_empty() {
+            open.range.end = number;
+            self.open = Some(open);
+            self.close_open_segment();
+            self.open = Some(OpenSegment {
+                room: room.number,
+                segment_number,
+                range: number..until,
+                segment: later,
+                is_changed: true,
+            });
+        } else {
+            open.range.end = later.first;
+            self.open = Some(open);
+            self.view.put(WORDS, room.number.key_of(segment_number), later.encode());
+        }
+        Ok(())
+    }
+
+    /// Forgets the open segment, whose room is deleted.
+    pub(crate) fn forget_open_segment(&mut self, room: &RoomRow) {
+        self.open.take_if(|open| open.room == room.number);
+    }
+
+    fn close_open_segment(&mut self) {
+        if let Some(open) = self.open.take().filter(|open| open.is_changed) {
+            let key = open.room.key_of(open.segment_number);
+            self.view.put(WORDS, key, open.segment.encode());
+        }
+    }
+
+    /// The changes, to be written in one step.
+    pub(crate) fn into_set(mut self) -> WriteSet {
+        self.close_open_segment();
+        self.view.into_set()
     }
 
     /// Takes note of what a message says now, and whether it counts.
@@ -230,7 +314,16 @@ impl Access<'_> {
         number: u64,
         change: impl FnOnce(&mut Segment),
     ) -> Result<(), HistoryError> {
-        let Some(at) = self.segment_of(room, number)? else { return Ok(()) };
+        let segments = self.segments(room)?;
+        let Some(at) = self.segment_of(room, &segments, number)? else { return Ok(()) };
+        let at = segments.get(at).copied().unwrap_or_default();
+        if let Some(open) = &mut self.open
+            && (open.room, open.segment_number) == (room.number, at)
+        {
+            change(&mut open.segment);
+            open.is_changed = true;
+            return Ok(());
+        }
         let mut segment = Segment::decode(&self.segment(room.number, at)?)?;
         change(&mut segment);
         self.view.put(WORDS, room.number.key_of(at), segment.encode());

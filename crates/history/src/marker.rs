@@ -93,16 +93,25 @@ impl Recording<'_> {
         Ok(expired)
     }
 
-    /// Keeps what the user is writing in a room; nothing, if the text is empty.
+    /// Keeps what the user is writing in a room, by its group and URI, whether or not something was said there; nothing, if
+    /// the text is empty.
     ///
     /// # Errors
-    /// If there is no such room, or the store cannot be read.
-    pub fn keep_unsent(&mut self, group: &GroupId, unsent: &Unsent) -> Result<(), HistoryError> {
-        let key = self.access.room(group)?.number.key();
+    /// If the store cannot be read.
+    pub fn keep_unsent(
+        &mut self,
+        (group, uri): (&GroupId, &str),
+        unsent: &Unsent,
+    ) -> Result<(), HistoryError> {
         if unsent.text.is_empty() {
-            self.access.view.delete(DRAFT, key);
+            if let Some(room) = self.access.find_room(group)? {
+                self.access.view.delete(DRAFT, room.number.key());
+            }
             return Ok(());
         }
+        let room = self.room_or_new(group, uri)?;
+        self.put_room(group, &room);
+        let key = room.number.key();
         let mut out = Out::new(1);
         out.optional(unsent.in_reply_to.as_ref().map(|id| &id.0[..]));
         out.raw(unsent.text.as_bytes());

@@ -301,17 +301,14 @@ impl Reading<'_> {
             return Ok(search.found);
         }
 
-        let Some(last) = before.0.checked_sub(1) else { return Ok(search.found) };
-        let mut next = self.access.segment_of(&room, last)?;
         let beginnings: Vec<String> = query.phrases.iter().flatten().cloned().collect();
-        while let Some(at) = next {
+        for at in self.access.segments_before(&room, before.0)? {
             let row = self.access.segment(room.number, at)?;
             let mut numbers = segment::Rows::new(&row)?.search(&beginnings)?;
             numbers.retain(|number| *number < before.0);
             if !search.take(&numbers)? {
                 break;
             }
-            next = at.checked_sub(1);
         }
         Ok(search.found)
     }

@@ -19,12 +19,15 @@ use conclave_content::{Lifetime, Limits, MAX_REACTION, MessageId, MimiContent, S
 use conclave_mls::crypto::CryptoProvider;
 use conclave_store::{GroupId, Secret};
 use core::fmt;
+use std::collections::BTreeSet;
 use std::io::{Read, Seek, SeekFrom};
 
 /// The longest URI, name of a device or media type, topic, and content that is taken, in octets.
 const MAX_NAME: usize = 4096;
 const MAX_TOPIC: usize = 4096;
 const MAX_CONTENT: usize = 1 << 20;
+/// How many rooms a file has at most. It names each once.
+const MAX_ROOMS: usize = 1 << 16;
 
 /// A room, as the device knows it that messages are given to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +59,8 @@ pub struct Receiving<R> {
     /// Whether it was read through once.
     is_checked: bool,
     room: Option<Current>,
+    /// The rooms that were named.
+    named: BTreeSet<GroupId>,
     given: Given,
 }
 
@@ -81,12 +86,13 @@ impl<R: Read + Seek> Receiving<R> {
     #[must_use]
     pub fn new(key: Secret, input: R) -> Self {
         let opening = Opening::new(AEAD, key.clone(), 0);
-        Self { input, key, opening, is_checked: false, room: None, given: Given::default() }
+        let (room, named, given) = (None, BTreeSet::new(), Given::default());
+        Self { input, key, opening, is_checked: false, room, named, given }
     }
 
-    /// Checks the next messages or, once all were checked, takes those that are missing here, in one write. Returns how
-    /// much was taken at the end of the file, and none before. After a process that ended too early, another one begins
-    /// with the file again, and takes the rest.
+    /// Checks the next messages or, once all were checked, takes those that are missing here, in one write: they are shown
+    /// and found from then on. Returns how much was taken at the end of the file, and none before. After a process that
+    /// ended too early, another one begins with the file again, and takes the rest.
     ///
     /// # Errors
     /// [`StreamError`]. If the file makes no sense, nothing of it was taken.
@@ -105,7 +111,7 @@ impl<R: Read + Seek> Receiving<R> {
             }
             let record = self.opening.record((provider, &mut self.input))?;
             let Some(record) = record else {
-                self.end_room(&mut recording)?;
+                self.end_room();
                 is_over = true;
                 break;
             };
@@ -133,17 +139,14 @@ impl<R: Read + Seek> Receiving<R> {
         // From its beginning, now for good.
         self.input.seek(SeekFrom::Start(0))?;
         self.opening = Opening::new(AEAD, self.key.clone(), 0);
+        self.named.clear();
         self.is_checked = true;
         Ok(None)
     }
 
-    fn end_room(&mut self, recording: &mut Recording<'_>) -> Result<(), HistoryError> {
-        let Some(room) = self.room.take() else { return Ok(()) };
-        if !self.is_checked {
-            return Ok(());
-        }
-        self.given.rooms += u64::from(room.has_added);
-        recording.mend_index(&room.group)
+    fn end_room(&mut self) {
+        let has_added = self.room.take().is_some_and(|room| room.has_added);
+        self.given.rooms += u64::from(has_added);
     }
 
     fn take_record(
@@ -155,10 +158,13 @@ impl<R: Read + Seek> Receiving<R> {
         let mut record = In::new(RECORD, VERSION, record.expose())?;
         match record.byte()? {
             GIVEN_ROOM_RECORD => {
-                self.end_room(recording)?;
+                self.end_room();
 
                 let (group, uri) = (GroupId::from(record.bytes()?), record.text()?);
                 if uri.len() > MAX_NAME || group.as_ref().len() > MAX_NAME {
+                    return Err(record.damaged());
+                }
+                if self.named.len() == MAX_ROOMS || !self.named.insert(group.clone()) {
                     return Err(record.damaged());
                 }
 
@@ -247,10 +253,6 @@ impl Recording<'_> {
         }
 
         let mut room = self.room_or_new(group, &place.uri)?;
-        if number <= room.latest && !room.unindexed {
-            // Pages show what is here until all is indexed.
-            self.access.close_tail(&mut room)?;
-        }
         let row = &mut message.row;
         row.own = row.user == place.me;
         row.mentions = row.deleted_by.is_none() && Body::of(row).mentions(&place.me);
@@ -393,8 +395,12 @@ mod tests {
     }
 
     fn room() -> Out {
+        room_of(b"group")
+    }
+
+    fn room_of(group: &[u8]) -> Out {
         let mut record = record(GIVEN_ROOM_RECORD);
-        record.bytes(b"group");
+        record.bytes(group);
         record.bytes(b"mimi://example.com/r/1");
         record
     }
@@ -433,7 +439,8 @@ mod tests {
 
     #[test]
     fn records_that_make_no_sense_are_refused() {
-        take(vec![room(), message(1, &row()), message(3, &row()), room()]).unwrap();
+        let other = room_of(b"other");
+        take(vec![room(), message(1, &row()), message(3, &row()), other]).unwrap();
 
         assert!(is_refused(vec![message(1, &row())]), "a message of no room");
         assert!(is_refused(vec![room(), message(0, &row())]), "the number 0");
@@ -447,6 +454,14 @@ mod tests {
             longer.byte(0);
             assert!(is_refused(vec![room(), longer]), "a byte too many");
         }
+    }
+
+    #[test]
+    fn a_file_that_names_a_room_twice_is_refused() {
+        let other = || room_of(b"other");
+        take(vec![room(), message(1, &row()), other(), message(1, &row())]).unwrap();
+        assert!(is_refused(vec![room(), message(1, &row()), room(), message(2, &row())]));
+        assert!(is_refused(vec![room(), other(), room()]));
     }
 
     #[test]

@@ -7,10 +7,11 @@ use crate::error::HistoryError;
 use crate::history::History;
 use crate::known::{Known, MayReplace};
 use crate::rows::{
-    DRAFT, Envelope, META, Mark, Media, MessageRow, NEXT_ROOM, NUMBER, PENDING, PendingRow, ROOM,
-    RoomNumber, RoomRow, UNREAD_EXPIRY, WORDS, decode_pending, encode_pending,
+    DRAFT, Envelope, MESSAGE, META, Mark, Media, MessageRow, NEXT_ROOM, NUMBER, ORDER, PENDING,
+    PendingRow, ROOM, RoomNumber, RoomRow, UNREAD_EXPIRY, WORDS, decode_pending, encode_pending,
+    number_of,
 };
-use crate::store::Rows;
+use crate::store::{Rows, RowsMut};
 use conclave_content::{
     Arrival, Expiration, Ignored, Lifetime, Limits, MIMI_CONTENT, Meaning, MessageId, MimiContent,
     Reference, ReferenceState, Salt, TEXT_PLAIN, essence, interpret, is_media_type, text_rank,
@@ -22,6 +23,8 @@ use conclave_store::{GroupId, Secret, WriteSet};
 const MAX_PENDING: u64 = 256;
 const MAX_PENDING_OF_ONE: usize = 8;
 const MAX_PENDING_SIZE: usize = 16 << 10;
+/// How many messages are put into the index in one write, where an earlier version has left them out.
+const BATCH: usize = 200;
 
 /// A message of a room's log, as its group has authenticated it.
 #[derive(Clone, Copy)]
@@ -121,13 +124,32 @@ impl History {
     pub fn record<'a>(&'a self, store: &'a dyn Rows, now: u64) -> Recording<'a> {
         Recording { access: Access::new(self, store), now }
     }
+
+    /// Completes the index where an earlier version has put messages between others and ended before it had indexed them.
+    /// A process that ends too early here goes on when it calls this again.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written.
+    pub fn mend(&self, store: &mut dyn RowsMut) -> Result<(), HistoryError> {
+        let rooms = Access::new(self, &*store).rooms()?;
+        for (group, _) in rooms.into_iter().filter(|(_, room)| room.unindexed) {
+            let mut next = Some(0);
+            while let Some(from) = next {
+                let mut recording = self.record(&*store, 0);
+                next = recording.mend_from(&group, from)?;
+                let set = recording.finish();
+                store.write(&set)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl<'a> Recording<'a> {
     /// The rows, to be written in one step.
     #[must_use]
     pub fn finish(self) -> WriteSet {
-        self.access.view.into_set()
+        self.access.into_set()
     }
 
     /// Takes a message. Messages of a room come in the order of their numbers; one that was taken before changes
@@ -369,27 +391,24 @@ impl<'a> Recording<'a> {
         Ok(())
     }
 
-    /// Makes the index of each room anew that lacks messages because the process ended too early.
-    ///
-    /// # Errors
-    /// If the store cannot be read.
-    pub fn mend(&mut self) -> Result<(), HistoryError> {
-        for (group, room) in self.access.rooms()? {
-            if room.unindexed {
-                self.mend_index(&group)?;
+    /// Puts messages of a room into the index that an earlier version has left out, from a number on: so many as are written
+    /// together. Returns where to go on.
+    fn mend_from(&mut self, group: &GroupId, from: u64) -> Result<Option<u64>, HistoryError> {
+        let mut room = self.access.room(group)?;
+        let from = room.number.key_of(from);
+        let rows = self.access.view.scan(MESSAGE, &room.number.key(), &from, BATCH)?;
+        let mut next = None;
+        for (key, row) in &rows {
+            let number = number_of(key)?;
+            next = number.checked_add(1).filter(|next| *next <= room.indexed);
+            if number <= room.indexed {
+                let row = self.access.decoded(room.number, number, row)?;
+                self.access.insert_indexed(&mut room, number, &row)?;
             }
         }
-        Ok(())
-    }
-
-    /// Makes the index of a room anew, if it lacks messages.
-    pub(crate) fn mend_index(&mut self, group: &GroupId) -> Result<(), HistoryError> {
-        let Some(mut room) = self.access.find_room(group)?.filter(|room| room.unindexed) else {
-            return Ok(());
-        };
-        self.access.reindex(&mut room)?;
+        room.unindexed = next.is_some();
         self.put_room(group, &room);
-        Ok(())
+        Ok(next)
     }
 
     /// Deletes a room with all that was said there.
@@ -404,7 +423,8 @@ impl<'a> Recording<'a> {
         for (number, row) in self.access.heads(room.number, 0, usize::MAX)? {
             self.access.remove(&mut room, number, &row)?;
         }
-        for namespace in [WORDS, PENDING, DRAFT] {
+        self.access.forget_open_segment(&room);
+        for namespace in [WORDS, ORDER, PENDING, DRAFT] {
             for (key, _) in self.access.view.scan(namespace, &key, &key, usize::MAX)? {
                 self.access.view.delete(namespace, key);
             }
@@ -412,5 +432,76 @@ impl<'a> Recording<'a> {
         self.access.view.delete(NUMBER, key);
         self.access.view.delete(ROOM, group.as_ref().to_vec());
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reading::Cursor;
+    use conclave_crypto::testing::TestRng;
+    use conclave_store::{MemoryStore, Store};
+
+    const ALICE: &str = "mimi://example.com/u/alice";
+    const ROOM_URI: &str = "mimi://example.com/r/1";
+
+    /// A room of a store, with even numbers up to 2,000.
+    fn room_of_even_numbers() -> (MemoryStore, History, GroupId) {
+        let (mut store, group) = (MemoryStore::new(), GroupId::from(b"g".as_slice()));
+        let history = History::open(&mut store, &mut TestRng(1)).unwrap();
+        let mut recording = history.record(&store, 1);
+        for number in (2..=2_000).step_by(2) {
+            let text = format!("even n{number:04}");
+            let event = Event {
+                group: &group,
+                room: ROOM_URI,
+                me: "mimi://example.com/u/bob",
+                number,
+                time: 1,
+                user: ALICE,
+                device: "alice/pc",
+                media_type: TEXT_PLAIN,
+                bytes: text.as_bytes(),
+                may_replace: &nobody,
+            };
+            recording.take(&event).unwrap();
+        }
+        let set = recording.finish();
+        Store::write(&mut store, &set).unwrap();
+        (store, history, group)
+    }
+
+    #[test]
+    fn what_an_earlier_version_left_out_of_the_index_is_found_once_mended() {
+        let (mut store, history, group) = room_of_even_numbers();
+        let mut recording = history.record(&store, 1);
+        let mut room = recording.access.room(&group).unwrap();
+        for number in (1..1_000).step_by(2) {
+            let content = format!("odd n{number:04}").into_bytes();
+            let row = MessageRow { content, ..MessageRow::plain(ALICE, "alice/pc") };
+            recording.access.put_message(&room, number, &row);
+            room.messages += 1;
+        }
+        room.unindexed = true;
+        recording.put_room(&group, &room);
+        let set = recording.finish();
+        Store::write(&mut store, &set).unwrap();
+
+        let found = |store: &MemoryStore, query: &str| {
+            let found = history.read(store).search(&group, query, Cursor::LAST, 9).unwrap();
+            found.entries.iter().map(|entry| entry.number).collect::<Vec<_>>()
+        };
+        assert_eq!((found(&store, "n0501"), found(&store, "n0500")), (vec![], vec![500]));
+        history.mend(&mut store).unwrap();
+        for number in [1, 2, 199, 201, 255, 501, 997, 999, 1_000, 1_998, 2_000] {
+            assert_eq!(found(&store, &format!("n{number:04}")).last(), Some(&number));
+        }
+        let reading = history.read(&store);
+        let page = reading.before(&group, Cursor(502), 3).unwrap();
+        assert_eq!(page.entries.iter().map(|e| e.number).collect::<Vec<_>>(), [499, 500, 501]);
+        let before = store.clone();
+        history.mend(&mut store).unwrap();
+        let rows = |store: &MemoryStore| Store::scan(store, WORDS, &[], usize::MAX).unwrap();
+        assert_eq!(rows(&store), rows(&before), "nothing is left to mend");
     }
 }

@@ -26,6 +26,8 @@ pub(crate) const REACTION: &str = "h.reaction";
 pub(crate) const RECEIPT: &str = "h.receipt";
 /// Segments of the index of words: by room and number of the segment.
 pub(crate) const WORDS: &str = "h.words";
+/// The order of a room's segments, if it is not that of their numbers: by room.
+pub(crate) const ORDER: &str = "h.order";
 /// Messages that expire: by time, room and number.
 pub(crate) const EXPIRY: &str = "h.expiry";
 /// Unread messages that expire a while after they are read: by room and number.
@@ -112,7 +114,7 @@ pub(crate) struct RoomRow {
     /// The number from which this device has taken all messages from the log itself; 0 if it has taken none, or an earlier
     /// version has not noted it.
     pub(crate) since: u64,
-    /// Whether messages came between others that are not in the index yet.
+    /// Whether an earlier version has put messages between others and not into the index.
     pub(crate) unindexed: bool,
 }
 

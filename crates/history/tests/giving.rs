@@ -304,18 +304,123 @@ fn a_process_that_dies_in_between_goes_on_from_the_file() {
         assert!(all(&new) == all(&whole), "{steps}");
         assert_eq!(new.search("n59"), whole.search("n59"));
 
-        // Without the file, the index is made of what is there.
+        // Without the file, what was taken is shown and found.
         let mut lost = newcomer(old.last);
         lost.said(ALICE, "live");
         take_steps(&mut lost, &file, &place(0), steps).unwrap();
-        let mut recording = lost.history.record(&lost.store, NOW);
-        recording.mend().unwrap();
-        let set = recording.finish();
-        conclave_store::Store::write(&mut lost.store, &set).unwrap();
-        assert_eq!(
-            lost.before(Cursor::LAST, 500).entries.len().min(499),
-            all(&lost).len().min(499)
+        is_found(&lost);
+    }
+}
+
+/// Checks that pages from either end have the same messages, and that these are found.
+fn is_found(world: &World) {
+    let (mut backward, mut before) = (Vec::new(), Some(Cursor::LAST));
+    while let Some(cursor) = before {
+        let page = world.before(cursor, 100);
+        (backward, before) = ([page.entries, backward].concat(), page.earlier);
+    }
+    assert!(backward == all(world));
+    for entry in backward.iter().step_by(7) {
+        let Some(word) = entry
+            .body
+            .text()
+            .split(' ')
+            .next()
+            .filter(|word| word.chars().next().is_some_and(char::is_alphanumeric))
+        else {
+            continue;
+        };
+        let reading = world.history.read(&world.store);
+        let found = reading.search(&group(), word, Cursor(entry.number + 1), 1).unwrap();
+        assert_eq!(found.entries.first().map(|found| found.number), Some(entry.number), "{word}");
+    }
+}
+
+#[test]
+fn each_step_of_taking_writes_little_however_much_is_here() {
+    let mut old = World::new();
+    for n in 0..3_000 {
+        old.said(ALICE, &format!("n{n} and some words"));
+    }
+    let whole = give(&old, 0);
+    // The device has taken the second half itself.
+    let mut new = newcomer(1_500);
+    for n in 1_500..3_000 {
+        new.said(ALICE, &format!("n{n} and some words"));
+    }
+
+    let place = place(0);
+    let at = |id: &conclave_history::GroupId| (*id == group()).then(|| place.clone());
+    let giver = Giver { device: PHONE, place: &at };
+    let mut receiving = Receiving::new(key(), Bytes::new(whole));
+    let mut steps = 0;
+    loop {
+        let before = new.store.bytes_written();
+        let by = (&RustCrypto::new() as _, &giver);
+        let taken = receiving.step(&new.history, &mut new.store, by, NOW).unwrap();
+        // 200 messages, their marks, and three segments at most.
+        let written = new.store.bytes_written() - before;
+        assert!(written < 200 * 600 + 3 * 8_000, "{written} bytes in a step");
+        steps += 1;
+        // What was taken until now is shown and found at once.
+        let page = new.after(Cursor::FIRST, 1);
+        if let Some(entry) = page.entries.first().filter(|entry| entry.number == 1) {
+            assert_eq!(entry.body.text(), "n0 and some words");
+            assert_eq!(new.search("n0"), [1]);
+        }
+        assert_eq!(new.search("n2999"), [3_000]);
+        if taken.is_some() {
+            break;
+        }
+    }
+    assert!(steps >= 2 * 15, "{steps}");
+    assert!(all(&new).len() == 3_000);
+    is_found(&new);
+    let segments = conclave_store::Store::scan(&new.store, "h.words", &[], 100).unwrap().len();
+    assert!(segments <= 3_000 / 256 + 3, "{segments} segments");
+}
+
+#[test]
+fn messages_between_those_that_are_here_are_shown_and_found() {
+    let mut old = World::new();
+    for n in 0..1_200 {
+        old.said(
+            if n % 2 == 0 { ALICE } else { CATHY },
+            &format!("n{n} {}", "word ".repeat(n % 7)),
         );
+    }
+    let file = give(&old, 0);
+    // One device gave each third message, in blocks, before; the others come from another.
+    for block in [1, 5, 300] {
+        let mut some = World::new();
+        for n in 0..1_200 {
+            if n / block % 3 == 0 {
+                some.said(
+                    if n % 2 == 0 { ALICE } else { CATHY },
+                    &format!("n{n} {}", "word ".repeat(n % 7)),
+                );
+            } else {
+                some.last += 1;
+            }
+        }
+        let mut new = newcomer(1_200);
+        for n in 0..300 {
+            new.said(ALICE, &format!("live{n} x"));
+        }
+        take(&mut new, &give(&some, 0), &place(0)).unwrap();
+        is_found(&new);
+        take(&mut new, &file, &place(0)).unwrap();
+        assert_eq!(all(&new).len(), 1_500);
+        is_found(&new);
+
+        // What changes is changed in the index, too.
+        for number in [1, 256, 600, 1_200] {
+            let id = new.entry(number).unwrap().id;
+            let by = if number % 2 == 1 { ALICE } else { CATHY };
+            new.say(by, Draft::plain(&format!("changed{number}")).replacing(id));
+            assert_eq!(new.search(&format!("changed{number}")), [number]);
+        }
+        is_found(&new);
     }
 }
 

@@ -389,11 +389,33 @@ fn what_is_being_written_is_kept_until_it_is_empty() {
     let unsent = Unsent { text: "well, ".into(), in_reply_to: Some(id) };
     for unsent in [unsent, Unsent::default()] {
         let mut recording = world.history.record(&world.store, NOW);
-        recording.keep_unsent(&group(), &unsent).unwrap();
+        recording.keep_unsent((&group(), ROOM), &unsent).unwrap();
         let set = recording.finish();
         world.store.write(&set).unwrap();
         assert_eq!(world.history.read(&world.store).unsent(&group()), Ok(unsent));
     }
+}
+
+#[test]
+fn what_is_written_in_a_room_where_nothing_was_said_is_kept() {
+    let mut world = World::new();
+    let unsent = Unsent { text: "first!".into(), in_reply_to: None };
+    let keep = |world: &mut World, unsent: &Unsent| {
+        let mut recording = world.history.record(&world.store, NOW);
+        recording.keep_unsent((&group(), ROOM), unsent).unwrap();
+        let set = recording.finish();
+        world.store.write(&set).unwrap();
+    };
+    // Nothing is kept of nothing.
+    keep(&mut world, &Unsent::default());
+    assert_eq!(world.history.read(&world.store).room(&group()), Ok(None));
+
+    keep(&mut world, &unsent);
+    assert_eq!(world.history.read(&world.store).unsent(&group()), Ok(unsent.clone()));
+    assert_eq!((world.room().messages, world.unread()), (0, (0, 0)));
+    world.said(ALICE, "hi");
+    assert_eq!((world.numbers(), world.unread()), (vec![1], (1, 0)));
+    assert_eq!(world.history.read(&world.store).unsent(&group()), Ok(unsent));
 }
 
 #[test]

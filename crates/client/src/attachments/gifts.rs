@@ -5,6 +5,7 @@ use crate::attachments::record::{Record, Sealed, Task, ToGive, ToTake};
 use crate::attachments::transfers::{Transfers, UnderWay, forgotten, kept};
 use crate::error::RunError;
 use conclave_delivery::http_client::attachment_hash;
+use conclave_delivery_api::DeviceId;
 use conclave_engine::{AppRows, Engine, EngineError};
 use conclave_mls::GroupId;
 use conclave_mls::crypto::Secret;
@@ -31,6 +32,13 @@ impl Transfers {
             Task::Give(give) => Some((group.clone(), give.clone())),
             _ => None,
         }
+    }
+
+    /// Whether something is being given to a device.
+    pub(crate) fn is_giving_to(&self, device: &DeviceId) -> bool {
+        let is_it =
+            |one: &UnderWay| matches!(&one.record.task, Task::Give(give) if give.device == *device);
+        self.under_way.values().any(is_it)
     }
 
     /// What is taken by a transfer, and in which group that was asked for.

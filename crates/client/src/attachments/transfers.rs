@@ -272,20 +272,10 @@ impl Transfers {
         Ok(())
     }
 
-    fn begin<S: Store>(
+    pub(crate) fn begin<S: Store>(
         &mut self,
         engine: &mut Engine<S>,
         record: Record,
-    ) -> Result<u64, TransferRefusal> {
-        self.begin_with(engine, record, AppRows::new())
-    }
-
-    /// Begins a transfer, with other rows in the same write.
-    pub(crate) fn begin_with<S: Store>(
-        &mut self,
-        engine: &mut Engine<S>,
-        record: Record,
-        also: AppRows,
     ) -> Result<u64, TransferRefusal> {
         if self.count() >= MAX_UNDER_WAY {
             return refused(format!(
@@ -293,8 +283,7 @@ impl Transfers {
             ));
         }
         let planned = self.plan(&record);
-        let (id, mut rows) = planned.map_err(|e| TransferRefusal::Refused(e.to_string()))?;
-        rows.merge(also);
+        let (id, rows) = planned.map_err(|e| TransferRefusal::Refused(e.to_string()))?;
         engine.write_app_rows(rows)?;
         match self.start(id, record) {
             Ok(()) => Ok(id),

@@ -55,6 +55,21 @@ pub enum ChatCommand {
     Receipts(bool),
     /// Write all that was said to a file.
     Export(String),
+    /// Something about the text that is not sent yet.
+    Draft(DraftCommand),
+}
+
+/// Something about the text that the user is writing in the current group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DraftCommand {
+    /// Show it.
+    Show,
+    /// Keep this one.
+    Keep(String),
+    /// Send it.
+    Send,
+    /// Throw it away.
+    Clear,
 }
 
 /// Reads a line; none if it is no such command. The error is how the command is written.
@@ -122,6 +137,12 @@ pub(super) fn parse_chat(line: &str) -> Option<Result<ChatCommand, &'static str>
             ["off"] => Ok(ChatCommand::Receipts(false)),
             _ => Err("/receipts on, or /receipts off"),
         },
+        "/draft" => Ok(ChatCommand::Draft(match rest.trim_end() {
+            "" => DraftCommand::Show,
+            "send" => DraftCommand::Send,
+            "clear" => DraftCommand::Clear,
+            _ => DraftCommand::Keep(rest.into()),
+        })),
         "/export" if rest.trim_end().is_empty() => Err("/export FILE"),
         "/export" => Ok(ChatCommand::Export(rest.trim_end().into())),
         _ => return None,
@@ -169,6 +190,15 @@ mod tests {
         assert_eq!(all, Some(ChatCommand::Mentions { before: u64::MAX }));
         assert_eq!(some, Some(ChatCommand::Mentions { before: 9 }));
         assert_eq!(parsed("/read"), Some(ChatCommand::Read(None)));
+        let draft = |line: &str| match parsed(line) {
+            Some(ChatCommand::Draft(draft)) => draft,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(draft("/draft send"), DraftCommand::Send);
+        assert_eq!(draft("/draft clear "), DraftCommand::Clear);
+        assert_eq!(draft("/draft "), DraftCommand::Show);
+        let text = "send  it on Monday".to_string();
+        assert_eq!(draft("/draft send  it on Monday"), DraftCommand::Keep(text));
         for line in ["/history", "/history 7", "/readme", "/replying 7 x"] {
             assert_eq!(parse_chat(line), None, "{line}");
         }

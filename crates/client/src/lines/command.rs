@@ -143,6 +143,8 @@ const HELP: &[(&str, &str)] = &[
     ("/react N SYMBOL...", "react to message N; /unreact N takes it back"),
     ("/edit N TEXT", "say TEXT instead of what you said as message N"),
     ("/delete N", "delete what you said as message N, for everybody"),
+    ("/draft [TEXT]", "keep TEXT without sending it; without TEXT: show what you kept"),
+    ("/draft send", "send what you kept; /draft clear throws it away"),
     ("/send FILE [TEXT]", "send a file, encrypted; quotes go around a name with spaces"),
     ("/save N [PATH]", "save the file of message N, here or under PATH"),
     ("/cancel [N]", "stop sending or saving a file; N is the number that it began with"),

@@ -14,7 +14,7 @@ mod suites;
 mod text;
 mod time;
 
-pub use chat::ChatCommand;
+pub use chat::{ChatCommand, DraftCommand};
 pub use command::{Command, Input, LineError, MAX_LINE, help_line, help_text, parse_line};
 pub use files::{FileCommand, FileShown};
 pub use output::Render;

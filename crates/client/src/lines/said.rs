@@ -123,6 +123,11 @@ pub enum Did {
         /// How many were left out: they are not the messages that they claim to be.
         left_out: u64,
     },
+    /// The user has written something and not sent it.
+    Draft {
+        /// The text.
+        text: String,
+    },
     /// There are more messages than were shown.
     More {
         /// Those before this number.
@@ -254,6 +259,7 @@ impl Did {
             Self::HistoryTaken { by, rooms, messages, left_out } => {
                 format!("history-taken {group} {by} {messages} {rooms} {left_out}")
             }
+            Self::Draft { text } => format!("draft {group} {}", escaped(text)),
             Self::More { before } => format!("more {group} before {before}"),
         }
     }
@@ -295,6 +301,9 @@ impl Did {
                     ),
                 };
                 format!("* {by} has given {messages} messages of {rooms} groups{left_out}")
+            }
+            Self::Draft { text } => {
+                format!("{group} * not sent yet (/draft send sends it): {}", plain(text))
             }
             Self::More { before } => {
                 format!("{group} * there is more: the same with 'before {before}'")

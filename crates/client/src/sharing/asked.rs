@@ -1,8 +1,7 @@
 //! Who has asked whom for what was said, and what comes of it.
 
-use crate::attachments::{Ask, Record, Sealed, Task, ToGive, ToTake, Transfers};
+use crate::attachments::{Ask, AskId, Record, Sealed, Task, ToGive, ToTake, Transfers};
 use crate::compose::content_of;
-use crate::engine_rows::mend_history;
 use crate::error::RunError;
 use crate::history_word::{Heard, Word, answer, file_of};
 use crate::lines::{Did, Shown};
@@ -27,6 +26,8 @@ const TABLE: &str = "history";
 const OWN: &[u8] = b"own";
 const ASKED: &[u8] = b"by ";
 const VERSION: u8 = 1;
+/// The longest file that is taken, in bytes: some ten million messages. How long it is, the other device says.
+const MAX_TAKEN: u64 = 4 << 30;
 
 /// What a user asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +63,13 @@ impl Kept {
         self.ask.encode(&mut w)?;
         w.put_opaque(self.beside.expose())?;
         Ok(Secret::new(w.finish()))
+    }
+}
+
+impl Kept {
+    /// Whether an answer that came in a group is one to this question.
+    fn is_answered_by(&self, of: &AskId, group: &GroupId) -> bool {
+        self.ask.id == *of && self.group == *group
     }
 }
 
@@ -159,9 +167,8 @@ impl Sharing {
                 done.shown = shows(Did::HistoryAsked { by: by.to_string(), device });
             }
             Word::Answer { of, sealed } => {
-                let Some(own) = kept(engine, OWN)?.filter(|own| own.ask.id == of) else {
-                    return Ok(done);
-                };
+                let own = kept(engine, OWN)?.filter(|own| own.is_answered_by(&of, &group));
+                let Some(own) = own else { return Ok(done) };
                 let key_pair = HpkeKeyPair {
                     private: HpkePrivateKey(own.beside),
                     public: own.ask.key.clone(),
@@ -172,6 +179,10 @@ impl Sharing {
                 else {
                     return Ok(done);
                 };
+                if let Some(what) = too_long(&by, file.length) {
+                    done.shown = vec![Shown::Note { group: engine.group_name(&group), what }];
+                    return Ok(done);
+                }
                 // A question has one answer.
                 done.rows.delete(TABLE, OWN);
                 let record = Record {
@@ -208,7 +219,6 @@ impl Sharing {
         if self.job.as_ref().is_some_and(|job| transfers.name(job.id()).is_none()) {
             // It was stopped.
             self.job = None;
-            mend_history(engine, history)?;
         }
         let Some(mut job) = self.next_job(engine, transfers)? else { return Ok(Vec::new()) };
         let id = job.id();
@@ -252,22 +262,37 @@ impl Sharing {
         Ok(Some(Job::give(id, rooms, file)))
     }
 
-    /// The message that tells another device where its file is, and the group to say it in.
+    /// The message that tells another device where its file is, the group to say it in, and what is to be written with it:
+    /// the question is answered then, and not before.
     pub(crate) fn answer<S: Store>(
         engine: &Engine<S>,
         transfers: &Transfers,
         id: u64,
-    ) -> Option<Result<(GroupId, Content), String>> {
+    ) -> Option<Result<(GroupId, Content, AppRows), String>> {
         let (group, give) = transfers.giving(id)?;
         let file = give.sealed?;
+        let mut rows = Transfers::rows_without(id);
+        // The device may have asked anew meanwhile.
+        let question = row_of(&give.device);
+        if kept(engine, &question).ok()?.is_some_and(|kept| kept.ask.id == give.ask.id) {
+            rows.delete(TABLE, question);
+        }
         let (provider, mut rng) = (engine.provider(), os_rng());
         let between = (engine.device(), &give.device);
         let content = answer(&*provider, &mut *rng, &give.ask, between, &file)
             .map_err(|e| e.to_string())
             .and_then(|word| word.draft().map_err(|e| e.to_string()))
             .and_then(|draft| content_of(engine, &Place::of(engine, &group), draft, &mut *rng));
-        Some(content.map(|content| (group, content)))
+        Some(content.map(|content| (group, content, rows)))
     }
+}
+
+/// Why a file that another device gives is not fetched, if it is too long.
+fn too_long(by: &DeviceId, length: u64) -> Option<String> {
+    let why = || {
+        format!("what {by} gives has {length} bytes, more than a device takes: it is not fetched")
+    };
+    (length > MAX_TAKEN).then(why)
 }
 
 /// Asks the user's other devices in a group.
@@ -317,6 +342,9 @@ fn give<S: Store>(
     let Some(asked) = kept(engine, &row_of(&device))? else {
         return Err(refused(format!("{device} has not asked: type /history ask there first")));
     };
+    if transfers.is_giving_to(&device) {
+        return Err(refused(format!("{device} is being given it already")));
+    }
     let code = code_of(engine, &asked.group, &device)?;
     if code.is_none_or(|code| code.as_bytes() != asked.beside.expose()) {
         return Err(refused(format!(
@@ -343,9 +371,7 @@ fn give<S: Store>(
         name: format!("what was said, for {device}"),
         task: Task::Give(ToGive { device: device.clone(), ask: asked.ask, sealed: None }),
     };
-    let mut also = AppRows::new();
-    also.delete(TABLE, row_of(&device));
-    transfers.begin_with(engine, record, also)?;
+    transfers.begin(engine, record)?;
     let what = format!("what was said in {} groups is given to {device}", rooms.len());
     told.shown.push(Shown::Note { group: String::new(), what });
     Ok(told)
@@ -412,6 +438,31 @@ fn end<S: Store>(
                 left_out: given.left_out,
             };
             Ok(vec![Shown::Did { group: engine.group_name(&group), did }])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use conclave_mls::CipherSuite;
+
+    #[test]
+    fn an_answer_counts_for_its_question_and_in_its_group_alone() {
+        let (group, other) = (GroupId::from([1].as_slice()), GroupId::from([2].as_slice()));
+        let ask = Ask { id: [7; 16], suite: CipherSuite(1), key: vec![5; 32].into() };
+        let kept = Kept { group: group.clone(), ask, beside: Secret::copy_from(b"key") };
+        assert!(kept.is_answered_by(&[7; 16], &group));
+        assert!(!kept.is_answered_by(&[8; 16], &group));
+        assert!(!kept.is_answered_by(&[7; 16], &other));
+    }
+
+    #[test]
+    fn a_file_that_is_said_to_be_endless_is_not_fetched() {
+        let by: DeviceId = "alice/main".parse().unwrap();
+        assert_eq!(too_long(&by, MAX_TAKEN), None);
+        for length in [MAX_TAKEN + 1, u64::MAX] {
+            assert!(too_long(&by, length).unwrap().contains(&length.to_string()));
         }
     }
 }

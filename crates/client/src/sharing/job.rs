@@ -26,7 +26,7 @@ pub(super) enum Job {
         group: GroupId,
         by: DeviceId,
         places: BTreeMap<GroupId, RoomPlace>,
-        receiving: Receiving<BufReader<File>>,
+        receiving: Box<Receiving<BufReader<File>>>,
     },
 }
 
@@ -45,7 +45,7 @@ impl Job {
         file: File,
         places: BTreeMap<GroupId, RoomPlace>,
     ) -> Self {
-        let receiving = Receiving::new(sealed.key.key, BufReader::new(file));
+        let receiving = Box::new(Receiving::new(sealed.key.key, BufReader::new(file)));
         Self::Take { id, group, by, places, receiving }
     }
 

@@ -158,7 +158,7 @@ impl World {
     }
 }
 
-const NAMESPACES: [&str; 14] = [
+const NAMESPACES: [&str; 15] = [
     "h.meta",
     "h.room",
     "h.number",
@@ -168,6 +168,7 @@ const NAMESPACES: [&str; 14] = [
     "h.reaction",
     "h.receipt",
     "h.words",
+    "h.order",
     "h.expiry",
     "h.unread",
     "h.topic",
