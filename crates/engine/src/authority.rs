@@ -2,12 +2,25 @@
 
 use crate::certified::Certified;
 use crate::directory::{Directory, Judged};
+use crate::error::EngineError;
+use crate::record::Identity;
+use crate::request::Request;
+use crate::who::Who;
 use conclave_account::Account;
-use conclave_delivery_api::{DeviceId, Mode, Name};
-use conclave_mls::credential::{CredentialRequest, ExternalSender, SignaturePublicKey};
+use conclave_delivery_api::{
+    DeviceId, FetchAccount, FetchCertificates, Mode, Name, supporting_join_links,
+};
+use conclave_mls::credential::{CredentialRequest, ExternalSender, LeafParams, SignaturePublicKey};
 use conclave_mls::crypto::CryptoProvider;
-use conclave_mls::{Credential, UnixTime};
+use conclave_mls::{CipherSuite, Credential, UnixTime};
 use std::collections::BTreeMap;
+
+/// The request for what is new in a user's log, with the last known entry before it.
+pub(crate) fn new_entries(accounts: &BTreeMap<Name, Account>, user: Name) -> FetchAccount {
+    let known = accounts.get(&user).map_or(0, |account| account.head().length);
+    let after = known.saturating_sub(1);
+    FetchAccount { user, after }
+}
 
 /// Whose word counts.
 pub(crate) enum Authority {
@@ -30,6 +43,43 @@ impl Authority {
             Self::Accounts(_) => None,
             Self::Certificates(certified) => Some(certified),
         }
+    }
+
+    /// The own leaf: who this is, and what it supports. That is what the device uses, not all that its provider has: others
+    /// can rely on it.
+    pub(crate) fn own_leaf(&self, identity: &Identity) -> LeafParams {
+        let suites: Vec<CipherSuite> = identity.suites().collect();
+        let leaf = LeafParams::new(self.own_credential(&identity.device), &suites);
+        // A new leaf has no components that could be malformed.
+        supporting_join_links(leaf.clone(), &conclave_room::COMPONENTS).unwrap_or(leaf)
+    }
+
+    /// The request for what is new of a user.
+    pub(crate) fn request_for(
+        &self,
+        accounts: &BTreeMap<Name, Account>,
+        provider: &dyn CryptoProvider,
+        user: Name,
+    ) -> Result<Request, EngineError> {
+        match self {
+            Self::Accounts(_) => Ok(new_entries(accounts, user).into()),
+            Self::Certificates(certified) => {
+                let known = certified.known_lists(provider)?;
+                Ok(FetchCertificates { user, known }.into())
+            }
+        }
+    }
+
+    /// Whether no device of this name is active, and one was.
+    pub(crate) fn is_ended(&self, accounts: &BTreeMap<Name, Account>, who: &Who) -> bool {
+        let Some(device) = &who.device else { return false };
+        let id = DeviceId::new(who.user.clone(), device.clone());
+        if self.certified().is_some_and(|certified| certified.was_ended(&id)) {
+            return true;
+        }
+        let Some(account) = accounts.get(&who.user) else { return false };
+        account.active().all(|active| active.name != *device)
+            && account.devices().iter().any(|ended| ended.name == *device)
     }
 
     /// This device's credential.

@@ -153,6 +153,13 @@ pub(crate) enum Change {
     Publish(KeyPackageRef, bool),
 }
 
+impl Change {
+    /// A word to the user about a group.
+    pub(crate) fn news(group: &GroupId, news: News) -> Self {
+        Self::News(Some(group.clone()), news)
+    }
+}
+
 /// The records, and the store that they and the groups are in.
 pub(crate) struct Book<S> {
     store: S,

@@ -3,6 +3,7 @@
 use conclave_certificates::device_of;
 use conclave_delivery_api::room_policy;
 use conclave_mls::Config;
+use conclave_mls::join::GroupInfoOptions;
 use conclave_room::RoomPolicy;
 use std::sync::Arc;
 
@@ -11,6 +12,10 @@ use std::sync::Arc;
 pub(crate) fn config() -> Config {
     Config { policy: Arc::new(policy()), adopt_policy: true, ..Config::default() }
 }
+
+/// What the service keeps for those who join from outside: the tree it knows.
+pub(crate) const GROUP_INFO: GroupInfoOptions =
+    GroupInfoOptions { ratchet_tree: false, external_pub: true };
 
 pub(crate) fn policy() -> RoomPolicy {
     room_policy(|credential| Some(device_of(credential)?.user.to_string()))

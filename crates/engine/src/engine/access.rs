@@ -4,6 +4,7 @@
 use super::linking::Waiting;
 use super::{Engine, EngineError, FIRST_WAIT, Purpose};
 use crate::book::Change;
+use crate::conversation::Conversation;
 use crate::notice::Notice;
 use crate::output::Answer;
 use crate::reason::Reason;
@@ -13,11 +14,9 @@ use conclave_delivery_api::{
     Bytes, CallError, Decode, DescribeService, Encode, ErrorCode, FetchRelay, OpenSession,
     OpenedSession, PutRelay, Registration, SESSION_SCHEME, ServiceInfo, SubmitAccount,
 };
-use conclave_mls::UnixTime;
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::{CryptoError, CryptoProvider, SignatureKeyPair, SignatureScheme};
 use conclave_store::Store;
-use core::time::Duration;
 use std::sync::Arc;
 
 /// How often a device that waits to be admitted looks whether it was, in milliseconds.
@@ -45,13 +44,6 @@ impl<S: Store> Engine<S> {
         let suite = self.book.identity().cipher_suite;
         let suite = conclave_mls::crypto::Suite::new(&*self.provider, suite)?;
         Ok(suite.params().signature)
-    }
-
-    /// The time by the service's clock, as it said when it was asked: what this device's clock says does not keep
-    /// it out.
-    pub(super) fn service_time(&self) -> UnixTime {
-        let milliseconds = self.now.saturating_add_signed(self.service_ahead);
-        UnixTime::since_unix_epoch(Duration::from_millis(milliseconds)).unwrap_or(UnixTime::MAX)
     }
 
     /// The service has said what it is.
@@ -181,9 +173,7 @@ impl<S: Store> Engine<S> {
         self.refused_suites.clear();
         self.count_at = 0;
         self.inbox_due = true;
-        for live in self.conversations.values_mut() {
-            live.look_again();
-        }
+        self.conversations.values_mut().for_each(Conversation::look_again);
         self.take_incarnation(session.incarnation)?;
         let groups: Vec<_> = self.conversations.keys().cloned().collect();
         groups.iter().for_each(|group| self.plan_removals(group));

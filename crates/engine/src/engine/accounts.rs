@@ -1,11 +1,11 @@
 //! Accounts: this user's own, and what others' logs say.
 
 use super::linking::{Admission, OwnChange};
-use super::log::device_of;
 use super::{CommandError, Engine, EngineError, Purpose};
 use crate::book::Change;
 use crate::code::short_member_code;
-use crate::directory::{Contradiction, continued, is_revoked};
+use crate::conversation::removals::{REMOVAL_SPREAD, REMOVAL_WAIT};
+use crate::directory::{Contradiction, continued};
 use crate::notice::{Notice, Warning};
 use crate::output::Answer;
 use crate::reason::Reason;
@@ -13,14 +13,10 @@ use crate::record::{Item, News, Stage, Who, Work};
 use crate::request::Request;
 use conclave_account::{self as account, Account, Author, LinkCode, Offer, Parcel, Standing};
 use conclave_delivery_api::{
-    AccountPage, CallError, DeviceId, Encode, ErrorCode, FetchAccount, FetchRelay, Name, PutRelay,
-    SubmitAccount,
+    AccountPage, CallError, DeviceId, Encode, ErrorCode, FetchRelay, Name, PutRelay, SubmitAccount,
 };
 use conclave_mls::GroupId;
-use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::crypto::CryptoError;
-use conclave_mls::group::Proposal;
-use conclave_room::Capability;
 use conclave_store::Store;
 
 /// How often the device that has admitted another one looks whether that can be invited, and for how long, in
@@ -31,11 +27,6 @@ const READY_WAIT: u64 = 5 * 60 * 1000;
 const READY_PATIENCE: u64 = 5_000;
 /// How often in a row a change of the own account is made again, as another device's came first.
 pub(super) const MAX_TRIES: u32 = 5;
-/// How long members of a group wait before one of them removes a revoked device of its own accord, in milliseconds: so
-/// long at least, and up to this much more. The user's own devices do not wait, but where the service proposes it.
-const REMOVAL_WAIT: u64 = 3_000;
-const REMOVAL_SPREAD: u64 = 5_000;
-
 /// The request that submits one entry of an account that the service has.
 pub(super) fn submit_entry(entry: &account::Entry) -> Result<SubmitAccount, EngineError> {
     let bytes = entry.to_bytes().map_err(CryptoError::from)?;
@@ -52,13 +43,6 @@ pub(super) fn added_by(device: &account::Device) -> Option<String> {
 }
 
 impl<S: Store> Engine<S> {
-    /// The request for what is new in a user's log, with the last known entry before it.
-    pub(super) fn fetch_account(&self, user: Name) -> FetchAccount {
-        let known = self.book.account(&user).map_or(0, |account| account.head().length);
-        let after = known.saturating_sub(1);
-        FetchAccount { user, after }
-    }
-
     /// Takes what the service says of a user; whether there is more to ask for.
     pub(super) fn learn(&mut self, user: &Name, page: &AccountPage) -> Result<bool, EngineError> {
         let known = self.book.account(user);
@@ -157,48 +141,6 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// Sees to it that devices which are no longer active leave a group.
-    pub(super) fn plan_removals(&mut self, group: &GroupId) {
-        let members = self.devices_in(group);
-        let is_member = |device: &DeviceId| members.iter().any(|(member, _)| member == device);
-        self.removals.retain(|(id, device), _| id != group || is_member(device));
-        for (device, key) in members {
-            let what = (group.clone(), device.clone());
-            if device == *self.device()
-                || self.removals.contains_key(&what)
-                || !self.has_ended(group, &device, &key)
-                || !(device.user == self.device().user || self.may(group, Capability::KICK))
-            {
-                continue;
-            }
-            // Where the service proposes it, members commit that, and nobody need do it alone.
-            let own = device.user == self.device().user && !self.names_service(group);
-            let spread = super::outgoing::random(&mut *self.rng) % REMOVAL_SPREAD;
-            let wait = if own { 0 } else { REMOVAL_WAIT + spread };
-            self.removals.insert(what, self.now.saturating_add(wait));
-        }
-    }
-
-    /// Whether a device's key is known to count no more. A device that has another key since comes back by itself.
-    fn has_ended(&mut self, group: &GroupId, device: &DeviceId, key: &SignaturePublicKey) -> bool {
-        if self.certificate_has_ended(group, device, key) {
-            return true;
-        }
-        is_revoked(self.book.accounts(), device, key)
-    }
-
-    /// Whether no device of this name is active.
-    pub(super) fn is_ended(&self, who: &Who) -> bool {
-        if self.was_ended(who) {
-            return true;
-        }
-        let (Some(account), Some(device)) = (self.book.account(&who.user), &who.device) else {
-            return false;
-        };
-        account.active().all(|active| active.name != *device)
-            && account.devices().iter().any(|ended| ended.name == *device)
-    }
-
     /// Queues the removals that are due, of devices that are still there.
     pub(super) fn due_removals(&mut self) -> Result<(), EngineError> {
         let due = self.removals.iter().filter(|(_, due)| **due <= self.now);
@@ -207,27 +149,20 @@ impl<S: Store> Engine<S> {
             self.removals.remove(&(group.clone(), device.clone()));
             let there = self.devices_in(&group).into_iter().find(|(member, _)| *member == device);
             let Some((_, key)) = there else { continue };
-            if self.is_to_be_removed(&group, &device) {
+            let conversation = self.conversations.get(&group);
+            if conversation
+                .is_some_and(|conversation| conversation.is_to_be_removed(&self.book, &device))
+            {
                 let later = self.now.saturating_add(REMOVAL_WAIT + REMOVAL_SPREAD);
                 self.removals.insert((group, device), later);
-            } else if self.has_ended(&group, &device, &key) {
+            } else if self
+                .with(&group, |conversation, cx| Ok(conversation.has_ended(cx, &device, &key)))?
+            {
                 let work = Work::Remove { who: device.into(), committing: false };
                 self.book.commit(None, vec![Change::NewItem(Item { group, work })])?;
             }
         }
         Ok(())
-    }
-
-    /// Whether a device's removal is proposed, and will be committed by this device if nobody else does.
-    fn is_to_be_removed(&self, id: &GroupId, device: &DeviceId) -> bool {
-        let Some(live) = self.conversations.get(id).filter(|_| self.takes_received(id)) else {
-            return false;
-        };
-        let removed = live.group.view().proposals().filter_map(|pending| match pending.proposal {
-            Proposal::Remove(leaf) => live.group.member(*leaf),
-            _ => None,
-        });
-        removed.filter_map(|member| device_of(&member.credential)).any(|member| member == *device)
     }
 
     /// Forgets what is known of a user, whose account is another one now. It is read anew.

@@ -7,15 +7,11 @@ use crate::command::Command;
 use crate::conversation::Conversation;
 use crate::output::Answer;
 use crate::reason::Reason;
-use crate::record::{Stage, Who};
-use crate::request::Request;
-use conclave_certificates::device_of;
+use crate::record::Stage;
 use conclave_delivery_api::{
-    CertificatesPage, DeviceId, FetchCertificates, Mode, Name, ServiceInfo, SubmitCertificate,
+    CertificatesPage, DeviceId, Mode, Name, ServiceInfo, SubmitCertificate,
 };
-use conclave_mls::credential::SignaturePublicKey;
-use conclave_mls::group::LeafUpdate;
-use conclave_mls::{GroupId, UnixTime};
+use conclave_mls::GroupId;
 use conclave_store::Store;
 
 /// How long this device waits before it invites a new one of its user, which is still to publish its key packages,
@@ -23,17 +19,6 @@ use conclave_store::Store;
 const NEWCOMER_WAIT: u64 = 3_000;
 
 impl<S: Store> Engine<S> {
-    /// The request for what is new of a user.
-    pub(super) fn fetch_user(&self, user: Name) -> Result<Request, EngineError> {
-        match &self.authority {
-            Authority::Accounts(_) => Ok(self.fetch_account(user).into()),
-            Authority::Certificates(certified) => {
-                let known = certified.known_lists(&*self.provider)?;
-                Ok(FetchCertificates { user, known }.into())
-            }
-        }
-    }
-
     /// That the service takes the same word on keys as this device.
     pub(super) fn check_mode(&self, info: &ServiceInfo) -> Result<(), EngineError> {
         let what = match (self.authority.mode(), info.mode) {
@@ -96,7 +81,7 @@ impl<S: Store> Engine<S> {
         if is_new {
             self.book.commit(None, vec![Change::Certified(record)])?;
             // What could not be judged then may be now.
-            self.conversations.values_mut().for_each(|live| live.try_again());
+            self.conversations.values_mut().for_each(Conversation::try_again);
         }
         if added && *user == self.device().user {
             self.newcomers_at = Some(self.now.saturating_add(NEWCOMER_WAIT));
@@ -125,37 +110,6 @@ impl<S: Store> Engine<S> {
         Ok(self.book.commit(None, items)?)
     }
 
-    /// The time by which certificates of members have to be over before they count as that: this device's and the
-    /// service's clock must agree.
-    fn expiry_time(&self) -> UnixTime {
-        self.time().min(self.service_time())
-    }
-
-    /// Whether a member's certificate counts no more.
-    pub(super) fn certificate_has_ended(
-        &mut self,
-        group: &GroupId,
-        device: &DeviceId,
-        key: &SignaturePublicKey,
-    ) -> bool {
-        let now = self.expiry_time();
-        let Authority::Certificates(certified) = &mut self.authority else { return false };
-        let members =
-            self.conversations.get(group).into_iter().flat_map(|live| live.group.members());
-        let mut found = members.filter(|member| member.signature_key == *key);
-        let member = found.find(|member| device_of(&member.credential).as_ref() == Some(device));
-        member.is_some_and(|m| certified.has_ended(&*self.provider, now, &m.credential, key))
-    }
-
-    /// What of this device's leaf in a group is not as it is now: after a renewal, its credential and perhaps its key.
-    pub(super) fn leaf_update(&self, live: &Conversation) -> Option<LeafUpdate> {
-        let signer = &self.book.identity().signer;
-        let own = live.group.own_member()?;
-        let params = self.leaf();
-        let same = own.credential == params.credential && own.signature_key == signer.public;
-        (!same).then(|| LeafUpdate { params, signer: signer.clone() })
-    }
-
     /// Refuses a command that is about accounts, where there are none.
     pub(super) fn check_account_command(&self, command: &Command) -> Result<(), Reason> {
         let is_about_accounts = matches!(
@@ -172,13 +126,5 @@ impl<S: Store> Engine<S> {
             Mode::Certificates if is_about_accounts => Err(Reason::Certified),
             _ => Ok(()),
         }
-    }
-
-    /// Whether a device was in a group, and its certificate counts no more.
-    pub(super) fn was_ended(&self, who: &Who) -> bool {
-        let (Some(certified), Some(device)) = (self.authority.certified(), &who.device) else {
-            return false;
-        };
-        certified.was_ended(&DeviceId::new(who.user.clone(), device.clone()))
     }
 }

@@ -59,7 +59,7 @@ impl<S: Store> Engine<S> {
     pub(super) fn marked(&mut self, marked: &StateMarked) -> Result<(), EngineError> {
         let Some(mark) = self.marking.mark else { return Ok(()) };
         if marked.latest != mark {
-            return self.found_copied(Some(marked.marked_at));
+            return self.split().1.found_copied(Some(marked.marked_at));
         }
         self.marking.taken = true;
         Ok(self.book.commit(None, vec![Change::Marks(Marks::confirmed(mark))])?)
@@ -76,23 +76,6 @@ impl<S: Store> Engine<S> {
                 self.wait_longer();
             }
         }
-    }
-
-    /// This state is a copy, or an old one: another process has gone on from it, at a time in seconds since 1970 if the
-    /// service has said so.
-    pub(super) fn found_copied(&mut self, since: Option<u64>) -> Result<(), EngineError> {
-        if self.book.copied().is_some() {
-            return Ok(());
-        }
-        let key = self.book.identity().signer.public.clone();
-        let by_itself = !self.has_certificates();
-        let copied = Copied { key, next: None, waits: false };
-        let news = News::StateCopied { since, by_itself };
-        self.book.commit(None, vec![Change::Copied(Some(copied)), Change::News(None, news)])?;
-        // What the account is now says whether the key still counts.
-        self.lookups.insert(self.device().user.clone());
-        self.marking.tries = 0;
-        Ok(())
     }
 
     /// Whether the state is a copy, and nothing can be done about it here.

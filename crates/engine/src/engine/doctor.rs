@@ -2,7 +2,7 @@
 
 use super::{Engine, EngineError};
 use crate::book::Book;
-use crate::conversation::{Conversation, Standing};
+use crate::conversation::Conversation;
 use crate::findings::{Finding, Problem};
 use crate::record::{GroupRecord, Stage, Work};
 use crate::suites::suite_name;
@@ -167,8 +167,8 @@ impl<S: Store> Engine<S> {
             }
         }
 
-        if let Some(live) = self.conversations.get(id) {
-            self.examine_log(id, live, record, found);
+        if let Some(conversation) = self.conversations.get(id) {
+            self.examine_log(id, conversation, record, found);
         } else if matches!(record.stage, Stage::Active | Stage::Creating(_)) {
             let remedy = "/leave, and let a member invite this device again";
             found.add(Problem::Unloadable, "the group's state cannot be loaded", remedy);
@@ -178,19 +178,21 @@ impl<S: Store> Engine<S> {
     fn examine_log(
         &self,
         id: &GroupId,
-        live: &Conversation,
+        conversation: &Conversation,
         record: &GroupRecord,
         found: &mut Found,
     ) {
-        if let Some(why) = live.stuck() {
+        if let Some(why) = conversation.stuck() {
             let remedy = "/reset begins it anew with the same members, /leave forgets it here";
             found.add(Problem::Stuck, why.to_string(), remedy);
-        } else if matches!(live.standing, Standing::Asks) {
+        } else if conversation.asks() {
             let what = "the service has to say whose keys some members have";
             found.add(Problem::WaitingForAccount, what, REACH);
-        } else if live.log.head > record.cursor {
-            let what =
-                format!("{} entries of the log are not read yet", live.log.head - record.cursor);
+        } else if conversation.unread(record.cursor) > 0 {
+            let what = format!(
+                "{} entries of the log are not read yet",
+                conversation.unread(record.cursor)
+            );
             found.add(Problem::Behind, what, REACH);
         }
         if let Some(missing) = self.book.missing(id) {

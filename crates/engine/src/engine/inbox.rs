@@ -1,15 +1,17 @@
 //! Invitations.
 
-use super::log::device_of;
-use super::rooms::name_of;
 use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
 use crate::code::short_member_code;
 use crate::conversation::Conversation;
+use crate::conversation::departure::nothing_to_do;
+use crate::conversation::kept::keep_nothing;
+use crate::conversation::rooms::name_of;
 use crate::conversation::rules::config;
 use crate::reason::Reason;
 use crate::record::{GroupRecord, News, Stage, Trust};
 use crate::request::Request;
+use conclave_certificates::device_of;
 use conclave_delivery_api::{
     AckInbox, DeviceId, FetchInbox, InboxItem, LogPosition, WelcomeItem, short_group,
 };
@@ -42,7 +44,7 @@ impl<S: Store> Engine<S> {
             return Ok(None);
         }
         let Some(user) = self.lookups.pop_first() else { return Ok(None) };
-        let request = self.fetch_user(user.clone())?;
+        let request = self.split().1.fetch_user(user.clone())?;
         Ok(Some((request, Purpose::Lookup(user))))
     }
 
@@ -70,21 +72,22 @@ impl<S: Store> Engine<S> {
         let welcome = &item.welcome;
         let id = &welcome.group_id;
         let (cursor, last) = self.book.record(id).map_or((0, 0), |r| (r.cursor, r.epoch));
-        let current = self.conversations.get(id).map_or(0, |live| live.group.epoch().0);
+        let current =
+            self.conversations.get(id).map_or(0, |conversation| conversation.group().epoch().0);
         if welcome.position.epoch <= current.max(last) {
             // Fetched once more, as the answer to the last acknowledgement was lost. Or the service
             // repeats it: taken, it would bring a past epoch back, and its keys into use again.
             return Ok(Taken::Done);
         }
-        if let Some(live) = self.conversations.get_mut(id)
-            && live.stuck().is_none()
+        if let Some(conversation) = self.conversations.get_mut(id)
+            && conversation.stuck().is_none()
             && tries < MAX_TRIES
         {
-            if !live.log.is_read(cursor) {
+            if !conversation.is_read(cursor) {
                 // The log tells first how this device got out.
                 return Ok(Taken::Later { waited: false });
             }
-            live.log.sync = true;
+            conversation.read_on();
             return Ok(Taken::Later { waited: true });
         }
         // By the service's word, which may be wrong: the inviter's signature is looked at below. But
@@ -151,12 +154,12 @@ impl<S: Store> Engine<S> {
             Change::SeenSince(id.clone(), self.seen_day()),
         ];
         let suite = Some(new.peek().cipher_suite());
-        changes.push(Self::news(id, News::Joined { seq, by: by.clone(), suite }));
+        changes.push(Change::news(id, News::Joined { seq, by: by.clone(), suite }));
         if asks {
             // What the user wanted in a group of this identifier was for those who were there then.
-            changes.extend(self.nothing_to_do(id));
+            changes.extend(nothing_to_do(&self.book, id));
             let code = short_member_code(&*self.provider, &by, &inviter.signature_key)?;
-            changes.push(Self::news(id, News::Invited { seq, by, code }));
+            changes.push(Change::news(id, News::Invited { seq, by, code }));
         }
         if !asks && !by_ourselves {
             let members = new.peek().members();
@@ -167,7 +170,7 @@ impl<S: Store> Engine<S> {
         if !own.key_package().is_last_resort() {
             changes.push(Change::KeyPackage(reference, None));
         }
-        changes.extend(self.keep_nothing(id)?);
+        changes.extend(keep_nothing(&self.book, id)?);
         // One that could not be followed any further gives way.
         let is_here = !self.book.store().load(id)?.is_empty();
         let book = &mut self.book;

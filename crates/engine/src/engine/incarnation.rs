@@ -25,8 +25,8 @@ impl<S: Store> Engine<S> {
         }
         self.book.commit(None, changes)?;
         self.was_restored |= known.is_some();
-        for live in self.conversations.values_mut() {
-            live.service_changed(self.now, known.is_some());
+        for conversation in self.conversations.values_mut() {
+            conversation.service_changed(self.now, known.is_some());
         }
         Ok(())
     }

@@ -3,11 +3,9 @@
 use super::accounts::added_by;
 use super::{Engine, EngineError};
 use crate::code::{epoch_code, member_code, pair_code, short_member_code};
-use crate::conversation::Conversation;
-use crate::record::{News, Stage, Who};
-use crate::view::{
-    Admitted, DeviceView, GroupView, LinkView, Member, PairCode, Phase, Roster, Warrant,
-};
+use crate::conversation::phase;
+use crate::record::{News, Who};
+use crate::view::{Admitted, DeviceView, GroupView, LinkView, Member, PairCode, Roster, Warrant};
 use conclave_delivery_api::{DeviceId, Name};
 use conclave_mls::GroupId;
 use conclave_mls::credential::SignaturePublicKey;
@@ -32,37 +30,17 @@ impl<S: Store> Engine<S> {
     #[must_use]
     pub fn group(&self, id: &GroupId) -> Option<GroupView> {
         let record = self.book.record(id)?;
-        let live = self.conversations.get(id);
-        let phase = match (&record.stage, live.and_then(Conversation::stuck)) {
-            (Stage::Removed, _) => Phase::Removed,
-            (Stage::Left, _) => Phase::Left,
-            (Stage::Ended, _) => Phase::Ended,
-            (_, Some(reason)) => Phase::Stuck { reason: reason.clone() },
-            _ if self.book.leaving(id) => Phase::Leaving,
-            (stage, None) => match (&record.asked_by, stage) {
-                (Some(by), _) => Phase::Invited { by: by.clone() },
-                (None, Stage::Creating(_)) => Phase::Creating,
-                (None, _) => Phase::Member,
-            },
-        };
+        let conversation = self.conversations.get(id);
+        let phase = phase::shown(&self.book, (id, record), conversation);
         Some(GroupView {
             id: id.clone(),
             name: self.group_name(id),
             phase,
-            epoch: live.map(|live| live.group.epoch().0),
-            members: live.map_or(0, |live| live.group.members().count()),
-            suite: live.map(|live| live.group.cipher_suite()),
+            epoch: conversation.map(|conversation| conversation.group().epoch().0),
+            members: conversation.map_or(0, |conversation| conversation.group().members().count()),
+            suite: conversation.map(|conversation| conversation.group().cipher_suite()),
             to_do: self.book.items(id).count(),
         })
-    }
-
-    /// The devices of a group and their keys.
-    pub(super) fn devices_in(&self, group: &GroupId) -> Vec<(DeviceId, SignaturePublicKey)> {
-        let members =
-            self.conversations.get(group).into_iter().flat_map(|live| live.group.members());
-        members
-            .filter_map(|m| Some((super::log::device_of(&m.credential)?, m.signature_key)))
-            .collect()
     }
 
     /// Who is in a group; none if this device is not.
@@ -70,8 +48,8 @@ impl<S: Store> Engine<S> {
     /// # Errors
     /// If the cryptography fails.
     pub fn roster(&self, group: &GroupId) -> Result<Option<Roster>, EngineError> {
-        let Some(live) = self.conversations.get(group) else { return Ok(None) };
-        let authenticator = live.group.epoch_authenticator()?.as_secret();
+        let Some(conversation) = self.conversations.get(group) else { return Ok(None) };
+        let authenticator = conversation.group().epoch_authenticator()?.as_secret();
         let code = epoch_code(&*self.provider, authenticator.expose())?;
         let mut members = Vec::new();
         for (device, key) in BTreeMap::from_iter(self.devices_in(group)) {
@@ -84,7 +62,7 @@ impl<S: Store> Engine<S> {
                 .map(|known| Admitted { since: known.added_at.as_secs(), by: added_by(known) });
             members.push(Member { device, own, code, admitted });
         }
-        let (epoch, suite) = (live.group.epoch().0, live.group.cipher_suite());
+        let (epoch, suite) = (conversation.group().epoch().0, conversation.group().cipher_suite());
         Ok(Some(Roster { epoch, code, suite, members }))
     }
 

@@ -1,65 +1,16 @@
-//! Join links: making, showing and revoking them, and what commits do to them.
+//! Join links: showing them, and beginning to make them.
 
-use super::{CommandError, Engine, EngineError, Purpose};
-use crate::notice::Notice;
-use crate::output::Answer;
-use crate::reason::Reason;
-use crate::record::{Item, Who, Work};
-use crate::request::Request;
-use conclave_certificates::device_of;
-use conclave_delivery_api::{
-    Bytes, JoinLink, JoinLinkError, JoinLinkRecord, JoinLinks, JoinLinksUpdate, Judged,
-    JudgedCommit, judge_commit,
-};
-use conclave_mls::component::CommitDraft;
-use conclave_mls::crypto::CryptoProvider;
-use conclave_mls::error::Rejection;
-use conclave_mls::group::{CommitStage, NewProposal, Sender};
-use conclave_mls::{Error, Group, GroupId};
+use super::{CommandError, Engine};
+use crate::conversation::Conversation;
+use crate::record::Work;
+use conclave_delivery_api::{JoinLink, JoinLinks};
+use conclave_mls::GroupId;
 use conclave_store::Store;
-
-type Next = Option<(Request, Purpose)>;
-
-/// What a commit of others that the service received at a time does to a group's links.
-pub(super) fn judge_received(
-    provider: &dyn CryptoProvider,
-    group: &Group,
-    stage: &CommitStage,
-    received_at: u64,
-) -> Result<Judged, JoinLinkError> {
-    let commit = JudgedCommit {
-        sender: stage.sender(),
-        proposals: stage.proposals().collect(),
-        credentials: stage.credentials(),
-        received_at,
-    };
-    judge_commit(provider, group.view(), &commit, device_of)
-}
-
-/// What components answer to a commit of this device's own.
-pub(super) fn judge_own(
-    provider: &dyn CryptoProvider,
-    group: &Group,
-    draft: &CommitDraft<'_>,
-) -> Result<Vec<Bytes>, Error> {
-    let commit = JudgedCommit {
-        sender: Sender::Member(group.own_leaf()),
-        proposals: draft.proposals().collect(),
-        credentials: &[],
-        // It uses no link, so that no end matters.
-        received_at: 0,
-    };
-    let judged = judge_commit(provider, group.view(), &commit, device_of);
-    let refused =
-        |e: JoinLinkError| Error::from(Rejection::RefusedByPolicy { reason: e.to_string().into() });
-    judged.map(|judged| judged.app_data).map_err(refused)
-}
 
 impl<S: Store> Engine<S> {
     /// The links of a group.
     pub(super) fn links_of(&self, id: &GroupId) -> JoinLinks {
-        let links = self.conversations.get(id).map(|live| JoinLinks::of(live.group.view()));
-        links.and_then(Result::ok).unwrap_or_default()
+        self.conversations.get(id).map(Conversation::links).unwrap_or_default()
     }
 
     /// Begins to make a link into a group, good for so many seconds. It is shown when the group has it: a link that is
@@ -75,73 +26,5 @@ impl<S: Store> Engine<S> {
         let expires_at = self.service_time().as_secs().saturating_add(lifetime);
         let work = Work::MakeLink { link, expires_at, max_uses, committing: false };
         self.queue(id, vec![work], Vec::new())
-    }
-
-    /// Makes the commit that makes a link. Links that are over make room for it.
-    pub(super) fn make_link(
-        &mut self,
-        id: &GroupId,
-        key: u64,
-        item: &Item,
-    ) -> Result<Next, EngineError> {
-        let Work::MakeLink { link, expires_at, max_uses, .. } = item.work.clone() else {
-            return Ok(None);
-        };
-        let now = self.service_time().as_secs();
-        let links = self.links_of(id);
-        let over = links.links().iter().filter(|link| link.is_over(now));
-        let mut updates: Vec<JoinLinksUpdate> =
-            over.map(|link| JoinLinksUpdate::Revoke { key: link.key.clone() }).collect();
-        let public = link.key_pair(&*self.provider)?.public;
-        updates.push(JoinLinksUpdate::Make { key: public, expires_at, max_uses });
-        let work = Work::MakeLink { link, expires_at, max_uses, committing: true };
-        self.change_links(id, key, &updates, work, |why| Reason::LinkNotMade { why })
-    }
-
-    /// Makes the commit that revokes a link.
-    pub(super) fn revoke_link(
-        &mut self,
-        id: &GroupId,
-        key: u64,
-        number: u32,
-    ) -> Result<Next, EngineError> {
-        let links = self.links_of(id);
-        let Some(link) = links.links().iter().find(|link| link.number == number) else {
-            return self.cannot(id, key, Reason::UnknownLink { number });
-        };
-        let update = JoinLinksUpdate::Revoke { key: link.key.clone() };
-        let work = Work::Unlink { number, committing: true };
-        let unchanged = |why| Reason::LinkNotRevoked { number, why };
-        self.change_links(id, key, &[update], work, unchanged)
-    }
-
-    fn change_links(
-        &mut self,
-        id: &GroupId,
-        key: u64,
-        updates: &[JoinLinksUpdate],
-        work: Work,
-        unchanged: impl FnOnce(String) -> Reason,
-    ) -> Result<Next, EngineError> {
-        let proposals: Result<Vec<NewProposal>, _> =
-            updates.iter().map(JoinLinksUpdate::proposal).collect();
-        let proposals = proposals.map_err(Error::from)?;
-        let item = Item { group: id.clone(), work };
-        match self.commit(id, proposals, Some((key, item)), Vec::new())? {
-            Ok(next) => Ok(next),
-            Err(e) => self.cannot(id, key, unchanged(e.to_string())),
-        }
-    }
-
-    /// Warns that links lead into a group out of which somebody is removed, who may know one. That device's own are of
-    /// no use any more.
-    pub(super) fn warn_of_links(&mut self, id: &GroupId, who: &Who) {
-        let now = self.service_time().as_secs();
-        let links = self.links_of(id);
-        let is_open = |link: &&JoinLinkRecord| !link.is_over(now) && !who.includes(&link.maker);
-        if links.links().iter().any(|link| is_open(&link)) {
-            let (group, notice) = (Some(id.clone()), Notice::LinksLeadIn { who: who.clone() });
-            self.answers.push_back(Answer::Note { group, notice });
-        }
     }
 }

@@ -3,52 +3,32 @@
 //! What is under way stands in the queue, as other work does: first the link alone, then the commit with its group,
 //! stored before it is sent, so that a process that dies in between does not join twice.
 
-use super::groups::GROUP_INFO;
-use super::log::device_of;
-use super::rooms::{name_of, room_of};
 use super::{CommandError, Engine, EngineError, Purpose};
 use crate::book::Change;
 use crate::conversation::Conversation;
-use crate::conversation::rules::config;
+use crate::conversation::departure::nothing_to_do;
+use crate::conversation::external::{NotJoined, external_commit, take_leavers};
+use crate::conversation::rooms::{name_of, room_of};
+use crate::conversation::rules::{GROUP_INFO, config};
 use crate::names::is_group_name;
 use crate::reason::Reason;
 use crate::record::{GroupRecord, Item, News, Stage, Work};
 use crate::request::Request;
 use crate::suites::suite_name;
+use conclave_certificates::device_of;
 use conclave_delivery_api::{
     Bytes, CallError, DeviceId, Encode, FetchLinkedGroup, GroupState, JOIN_LINKS, JoinLink,
-    JoinLinkRecord, JoinLinks, JoinLinksUpdate, Outcome, Receipt, SubmitCommit, short_group,
+    JoinLinkRecord, JoinLinks, JoinLinksUpdate, Outcome, Receipt, short_group,
 };
 use conclave_mls::GroupId;
 use conclave_mls::component::AppDataDictionary;
-use conclave_mls::crypto::{CryptoProvider, Secret};
+use conclave_mls::crypto::Secret;
 use conclave_mls::group::GroupContext;
 use conclave_mls::join::{ExternalCommit, ExternalJoinOptions, ExternalJoinStage};
 use conclave_room::{PARTICIPANT_LIST, RoleIndex, RoomState};
 use conclave_store::Store;
 
 type Next = Option<(Request, Purpose)>;
-
-/// Why a group is not joined: what the user is told.
-pub(super) struct NotJoined(pub(super) String);
-
-impl<E: core::fmt::Display> From<E> for NotJoined {
-    fn from(e: E) -> Self {
-        Self(e.to_string())
-    }
-}
-
-/// Lets an external commit take along the members who have asked to leave, as it has to. What is no SelfRemove is left
-/// out.
-pub(super) fn take_leavers(
-    provider: &dyn CryptoProvider,
-    stage: &mut ExternalJoinStage,
-    state: &GroupState,
-) {
-    for proposal in &state.proposals {
-        let _ = stage.take_self_remove(provider, &proposal.message);
-    }
-}
 
 /// The links of a group that is about to be joined.
 fn links_in(context: &GroupContext) -> JoinLinks {
@@ -118,7 +98,7 @@ impl<S: Store> Engine<S> {
             return Ok(None);
         }
         if let Some(secret) = &commit {
-            let request = self.external_commit(secret)?;
+            let request = external_commit(&*self.provider, secret)?;
             return Ok(Some((request, Purpose::JoinCommit(id.clone()))));
         }
         let Some(state) = self.linked.remove(id) else {
@@ -144,16 +124,6 @@ impl<S: Store> Engine<S> {
                 Ok(None)
             }
         }
-    }
-
-    /// The call that submits an external commit that was made and stored.
-    pub(super) fn external_commit(&self, secret: &Secret) -> Result<Request, EngineError> {
-        let made = ExternalCommit::from_secret(&*self.provider, config(), secret)?;
-        let request = SubmitCommit {
-            group_info: made.group_info.map(Into::into),
-            ..SubmitCommit::new(made.commit.into())
-        };
-        Ok(request.into())
     }
 
     /// The commit that joins; none while somebody's account has to be asked for.
@@ -254,11 +224,11 @@ impl<S: Store> Engine<S> {
         let own = self.bring_in_own(id, &members).filter(|_| self.is_first_own(&members));
 
         // Whatever was to be done in a group of this identifier was for those who were there then.
-        let mut changes = self.nothing_to_do(id);
+        let mut changes = nothing_to_do(&self.book, id);
         changes.extend([
             Change::Record(id.clone(), record),
             Change::SeenSince(id.clone(), self.seen_day()),
-            Self::news(id, News::JoinedByLink { seq, maker, suite }),
+            Change::news(id, News::JoinedByLink { seq, maker, suite }),
         ]);
         changes.extend(own);
         let book = &mut self.book;

@@ -7,7 +7,7 @@ use crate::reason::Reason;
 use crate::request::Request;
 use conclave_delivery_api::{
     Bytes, CallError, CountKeyPackages, ErrorCode, KeyPackageCounts, PublishKeyPackages,
-    ReplaceKeyPackages, supporting_join_links,
+    ReplaceKeyPackages,
 };
 use conclave_mls::CipherSuite;
 use conclave_mls::credential::LeafParams;
@@ -42,13 +42,9 @@ impl<S: Store> Engine<S> {
         Lifetime::starting_at(start, CLOCK_SKEW + LIFETIME)
     }
 
-    /// The own leaf: who this is, and what it supports. That is what the device uses, not all that
-    /// its provider has: others can rely on it.
+    /// The own leaf.
     pub(super) fn leaf(&self) -> LeafParams {
-        let suites: Vec<CipherSuite> = self.book.identity().suites().collect();
-        let leaf = LeafParams::new(self.authority.own_credential(self.device()), &suites);
-        // A new leaf has no components that could be malformed.
-        supporting_join_links(leaf.clone(), &conclave_room::COMPONENTS).unwrap_or(leaf)
+        self.authority.own_leaf(self.book.identity())
     }
 
     pub(super) fn next_key_packages(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {

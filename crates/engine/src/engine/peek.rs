@@ -6,17 +6,18 @@
 //! is counted. How much is fetched and kept is bounded, as a peek may have little memory: the rest is counted, too.
 
 use super::EngineError;
-use super::log::{Judge, What, chained, device_of, process, sealed_in};
-use super::rooms::{room_of, uri_of};
-use super::rules::config;
 use crate::authority::Authority;
 use crate::book::Book;
 use crate::content::{Content, MAX_CONTENT};
+use crate::conversation::entries::{Judge, What, chained, process, sealed_in};
+use crate::conversation::rooms::{room_of, uri_of};
+use crate::conversation::rules::config;
 use crate::directory::{Directory, Judged};
 use crate::enrolment::{self, CertificateFiles};
 use crate::record::{GroupRecord, Payload, Stage, Trust};
 use crate::request::{Reply, Request};
 use conclave_account::{Account, Author};
+use conclave_certificates::device_of;
 use conclave_delivery_api::{
     CallError, DescribeService, DeviceId, ErrorCode, FetchInbox, FetchLog, InboxPage, LogEntry,
     LogPage, Name, OpenSession, SESSION_SCHEME, WelcomeItem, sha256,

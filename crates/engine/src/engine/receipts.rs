@@ -1,14 +1,9 @@
-//! What the service has signed of groups' logs: it is held to it.
+//! The receipts in answers: the service has to have signed them.
 
-use super::watching::keep;
-use super::{Engine, EngineError, Purpose};
-use crate::book::Change;
-use crate::notice::Warning;
-use crate::record::{GroupRecord, News};
+use super::{Engine, Purpose};
+use crate::conversation::call::Call;
 use crate::request::Reply;
-use conclave_delivery_api::{
-    CallError, ChainHash, Link, LogEvidence, LogPage, Outcome, Receipt, SentMessages,
-};
+use conclave_delivery_api::{CallError, Outcome, Receipt, SentMessages};
 use conclave_mls::GroupId;
 use conclave_store::Store;
 
@@ -31,38 +26,19 @@ fn receipt_of(reply: &Reply) -> Option<&Receipt> {
 /// The group that a call is about, if its answer has a receipt.
 fn group_of(purpose: &Purpose) -> Option<&GroupId> {
     match purpose {
-        Purpose::Create(id)
-        | Purpose::Log(id)
-        | Purpose::Restore(id)
-        | Purpose::Commit(id)
-        | Purpose::Message(id)
-        | Purpose::Proposal(id)
+        Purpose::Of(
+            id,
+            Call::Create
+            | Call::Log
+            | Call::Restore
+            | Call::Commit
+            | Call::Message
+            | Call::Proposal,
+        )
         | Purpose::LinkedGroup(id)
         | Purpose::JoinCommit(id) => Some(id),
         _ => None,
     }
-}
-
-/// What shows that a receipt and one that was kept cannot both be true, the new one with the page that it ends.
-/// The result is the hash of the new one's log at the place of the kept one, and the entries between.
-fn contradiction(
-    kept: &Receipt,
-    new: &Receipt,
-    page: Option<&LogPage>,
-) -> Option<(ChainHash, Vec<Link>)> {
-    if kept.contradicts(new) {
-        return Some((new.position.chain, Vec::new()));
-    }
-    let page = page.filter(|_| kept.incarnation == new.incarnation)?;
-    let after = new.position.seq.checked_sub(page.entries.len() as u64)?;
-    let at = usize::try_from(kept.position.seq.checked_sub(after)?).ok()?;
-    let links: Vec<Link> = page.entries.get(at..)?.iter().map(Link::of).collect();
-    let chains = page.chains(&new.group_id, None)?;
-    let before = match at.checked_sub(1) {
-        Some(last) => *chains.get(last)?,
-        None => page.before?,
-    };
-    (!links.is_empty() && before != kept.position.chain).then_some((before, links))
 }
 
 impl<S: Store> Engine<S> {
@@ -91,52 +67,5 @@ impl<S: Store> Engine<S> {
             true => Ok(reply),
             false => unsigned,
         }
-    }
-
-    /// Takes the service's word on a place in a group's log, with the page that ends there: compares it with what
-    /// the service has signed before, and keeps the later one.
-    pub(super) fn take_receipt(
-        &mut self,
-        id: &GroupId,
-        receipt: &Receipt,
-        page: Option<&LogPage>,
-    ) -> Result<(), EngineError> {
-        let Some(live) = self.conversations.get_mut(id) else { return Ok(()) };
-        let Some(kept) = live.receipt.clone() else {
-            live.receipt = Some(receipt.clone());
-            return Ok(());
-        };
-        if let Some(shown) = contradiction(&kept, receipt, page) {
-            return self.convict_of_log(id, (kept, receipt.clone()), shown);
-        }
-        let later = receipt.position.seq >= kept.position.seq;
-        if later || receipt.incarnation != kept.incarnation {
-            live.receipt = Some(receipt.clone());
-        }
-        Ok(())
-    }
-
-    /// The service has gone on with a group's log in two ways: tells the user, with the evidence. Its receipts are
-    /// kept anew from then on, so that the same is not told again.
-    fn convict_of_log(
-        &mut self,
-        id: &GroupId,
-        (first, second): (Receipt, Receipt),
-        (before, links): (ChainHash, Vec<Link>),
-    ) -> Result<(), EngineError> {
-        let Some(service_key) = self.service_key.clone() else { return Ok(()) };
-        let evidence = LogEvidence { service_key, first, second, before, links };
-        let (file, kept) = keep(&self.evidence_place, &evidence, self.book.evidence_count())?;
-        let warning = Warning::TwoLogs { evidence: kept };
-        let mut changes: Vec<Change> = file.into_iter().collect();
-        changes.push(Self::news(id, News::Alarm { warning }));
-        if let Some(record) = self.book.record(id) {
-            let record = GroupRecord { receipt: None, ..record.clone() };
-            changes.push(Change::Record(id.clone(), record));
-        }
-        if let Some(live) = self.conversations.get_mut(id) {
-            live.receipt = None;
-        }
-        Ok(self.book.commit(None, changes)?)
     }
 }

@@ -4,6 +4,7 @@ use super::accounts::submit_entry;
 use super::linking::{NewWords, OwnChange, Recovering};
 use super::{CommandError, Engine, EngineError, Purpose};
 use crate::book::Change;
+use crate::chance::random as draw;
 use crate::directory::continued;
 use crate::notice::Notice;
 use crate::output::Answer;
@@ -27,7 +28,7 @@ impl<S: Store> Engine<S> {
         };
 
         let words = Words::new(&mut *self.rng)?;
-        let random = super::outgoing::random(&mut *self.rng) as usize;
+        let random = draw(&mut *self.rng) as usize;
         let first = random % WORDS;
         let second = (first + 1 + random / WORDS % (WORDS - 1)) % WORDS;
         let places = [first.min(second) + 1, first.max(second) + 1];

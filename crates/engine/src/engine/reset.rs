@@ -1,15 +1,15 @@
 //! A group that is broken goes on in another one, which a member makes in its place.
 
-use super::log::device_of;
-use super::rooms::room_of;
 use super::{CommandError, Engine, EngineError};
 use crate::book::Change;
+use crate::conversation::kept::keep_nothing;
+use crate::conversation::rooms::room_of;
 use crate::conversation::rules::config;
+use crate::conversation::succession;
 use crate::reason::Reason;
 use crate::record::{GroupRecord, Item, News, Stage, Who, Work};
-use conclave_delivery_api::{
-    CreateGroup, Decode, DeviceId, Ending, ErrorCode, ResetGroup, is_successor, successor_id,
-};
+use conclave_certificates::device_of;
+use conclave_delivery_api::{DeviceId, Ending, ErrorCode, is_successor, successor_id};
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::storage::Batch;
 use conclave_mls::{Group, GroupId};
@@ -50,7 +50,10 @@ impl<S: Store> Engine<S> {
         };
         let mut changes: Vec<Change> = members
             .into_iter()
-            .filter(|device| device != self.device() && !self.is_ended(&Who::from(device.clone())))
+            .filter(|device| {
+                device != self.device()
+                    && !self.authority.is_ended(self.book.accounts(), &Who::from(device.clone()))
+            })
             .map(invite)
             .collect();
         changes.extend(self.set_aside(old, &known));
@@ -69,8 +72,7 @@ impl<S: Store> Engine<S> {
     /// The group that another one was made to take the place of, if this device knows it.
     #[must_use]
     pub fn predecessor(&self, id: &GroupId) -> Option<GroupId> {
-        let names = |old: &&GroupId| is_successor(&*self.provider, id, old).unwrap_or(false);
-        self.book.records().keys().find(names).cloned()
+        succession::predecessor(&self.book, &*self.provider, id)
     }
 
     /// The successor of a group that this device has made and the service does not have yet.
@@ -83,27 +85,15 @@ impl<S: Store> Engine<S> {
         found.map(|(id, _)| id.clone())
     }
 
-    /// The request that creates a group, if it takes the place of another.
-    pub(super) fn reset_request(
-        &self,
-        id: &GroupId,
-        request: &[u8],
-    ) -> Result<Option<ResetGroup>, EngineError> {
-        let Some(old) = self.predecessor(id).filter(|old| self.is_in(old)) else { return Ok(None) };
-        let successor = CreateGroup::from_bytes(request).map_err(conclave_mls::Error::from)?;
-        Ok(Some(ResetGroup { group_id: old, successor }))
-    }
-
     /// Whether this device is in a group, or was when it ended, and in no successor of it.
     fn is_in(&self, old: &GroupId) -> bool {
-        let stage = self.book.record(old).map(|record| &record.stage);
-        matches!(stage, Some(Stage::Active | Stage::Ended))
+        succession::is_in(&self.book, old)
     }
 
     /// Reads something of a group that this device is in, or was when it ended.
     pub(super) fn look_into<T>(&self, id: &GroupId, look: impl FnOnce(&Group) -> T) -> Option<T> {
-        if let Some(live) = self.conversations.get(id) {
-            return Some(look(&live.group));
+        if let Some(conversation) = self.conversations.get(id) {
+            return Some(look(conversation.group()));
         }
         let rows = self.book.store().load(id).ok()?;
         Some(look(&Group::load(&*self.provider, config(), rows).ok()?))
@@ -176,7 +166,7 @@ impl<S: Store> Engine<S> {
             Ending::Unsucceeded => None,
         };
         let record = GroupRecord { stage: Stage::Ended, ..record };
-        let news = Self::news(old, News::Ended { successor });
+        let news = Change::news(old, News::Ended { successor });
         self.book.commit(None, vec![Change::Record(old.clone(), record), news])?;
         self.conversations.remove(old);
         Ok(())
@@ -195,9 +185,9 @@ impl<S: Store> Engine<S> {
                 changes.push(Change::NewItem(Item { group: new.clone(), work }));
             }
         }
-        changes.push(Self::news(new, News::Replaces { old: old.clone() }));
+        changes.push(Change::news(new, News::Replaces { old: old.clone() }));
         changes.push(Change::Record(old.clone(), GroupRecord { stage: Stage::Removed, ..record }));
-        changes.extend(self.keep_nothing(old)?);
+        changes.extend(keep_nothing(&self.book, old)?);
         let mut batch = Batch::new(old.clone());
         batch.clear = true;
         self.book.commit(Some(&batch), changes)?;

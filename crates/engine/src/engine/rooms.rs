@@ -1,112 +1,30 @@
-//! Rooms: groups whose own state says what they are called, who takes part in which role, and what each role may do.
+//! Rooms, as a host sees and changes them.
 //!
 //! New groups are rooms. Whether somebody may do something is judged by the policy in `rules`, when it is sent and when it
-//! is received. Here is what this device does for its user in a room: a commit that adds or removes clients says what
-//! becomes of their users.
+//! is received.
 
-use super::{CommandError, Engine, EngineError, Purpose};
+use super::{CommandError, Engine, EngineError};
 use crate::book::Change;
-use crate::conversation::rules::policy;
+use crate::conversation::rooms::{room_of, uri_of};
 use crate::names::is_group_name;
 use crate::reason::Reason;
-use crate::record::{Item, RoomChange, Work};
-use crate::request::Request;
+use crate::record::{RoomChange, Work};
 use crate::view::RoomView;
 use crate::who::Who;
-use conclave_certificates::device_of;
-use conclave_delivery_api::{Encode, JOIN_LINKS, Name};
-use conclave_mls::component::ComponentId;
-use conclave_mls::group::{LeafIndex, NewProposal, Proposal, Sender};
+use conclave_delivery_api::{JOIN_LINKS, Name};
+use conclave_mls::GroupId;
 use conclave_mls::wire::Extension;
-use conclave_mls::{Credential, Group, GroupId};
-use conclave_room::standard::MEMBER;
 use conclave_room::{
-    Actor, CHAT_HISTORY_POLICY, Capability, ClientChange, HistoryPolicy, HistoryReach,
-    LOCAL_AUTHORITY, PARTICIPANT_LIST, Participants, ROOM_METADATA, RoleIndex, RoomMetadata,
-    RoomState, Text, is_authority, leavers, room_uri, url_authority, user_of, user_uri,
+    Capability, HistoryReach, LOCAL_AUTHORITY, RoleIndex, RoomState, Text, is_authority, room_uri,
+    url_authority, user_uri,
 };
 use conclave_store::Store;
-use std::collections::BTreeMap;
-
-type Next = Option<(Request, Purpose)>;
-
-/// The room that a group is.
-pub(super) fn room_of(group: &Group) -> Option<RoomState> {
-    RoomState::of(group.view()).ok().flatten()
-}
-
-/// The URI of the room that a group is, as [`Engine::room_uri`] has it.
-pub(super) fn uri_of(group: &Group) -> String {
-    match RoomMetadata::of(group.view()).ok().flatten() {
-        Some(metadata) => metadata.room_uri.as_str().into(),
-        None => room_uri(LOCAL_AUTHORITY, group.group_id()),
-    }
-}
-
-/// What a room is called for one of its users; empty if it does not say, or says what is no name.
-pub(super) fn name_of(room: &RoomState, me: &Name) -> String {
-    let others = || room.users().map(|(user, _)| user).find(|user| *user != me.as_str());
-    let name = match room.is_direct() {
-        true => others().unwrap_or_default(),
-        false => room.metadata.name.as_str(),
-    };
-    if is_group_name(name) { name.to_string() } else { String::new() }
-}
-
-/// The user whose client has a credential, by the user's URI in a room.
-fn user_in(room: &RoomState, credential: &Credential) -> Option<Text> {
-    room.uri_of(device_of(credential)?.user.as_str())
-}
-
-/// The user whose client has a leaf, by the user's URI in a room.
-fn user_at(group: &Group, room: &RoomState, leaf: LeafIndex) -> Option<Text> {
-    user_in(room, &group.member(leaf)?.credential)
-}
-
-/// What changed in a room's metadata, for its users.
-pub(super) fn metadata_changes(old: &RoomMetadata, new: &RoomMetadata) -> Vec<RoomChange> {
-    let name = RoomChange::Name(new.name.as_str().into());
-    let topic = RoomChange::Topic(new.subject.as_str().into());
-    let picture = RoomChange::Picture(new.avatar.as_str().into());
-    let all = [
-        (old.name != new.name, name),
-        (old.subject != new.subject, topic),
-        (old.avatar != new.avatar, picture),
-    ];
-    all.into_iter().filter_map(|(changed, change)| changed.then_some(change)).collect()
-}
-
-/// The new policy for history, if it has changed.
-pub(super) fn history_change(old: &RoomState, new: &RoomState) -> Option<RoomChange> {
-    let seconds = match new.history.as_ref().filter(|_| new.history != old.history)? {
-        HistoryPolicy::Forbidden => None,
-        HistoryPolicy::Shared { max_time_period, .. } => Some(*max_time_period),
-    };
-    Some(RoomChange::History(seconds))
-}
-
-/// The new roles of users who are in both participant lists, and of users who are banned now.
-pub(super) fn role_changes(room: &RoomState, old: &Participants) -> Vec<RoomChange> {
-    let authority = room.authority();
-    let new = room.participants.all().iter();
-    new.filter(|participant| {
-        let before = old.role_of(participant.user.as_str());
-        let was_in = before != RoleIndex::NONE || participant.role == RoleIndex::BANNED;
-        before != participant.role && was_in
-    })
-    .filter_map(|participant| {
-        let user = user_of(authority, participant.user.as_str())?.parse().ok()?;
-        let role = room.roles.get(participant.role)?.name.as_str().to_string();
-        Some(RoomChange::Role { user, role })
-    })
-    .collect()
-}
 
 impl<S: Store> Engine<S> {
     /// What a room's own state says; none for a group that is no room, or that this device is not in.
     #[must_use]
     pub fn room(&self, group: &GroupId) -> Option<RoomView> {
-        let room = room_of(&self.conversations.get(group)?.group)?;
+        let room = room_of(self.conversations.get(group)?.group())?;
         let own = room.role_of(self.device().user.as_str())?;
         let users = room
             .users()
@@ -136,8 +54,10 @@ impl<S: Store> Engine<S> {
     /// it in a group that is no room, and so has no policy.
     #[must_use]
     pub fn history_for_own_device(&self, group: &GroupId) -> HistoryReach {
-        let Some(live) = self.conversations.get(group) else { return HistoryReach::Nothing };
-        match RoomState::of(live.group.view()) {
+        let Some(conversation) = self.conversations.get(group) else {
+            return HistoryReach::Nothing;
+        };
+        match RoomState::of(conversation.group().view()) {
             Ok(Some(room)) => room.history_for_own_client(self.device().user.as_str()),
             Ok(None) => HistoryReach::All,
             Err(_) => HistoryReach::Nothing,
@@ -171,12 +91,8 @@ impl<S: Store> Engine<S> {
 
     /// Whether this device's user may do something in a group: everything, if it is no room.
     pub(super) fn may(&self, group: &GroupId, capability: Capability) -> bool {
-        let Some(live) = self.conversations.get(group) else { return true };
-        match RoomState::of(live.group.view()) {
-            Ok(Some(room)) => room.may(self.device().user.as_str(), capability),
-            Ok(None) => true,
-            Err(_) => false,
-        }
+        let conversation = self.conversations.get(group);
+        conversation.is_none_or(|conversation| conversation.may(&self.device().user, capability))
     }
 
     /// Checks that this device's user may do some work in a group, if that is a room.
@@ -245,47 +161,16 @@ impl<S: Store> Engine<S> {
         Ok(dictionary.to_extension().map_err(conclave_mls::Error::from)?)
     }
 
-    /// The proposals of a commit, and an update of the room's participant list for them: a user who was no participant
-    /// and gets a client becomes a member, and one who has no client left is no participant any more.
-    pub(super) fn with_participants(
-        group: &Group,
-        me: &Name,
-        mut proposals: Vec<NewProposal>,
-        received: bool,
-    ) -> Result<Vec<NewProposal>, conclave_mls::Error> {
-        let Some(room) = room_of(group) else { return Ok(proposals) };
-        let updates_list = |proposal: &NewProposal| match proposal {
-            NewProposal::AppDataUpdate { component_id, .. } => *component_id == PARTICIPANT_LIST,
-            _ => false,
-        };
-        if proposals.iter().any(updates_list) {
-            return Ok(proposals);
-        }
-
-        let mut after = with_added(&room, &proposals);
-        for user in users_out(group, &room, me, &proposals, received) {
-            if after.role_of(user.as_str()) != RoleIndex::NONE {
-                after = after.with(&user, RoleIndex::NONE);
-            }
-        }
-
-        let update = room.participants.update_to(&after);
-        if !update.is_empty() {
-            proposals.push(updating(PARTICIPANT_LIST, &update)?);
-        }
-        Ok(proposals)
-    }
-
     /// Begins to change a room.
     pub(super) fn change_room(
         &mut self,
         group: &GroupId,
         change: RoomChange,
     ) -> Result<(), CommandError> {
-        let Some(live) = self.conversations.get(group) else {
+        let Some(conversation) = self.conversations.get(group) else {
             return Err(Reason::NotMember.into());
         };
-        let room = room_of(&live.group).ok_or(Reason::NotRoom)?;
+        let room = room_of(conversation.group()).ok_or(Reason::NotRoom)?;
         match &change {
             RoomChange::Name(_) if room.is_direct() => return Err(Reason::DirectHasNoName.into()),
             RoomChange::Name(name) if !is_group_name(name) => {
@@ -301,79 +186,6 @@ impl<S: Store> Engine<S> {
         }
         self.queue(group, vec![Work::Room { change, committing: false }], Vec::new())
     }
-
-    /// Makes the commit that changes a room.
-    pub(super) fn next_room_change(
-        &mut self,
-        id: &GroupId,
-        key: u64,
-        change: &RoomChange,
-    ) -> Result<Next, EngineError> {
-        let Some(live) = self.conversations.get(id) else { return Ok(None) };
-        let unchanged = |e: conclave_mls::Error| Reason::RoomUnchanged { why: e.to_string() };
-        let made = room_of(&live.group).map(|room| proposals_of(&live.group, &room, change));
-        let proposals = match made.transpose() {
-            Ok(proposals) => proposals.unwrap_or_default(),
-            Err(e) => return self.cannot(id, key, unchanged(e)),
-        };
-        if proposals.is_empty() {
-            // It is so already.
-            self.give_up(id, key, [])?;
-            return Ok(None);
-        }
-
-        let work = Work::Room { change: change.clone(), committing: true };
-        let item = Item { group: id.clone(), work };
-        match self.commit(id, proposals, Some((key, item)), Vec::new())? {
-            Ok(next) => Ok(next),
-            Err(e) => self.cannot(id, key, unchanged(e)),
-        }
-    }
-}
-
-/// The participant list of a room with the users whose clients are added.
-fn with_added(room: &RoomState, proposals: &[NewProposal]) -> Participants {
-    let mut after = room.participants.clone();
-    for proposal in proposals {
-        let NewProposal::Add(package) = proposal else { continue };
-        let Some(user) = user_in(room, &package.key_package().leaf_node.credential) else {
-            continue;
-        };
-        if after.role_of(user.as_str()) == RoleIndex::NONE {
-            after = after.with(&user, MEMBER);
-        }
-    }
-    after
-}
-
-/// The users who have no client left after a commit of ours: we remove them all, or they have all asked to leave.
-fn users_out(
-    group: &Group,
-    room: &RoomState,
-    me: &Name,
-    proposals: &[NewProposal],
-    received: bool,
-) -> Vec<Text> {
-    let mut removed: BTreeMap<Text, u32> = BTreeMap::new();
-    for proposal in proposals {
-        let NewProposal::Remove(leaf) = proposal else { continue };
-        if let Some(user) = user_at(group, room, *leaf) {
-            *removed.entry(user).or_default() += 1;
-        }
-    }
-    let asked = if received { received_removes(group, room) } else { Vec::new() };
-    if room.base.fixed_membership || removed.is_empty() && asked.is_empty() {
-        return Vec::new();
-    }
-
-    let clients = policy().clients(group.view(), room);
-    let own = room.uri_of(me.as_str());
-    let by_us = removed.into_iter().filter(|(user, count)| {
-        clients.get(user.as_str()) == Some(count) && Some(user) != own.as_ref()
-    });
-    let left = leavers(room, &clients, &asked).into_iter();
-    let left = left.filter_map(|user| Text::try_from(user).ok());
-    by_us.map(|(user, _)| user).chain(left).collect()
 }
 
 /// Checks that a room has a user and a role.
@@ -388,88 +200,4 @@ fn check_role_of(room: &RoomState, user: &Name, role: &str) -> Result<(), Reason
         return Err(Reason::NotInGroup { who: Who { user: user.clone(), device: None } });
     }
     Ok(())
-}
-
-/// The removals that others have proposed, as a room sees them.
-fn received_removes(group: &Group, room: &RoomState) -> Vec<ClientChange> {
-    let removes = group.view().proposals().filter_map(|pending| {
-        let Sender::Member(by) = pending.sender else { return None };
-        let leaf = match pending.proposal {
-            Proposal::Remove(leaf) => *leaf,
-            Proposal::SelfRemove(_) => by,
-            _ => return None,
-        };
-        // No commit removes its committer.
-        if leaf == group.own_leaf() {
-            return None;
-        }
-        let by = Actor::Member(user_at(group, room, by)?.as_str().into());
-        Some(ClientChange { by, user: user_at(group, room, leaf)?.as_str().into() })
-    });
-    removes.collect()
-}
-
-/// The proposals that make a change of a room; none if it is so already.
-fn proposals_of(
-    group: &Group,
-    room: &RoomState,
-    change: &RoomChange,
-) -> Result<Vec<NewProposal>, conclave_mls::Error> {
-    let mut metadata = room.metadata.clone();
-    let text = |text: &str| Text::try_from(text).unwrap_or_default();
-    match change {
-        RoomChange::Name(name) => metadata.name = text(name),
-        RoomChange::Topic(topic) => metadata.subject = text(topic),
-        RoomChange::Picture(uri) => metadata.avatar = text(uri),
-        RoomChange::Role { user, role } => return role_proposals(group, room, user, role),
-        RoomChange::History(seconds) => {
-            let policy = history_policy(room, *seconds);
-            if room.history.as_ref() == Some(&policy) {
-                return Ok(Vec::new());
-            }
-            return Ok(vec![updating(CHAT_HISTORY_POLICY, &policy)?]);
-        }
-    }
-    if metadata == room.metadata {
-        return Ok(Vec::new());
-    }
-    Ok(vec![updating(ROOM_METADATA, &metadata)?])
-}
-
-/// The policy by which everybody in a room may share what was said in the last so many seconds, if a user asks for it; or
-/// nobody may share anything.
-fn history_policy(room: &RoomState, seconds: Option<u32>) -> HistoryPolicy {
-    let Some(max_time_period) = seconds else { return HistoryPolicy::Forbidden };
-    let roles = room.roles.all().iter().filter(|role| role.takes_part());
-    let roles = roles.map(|role| role.index.0).filter(|role| *role > RoleIndex::BANNED.0).collect();
-    HistoryPolicy::Shared { required: false, roles, automatically: false, max_time_period }
-}
-
-fn role_proposals(
-    group: &Group,
-    room: &RoomState,
-    user: &Name,
-    role: &str,
-) -> Result<Vec<NewProposal>, conclave_mls::Error> {
-    let (Some(uri), Some(role)) = (room.uri_of(user.as_str()), room.roles.named(role)) else {
-        return Ok(Vec::new());
-    };
-    let update = room.participants.update_to(&room.participants.with(&uri, role.index));
-    if update.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut proposals = vec![updating(PARTICIPANT_LIST, &update)?];
-    if !role.takes_part() {
-        let theirs =
-            group.members().filter(|m| user_in(room, &m.credential).as_ref() == Some(&uri));
-        proposals.extend(theirs.map(|member| NewProposal::Remove(member.index)));
-    }
-    Ok(proposals)
-}
-
-fn updating(
-    component_id: ComponentId,
-    update: &impl Encode,
-) -> Result<NewProposal, conclave_mls::Error> {
-    Ok(NewProposal::AppDataUpdate { component_id, update: update.to_bytes()?.into() })
 }

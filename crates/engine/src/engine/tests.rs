@@ -38,9 +38,11 @@ mod stale;
 mod suites;
 mod transparency;
 
-use super::outgoing::KEYS;
 use super::{Engine, EngineError, Setup};
 use crate::Reason;
+use crate::book::Change;
+use crate::conversation::Conversation;
+use crate::conversation::outgoing::KEYS;
 use crate::record::News;
 use crate::request::{Reply, Request};
 use crate::suites::{CLASSIC, SUITES};
@@ -56,7 +58,7 @@ use conclave_delivery_api::{
 };
 use conclave_mls::crypto::SignatureKeyPair;
 use conclave_mls::storage::RowKey;
-use conclave_mls::{CipherSuite, GroupId, UnixTime};
+use conclave_mls::{CipherSuite, Group, GroupId, Transition, UnixTime};
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_store::{MemoryStore, Secret, Store, StoreError, WriteSet};
 use core::time::Duration;
@@ -69,19 +71,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 impl<S: Store> Engine<S> {
     /// What is not done, for a test that fails.
     fn state(&self) -> String {
-        let group = |(id, live): (&GroupId, &crate::conversation::Conversation)| {
+        let group = |(id, conversation): (&GroupId, &Conversation)| {
             let record = self.book.record(id);
             let items: Vec<_> = self.book.items(id).collect();
-            let pending = live.group.pending_commit().is_some();
-            format!(
-                "{record:?} head {} sync {} delivered {} commit_at {:?} proposals {} pending \
-                 {pending} {items:?}",
-                live.log.head,
-                live.log.sync,
-                live.attempt.delivered,
-                live.attempt.commit_at,
-                live.group.pending_proposals()
-            )
+            format!("{record:?} {} {items:?}", conversation.not_done())
         };
         let groups: Vec<String> = self.conversations.iter().map(group).collect();
         format!(
@@ -100,6 +93,26 @@ impl<S: Store> Engine<S> {
             self.answers.len(),
             self.retry_at.saturating_sub(self.now),
         )
+    }
+
+    /// As if a group could not be followed any further.
+    fn stick(&mut self, id: &GroupId, reason: Reason) -> Result<(), EngineError> {
+        self.with(id, |conversation, cx| conversation.stick(cx, reason))
+    }
+
+    /// As if a group's log went on with a commit of this device's leaf that it cannot follow.
+    fn cannot_follow_own(&mut self, id: &GroupId) -> Result<(), EngineError> {
+        self.with(id, Conversation::cannot_follow_own)
+    }
+
+    /// Takes a step of a group that the engine has not made.
+    fn step<O: conclave_mls::storage::Outcome<conclave_mls::Event>>(
+        &mut self,
+        id: &GroupId,
+        step: Transition<Group, O>,
+        changes: impl FnOnce(&conclave_mls::Event) -> Vec<Change>,
+    ) -> Result<Option<O>, EngineError> {
+        self.with(id, |conversation, cx| conversation.step(cx, step, changes).map(Some))
     }
 
     /// The next call, of which there is one at a time.

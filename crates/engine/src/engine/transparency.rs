@@ -9,19 +9,19 @@
 //! * What the service merely does not show proves nothing. It holds up what depends on it, for as long as it
 //!   takes or until the user is told, and nothing else.
 
-use super::watching::{Asked, Evidence, Watching, conviction, evidence_name, keep};
+use super::history::HISTORY_INTERVAL;
 use super::{CommandError, Engine, EngineError, Purpose};
 use crate::book::Change;
+use crate::chance::random;
 use crate::notice::{Notice, Warning};
 use crate::reason::Reason;
 use crate::record::{News, Unpublished};
 use crate::request::Request;
 use crate::watch::{Published, Standing, Taken, Watch};
-use conclave_account::{Account, Device, Entry, EntryError};
-use conclave_delivery_api::{
-    AccountPage, DirectoryPage, FetchExtension, FetchHistory, Name, SignedRoot,
-};
-use conclave_directory::{Depth, Source, verify_history};
+use crate::watching::{Asked, Evidence, Watching, conviction, evidence_name, keep};
+use conclave_account::{Account, Device, Entry};
+use conclave_delivery_api::{AccountPage, FetchExtension, Name, SignedRoot};
+use conclave_directory::Source;
 use conclave_mls::credential::SignaturePublicKey;
 use conclave_store::Store;
 
@@ -45,8 +45,6 @@ const BEHIND_BATCHES: u64 = 3;
 /// After how long the user is told of an account that no batch has, in milliseconds. A service says how often it
 /// publishes; whatever it says, it is not more than that.
 const BEHIND_PATIENCE: u64 = 25 * 60 * 60 * 1000;
-/// The shortest time between two checks of what the directory has of the own user, in milliseconds.
-const HISTORY_INTERVAL: u64 = 10 * 60 * 1000;
 /// The shortest time between two checks of a group's members because of what one of them said, in milliseconds, and
 /// of how many users.
 const RECHECK_INTERVAL: u64 = 10 * 60 * 1000;
@@ -145,8 +143,10 @@ impl<S: Store> Engine<S> {
 
     /// Groups that could not go on for want of somebody's account are tried again.
     fn try_groups_again(&mut self) {
-        for live in self.conversations.values_mut().filter(|live| live.stuck().is_some()) {
-            live.look_again();
+        for conversation in
+            self.conversations.values_mut().filter(|conversation| conversation.stuck().is_some())
+        {
+            conversation.look_again();
         }
     }
 
@@ -205,7 +205,7 @@ impl<S: Store> Engine<S> {
 
     /// The service has shown an older root than before; whether this device goes by it from now on, as that was not
     /// the first time in a row.
-    fn rolled_back(&mut self, newest: u64, shown: u64) -> Result<bool, EngineError> {
+    pub(super) fn rolled_back(&mut self, newest: u64, shown: u64) -> Result<bool, EngineError> {
         self.watching.rollbacks += 1;
         if self.watching.rollbacks <= QUIET_ROLLBACKS {
             return Ok(false);
@@ -215,7 +215,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// Takes a root that the service itself shows; none if it is of no use.
-    fn take_root(&mut self, root: &SignedRoot) -> Result<Option<Taken>, EngineError> {
+    pub(super) fn take_root(&mut self, root: &SignedRoot) -> Result<Option<Taken>, EngineError> {
         let Some(mut watch) = self.book.watch().cloned() else { return Ok(None) };
         match watch.take(&*self.provider, root, Source::Service) {
             Ok(taken) => self.note(watch, taken),
@@ -279,7 +279,10 @@ impl<S: Store> Engine<S> {
             Asked::Invite(id) => {
                 if let Some((key, who)) = self.current_invite(&id) {
                     let (who, why) = (who.to_string(), why.to_string());
-                    self.give_up_invite(&id, key, Reason::NotInvited { who, why })?;
+                    let reason = Reason::NotInvited { who, why };
+                    self.with(&id, |conversation, cx| {
+                        conversation.give_up_invite(cx, key, reason)
+                    })?;
                 }
             }
             Asked::Recover => self.recovery_failed(why),
@@ -384,7 +387,7 @@ impl<S: Store> Engine<S> {
         let members = self.devices_in(&group).into_iter().map(|(device, _)| device.user);
         let mut users: Vec<Name> = members.filter(|user| *user != own).collect();
         users.dedup();
-        let start = super::outgoing::random(&mut *self.rng) as usize % users.len().max(1);
+        let start = random(&mut *self.rng) as usize % users.len().max(1);
         users.rotate_left(start);
         self.lookups.extend(users.into_iter().take(MAX_RECHECKED));
     }
@@ -461,7 +464,7 @@ impl<S: Store> Engine<S> {
     }
 
     /// Tells the user, once, that what the service says of somebody contradicts its directory.
-    fn alarm_about(&mut self, user: &Name, why: &str) -> Result<(), EngineError> {
+    pub(super) fn alarm_about(&mut self, user: &Name, why: &str) -> Result<(), EngineError> {
         if self.book.is_alarmed(user) {
             return Ok(());
         }
@@ -492,86 +495,6 @@ impl<S: Store> Engine<S> {
 
     pub(super) fn behind_is_due(&self) -> bool {
         self.watching.behind_at <= self.now && !self.book.behind().is_empty()
-    }
-
-    /// The check of what the directory has of the own user, if it is due: nobody else can make it.
-    pub(super) fn next_history(&mut self) -> Option<(Request, Purpose)> {
-        if !self.history_is_due() {
-            return None;
-        }
-        self.watching.history_at = self.now.saturating_add(HISTORY_INTERVAL);
-        Some((FetchHistory {}.into(), Purpose::History))
-    }
-
-    /// All entries that the directory ever had of the own user.
-    pub(super) fn history_told(&mut self, page: &DirectoryPage) -> Result<(), EngineError> {
-        match self.take_root(&page.root)? {
-            Some(Taken::Newest) => {}
-            Some(Taken::Rollback { newest, shown }) => {
-                if !self.rolled_back(newest, shown)? {
-                    self.watching.history_at = self.now;
-                }
-                return Ok(());
-            }
-            // It is asked for again when the root is one to go by.
-            _ => return Ok(()),
-        }
-
-        let (user, provider) = (self.device().user.clone(), self.provider.clone());
-        let Some(mut watch) = self.book.watch().cloned() else { return Ok(()) };
-        let told = watch.verified_newest(&*provider).and_then(|root| {
-            let name = user.as_str().as_bytes();
-            verify_history(&*provider, &root, name, Depth::Complete, &page.proof)
-                .map_err(|e| e.to_string())
-        });
-        let told = match told {
-            Ok(told) => told,
-            Err(why) => {
-                let why = format!("its proof of all that it has ever published is none: {why}");
-                return self.alarm_about(&user, &why);
-            }
-        };
-        let log = self.book.own_log()?;
-        let mut changes = Vec::new();
-        for published in told {
-            let at = usize::try_from(published.head.length).unwrap_or(usize::MAX);
-            let Some(entry) = at.checked_sub(1).and_then(|at| log.get(at)) else {
-                // Another device of this user may have made it. If not, that look-up tells.
-                self.lookups.insert(user);
-                return Ok(());
-            };
-            let entry = Entry::from_bytes(entry).map_err(|fault| {
-                EngineError::Account(EntryError { sequence: published.head.length - 1, fault })
-            })?;
-            // What was published stays published, and is told once.
-            if entry.hash(&*provider)? != published.head.hash && published.epoch > watch.reported {
-                watch.reported = published.epoch;
-                let why = format!(
-                    "its directory number {} had another account under this name",
-                    published.epoch
-                );
-                let warning = Warning::OwnEntryContradicted { why };
-                changes.push(Change::News(None, News::Alarm { warning }));
-            }
-        }
-        watch.checked = watch.newest_epoch();
-        changes.push(Change::Watch(watch));
-        Ok(self.book.commit(None, changes)?)
-    }
-
-    /// The check was not made, as the call failed.
-    pub(super) fn history_again(&mut self) {
-        self.watching.history_at = self.now;
-    }
-
-    fn history_is_due(&self) -> bool {
-        self.registered && self.unchecked() && self.watching.history_at <= self.now
-    }
-
-    /// Whether there is a root against which the own user is not checked.
-    fn unchecked(&self) -> bool {
-        let newer = |watch: &Watch| !watch.is_convicted() && watch.newest_epoch() > watch.checked;
-        self.book.is_confirmed() && self.book.watch().is_some_and(newer)
     }
 
     /// When something of this is due that nothing else wakes this device for.

@@ -1,5 +1,6 @@
 //! The calls whose outcome is not known yet.
 
+use crate::conversation::call::Call;
 use conclave_account::Entry;
 use conclave_delivery_api::Name;
 use conclave_mls::key_package::KeyPackageRef;
@@ -54,24 +55,12 @@ pub(super) enum Purpose {
     History,
     Inbox,
     Ack(Vec<u64>),
-    Create(GroupId),
-    Log(GroupId),
-    /// What the service has lost of a group's log.
-    Restore(GroupId),
-    Commit(GroupId),
-    /// The front item's message.
-    Message(GroupId),
-    Proposal(GroupId),
-    InviteLookup(GroupId),
-    InviteClaim(GroupId),
+    /// A call of a conversation's.
+    Of(GroupId, Call),
     /// The state of a group that is to be joined by a link.
     LinkedGroup(GroupId),
     /// The commit that joins it.
     JoinCommit(GroupId),
-    /// The state of a group that this device comes back into.
-    GroupInfo(GroupId),
-    /// The commit that comes back.
-    Rejoin(GroupId),
 }
 
 impl Purpose {
@@ -97,10 +86,8 @@ impl Purpose {
     /// The group that the call is about, if calls of other groups may be under way beside it: its outcome changes nothing
     /// that a call of another group depends on.
     fn of_group_alone(&self) -> Option<&GroupId> {
-        use Purpose::{Commit, GroupInfo, Log, Message, Proposal, Rejoin, Restore};
         match self {
-            Log(id) | Restore(id) | Commit(id) | Message(id) | Proposal(id) | GroupInfo(id)
-            | Rejoin(id) => Some(id),
+            Self::Of(id, call) if call.is_of_group_alone() => Some(id),
             _ => None,
         }
     }
@@ -149,13 +136,9 @@ impl UnderWay {
         self.calls.keys().next_back().copied()
     }
 
-    /// Whether a group may now make a call that has to be made alone. If not, the group waits, and no other group
-    /// begins one before its turn.
-    pub(super) fn may_go_alone(&mut self, id: &GroupId) -> bool {
-        if !self.is_empty() {
-            self.waiting.get_or_insert_with(|| id.clone());
-        }
-        self.is_empty()
+    /// A group waits to make a call alone, and no other group begins one before its turn.
+    pub(super) fn wait_alone(&mut self, id: &GroupId) {
+        self.waiting.get_or_insert_with(|| id.clone());
     }
 
     /// The group that has waited until nothing else was under way.

@@ -2,8 +2,8 @@
 //! never does, clocks that jump.
 
 use super::*;
+use crate::conversation::rules::GROUP_INFO;
 use crate::conversation::waits::COUNT_INTERVAL;
-use crate::engine::groups::GROUP_INFO;
 use crate::suites::HYBRID;
 use conclave_delivery_api::{
     ClaimKeyPackages, CountKeyPackages, Event, InboxItem, LogPage, LogPosition, Outcome,
@@ -86,7 +86,7 @@ fn a_welcome_that_is_repeated_takes_no_group_back_to_a_past_epoch() {
     world.devices[b].engine.stick(&id, made_so()).unwrap();
     world.replay(b, welcome);
     assert_eq!(world.devices[b].count("joined g"), 1);
-    assert_eq!(world.devices[b].engine.conversations[&id].group.epoch(), Epoch(2));
+    assert_eq!(world.devices[b].engine.conversations[&id].group().epoch(), Epoch(2));
 }
 
 /// Which calls of a device that says something and invites somebody go wrong.
@@ -249,7 +249,7 @@ impl World {
         let engine = &mut self.devices[i].engine;
         let (now, framing) = (engine.time(), Framing::default());
         let (provider, rng) = (&*engine.provider, &mut *engine.rng);
-        let group = &engine.conversations[&id].group;
+        let group = engine.conversations[&id].group();
         let step = group.propose(provider, rng, now, proposal, &framing).unwrap();
         let proposed = engine.step(&id, step, |_| Vec::new()).unwrap().unwrap();
         self.call(i, SubmitProposal { proposal: proposed.message.into() }.into()).unwrap();
@@ -263,7 +263,7 @@ impl World {
         let (provider, rng) = (&*engine.provider, &mut *engine.rng);
         let (proposals, group_info) = (vec![proposal], Some(GROUP_INFO));
         let options = CommitOptions { proposals, group_info, ..CommitOptions::default() };
-        let step = engine.conversations[&id].group.commit(provider, rng, now, options).unwrap();
+        let step = engine.conversations[&id].group().commit(provider, rng, now, options).unwrap();
         engine.step(&id, step, |_| Vec::new()).unwrap();
         self.settle();
     }

@@ -221,7 +221,7 @@ pub(super) fn say_payload(world: &mut World, from: usize, payload: &Payload) {
     let framing = conclave_mls::group::Framing::default();
     let live = engine.conversations.get(&id).unwrap();
     let step =
-        live.group.encrypt(&*engine.provider, &mut *engine.rng, &payload.to_data(), &framing);
+        live.group().encrypt(&*engine.provider, &mut *engine.rng, &payload.to_data(), &framing);
     let mut message = Vec::new();
     engine
         .step(&id, step.unwrap(), |event| {

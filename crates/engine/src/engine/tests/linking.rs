@@ -319,7 +319,7 @@ impl World {
     fn epoch(&self, i: usize, name: &str) -> u64 {
         let engine = &self.devices[i].engine;
         let id = engine.book.records().keys().find(|id| engine.group_name(id) == name).unwrap();
-        engine.conversations[id].group.epoch().0
+        engine.conversations[id].group().epoch().0
     }
 }
 

@@ -31,7 +31,7 @@ impl World {
     /// How often each link into a device's group was used.
     fn uses(&self, i: usize) -> Vec<u32> {
         let live = self.devices[i].engine.conversations.values().next().unwrap();
-        let links = JoinLinks::of(live.group.view()).unwrap();
+        let links = JoinLinks::of(live.group().view()).unwrap();
         links.links().iter().map(|link| link.uses).collect()
     }
 

@@ -65,7 +65,7 @@ impl World {
         received_at: u64,
     ) {
         let (sender, seq) = (self.devices[by].id.clone(), self.log(0).len() as u64 + 1);
-        let epoch = self.devices[0].engine.conversations.values().next().unwrap().group.epoch().0;
+        let epoch = self.devices[0].engine.conversations.values().next().unwrap().group().epoch().0;
         let entry =
             LogEntry { seq, epoch, content_type, sender, received_at, message: message.into() };
         let next = epoch + u64::from(content_type == ContentType::Commit);
@@ -81,12 +81,12 @@ impl World {
             }
         }));
         for device in &mut self.devices {
-            device.engine.conversations.values_mut().for_each(|live| live.log.sync = true);
+            device.engine.conversations.values_mut().for_each(|live| live.read_on());
         }
     }
 
     fn target(&self, i: usize) -> ExternalTarget {
-        self.devices[i].engine.conversations.values().next().unwrap().group.external_target()
+        self.devices[i].engine.conversations.values().next().unwrap().group().external_target()
     }
 }
 
@@ -170,7 +170,7 @@ fn what_a_lying_service_proposes_nobody_commits() {
                 .engine
                 .conversations
                 .values()
-                .all(|l| l.group.pending_commit().is_none())
+                .all(|l| l.group().pending_commit().is_none())
         );
     }
     assert!(!world.devices[a].has_line("removed g "));
@@ -188,7 +188,7 @@ fn what_the_service_may_not_propose_is_refused() {
         while world.step(i) {}
         assert!(world.devices[i].has_line("unreadable g "), "{:?}", world.devices[i].lines());
         let engine = &world.devices[i].engine;
-        assert!(engine.conversations.values().all(|live| live.group.pending_proposals() == 0));
+        assert!(engine.conversations.values().all(|live| live.group().pending_proposals() == 0));
     }
 }
 
@@ -216,7 +216,7 @@ fn a_stranger_that_proposes_itself_is_refused() {
         while world.step(i) {}
         assert!(world.devices[i].has_line("unreadable g "), "{:?}", world.devices[i].lines());
         let engine = &world.devices[i].engine;
-        assert!(engine.conversations.values().all(|live| live.group.pending_proposals() == 0));
+        assert!(engine.conversations.values().all(|live| live.group().pending_proposals() == 0));
     }
 }
 
@@ -294,7 +294,8 @@ fn a_group_that_the_service_does_not_have_yet_names_it_by_the_key_that_it_has() 
     world.kill(a);
     world.settle();
     assert!(!world.devices[a].has_line("error "), "{:?}", world.devices[a].lines());
-    assert!(world.devices[a].engine.names_service(&world.group_id(a)));
+    let engine = &world.devices[a].engine;
+    assert!(engine.conversations[&world.group_id(a)].names_service(&engine.authority));
     world.say(a, "/invite b");
     world.settle();
     assert!(world.devices[b].has_line("joined g"), "{:?}", world.devices[b].lines());

@@ -15,7 +15,7 @@ impl World {
         self.say(i, line);
         while self.step(i) {}
         let groups = self.devices[i].engine.conversations.values();
-        assert_eq!(groups.filter(|live| live.group.pending_commit().is_some()).count(), 1);
+        assert_eq!(groups.filter(|live| live.group().pending_commit().is_some()).count(), 1);
     }
 
     pub(super) fn was_refused(&self, i: usize, code: ErrorCode) -> usize {

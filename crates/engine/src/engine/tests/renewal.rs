@@ -10,12 +10,12 @@ impl World {
     /// A device's leaf in its current group.
     fn leaf(&self, i: usize) -> Vec<u8> {
         let device = &self.devices[i];
-        own_leaf(&device.engine.conversations[&device.current()].group).unwrap().to_vec()
+        own_leaf(device.engine.conversations[&device.current()].group()).unwrap().to_vec()
     }
 
     fn epoch_of(&self, i: usize) -> u64 {
         let device = &self.devices[i];
-        device.engine.conversations[&device.current()].group.epoch().0
+        device.engine.conversations[&device.current()].group().epoch().0
     }
 
     /// Lets hours pass, one after another.
@@ -156,7 +156,7 @@ fn a_device_that_is_alone_or_not_accepted_renews_nothing() {
     world.settle();
     let id = world.devices[a].current();
     let leaf = |world: &World| {
-        own_leaf(&world.devices[b].engine.conversations[&id].group).unwrap().to_vec()
+        own_leaf(world.devices[b].engine.conversations[&id].group()).unwrap().to_vec()
     };
     let before = leaf(&world);
     world.pass_hours(10 * 24);

@@ -105,7 +105,7 @@ fn an_answer_under_way_counts_when_the_session_ends_meanwhile() {
     world.settle();
     world.devices[a].revoked = false;
 
-    let mut position = world.devices[b].engine.conversations[&id].receipt.clone().unwrap().position;
+    let mut position = world.devices[b].engine.conversations[&id].receipt().unwrap().position;
     position.seq = head + 1;
     world.devices[a].hints.clear();
     world.devices[a]

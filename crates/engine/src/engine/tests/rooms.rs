@@ -44,7 +44,7 @@ impl World {
         let rows = engine.book.store().load(&id).unwrap();
         let config = Config { adopt_policy: true, ..Config::default() };
         let group = Group::load(&*engine.provider, config, rows).unwrap();
-        engine.conversations.get_mut(&id).unwrap().group = group;
+        engine.conversations.get_mut(&id).unwrap().set_group(group);
     }
 }
 

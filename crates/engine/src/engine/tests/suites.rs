@@ -12,7 +12,7 @@ const CLASSIC_NAME: &str = "MLS_128_DHKEMX25519_AES128GCM_SHA256_Ed25519";
 
 fn suite_of(world: &World, i: usize) -> CipherSuite {
     let device = &world.devices[i];
-    device.engine.conversations.get(&device.current()).unwrap().group.cipher_suite()
+    device.engine.conversations.get(&device.current()).unwrap().group().cipher_suite()
 }
 
 pub(super) fn suite_of_key_package(message: &[u8]) -> CipherSuite {

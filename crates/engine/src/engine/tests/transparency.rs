@@ -234,7 +234,7 @@ fn a_convicted_service_is_believed_where_devices_go_out() {
     assert_eq!(world.devices[a].count("added g"), 2);
     let mut watch = world.devices[a].engine.book.watch().unwrap().clone();
     watch.standing = crate::watch::Standing::Convicted;
-    world.devices[a].engine.book.commit(None, vec![super::super::Change::Watch(watch)]).unwrap();
+    world.devices[a].engine.book.commit(None, vec![Change::Watch(watch)]).unwrap();
 
     world.say(b, "/revoke phone");
     world.settle();

@@ -1,29 +1,33 @@
 //! What the user wants, done one after another: sealing, committing, proposing.
 
-use super::groups::GROUP_INFO;
-use super::join_links::judge_own;
-use super::log::epoch_of;
-use super::{Engine, EngineError, Purpose};
-use crate::book::Change;
-use crate::conversation::Conversation;
-use crate::conversation::waits::{COMMIT_TURN, COMMIT_WAIT, LAST_TURN, LEAVER_WAIT};
+use super::Conversation;
+use super::call::{Call, Next};
+use super::context::Context;
+use super::entries::{epoch_of, sealed_in};
+use super::links::judge_own;
+use super::rooms::with_participants;
+use super::rules::GROUP_INFO;
+use super::waits::{COMMIT_TURN, COMMIT_WAIT, LAST_TURN, LEAVER_WAIT};
+use crate::book::{Book, Change};
+use crate::chance::random;
 use crate::directory::is_revoked;
+use crate::error::EngineError;
 use crate::reason::Reason;
 use crate::record::{GroupRecord, Item, News, Payload, Who, Work};
 use crate::request::Request;
 use crate::watch::Watch;
+use conclave_certificates::device_of;
 use conclave_delivery_api::{
     Bytes, DeviceId, SendMessage, SendMessages, SubmitCommit, SubmitProposal,
 };
-use conclave_mls::crypto::CryptoRng;
+use conclave_mls::Event;
+#[cfg(test)]
+use conclave_mls::GroupId;
 use conclave_mls::group::{
     CommitOptions, Framing, LeafIndex, NewProposal, Padding, PendingProposal, Proposal, Sender,
 };
-use conclave_mls::{Event, GroupId};
 use conclave_store::Store;
 use std::collections::BTreeSet;
-
-type Next = Option<(Request, Purpose)>;
 
 /// A key of a message: its group, epoch, leaf and generation.
 #[cfg(test)]
@@ -32,7 +36,7 @@ type MessageKey = (GroupId, u64, u32, u32);
 #[cfg(test)]
 thread_local! {
     /// Which key each message of this thread's engines was encrypted with, for the tests of copied states.
-    pub(super) static KEYS: core::cell::RefCell<std::collections::HashMap<Vec<u8>, MessageKey>> =
+    pub(crate) static KEYS: core::cell::RefCell<std::collections::HashMap<Vec<u8>, MessageKey>> =
         core::cell::RefCell::default();
 }
 
@@ -42,41 +46,44 @@ const BURST: usize = 64;
 /// another thread.
 const BURST_BYTES: usize = 48 << 10;
 
-impl<S: Store> Engine<S> {
+impl Conversation {
     /// The own commit that waits for the service's verdict, to be submitted.
-    pub(super) fn pending_commit(&self, id: &GroupId) -> Option<SubmitCommit> {
-        let messages = self.conversations.get(id)?.group.pending_commit()?;
+    pub(crate) fn pending_commit<S: Store>(&self, book: &Book<S>) -> Option<SubmitCommit> {
+        let messages = self.group.pending_commit()?;
         Some(SubmitCommit {
             welcomes: messages.welcomes.iter().map(|w| w.message.as_slice().into()).collect(),
             group_info: messages.group_info.as_deref().map(Into::into),
-            leaves_out: self.left_out_on_purpose(id),
+            leaves_out: self.left_out_on_purpose(book),
             ..SubmitCommit::new(messages.commit.as_slice().into())
         })
     }
 
     /// The call that the front of the queue needs; items that need none are done with.
-    pub(super) fn next_item(&mut self, id: &GroupId) -> Result<Next, EngineError> {
-        while let Some((key, item)) = self.book.front(id) {
+    pub(crate) fn next_item<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+    ) -> Result<Next, EngineError> {
+        while let Some((key, item)) = cx.book.front(&self.id) {
             let item = item.clone();
             let next = match &item.work {
                 Work::Send { sealed: Some(_), .. } => {
-                    return Ok(Some((self.send_sealed(id), Purpose::Message(id.clone()))));
+                    return Ok(Some((self.send_sealed(cx), Call::Message)));
                 }
-                Work::Send { .. } => self.seal(id, key)?,
-                Work::Invite { .. } if self.watching.holds() => return Ok(None),
+                Work::Send { .. } => self.seal(cx, key)?,
+                Work::Invite { .. } if cx.watching.holds() => return Ok(None),
                 // It looks up accounts, which concern other groups, too.
-                Work::Invite { .. } if !self.under_way.may_go_alone(id) => return Ok(None),
-                Work::Invite { .. } => self.next_invite(id)?,
-                Work::Remove { who, .. } => self.remove(id, key, &item, who)?,
+                Work::Invite { .. } if !cx.may_go_alone() => return Ok(None),
+                Work::Invite { .. } => self.next_invite(cx)?,
+                Work::Remove { who, .. } => self.remove(cx, key, &item, who)?,
                 Work::Leave { alone, proposed, .. } => {
-                    self.next_leave(id, key, *alone, proposed.as_ref())?
+                    self.next_leave(cx, key, *alone, proposed.as_ref())?
                 }
-                Work::MakeLink { .. } => self.make_link(id, key, &item)?,
-                Work::Unlink { number, .. } => self.revoke_link(id, key, *number)?,
-                Work::Room { change, .. } => self.next_room_change(id, key, change)?,
+                Work::MakeLink { .. } => self.make_link(cx, key, &item)?,
+                Work::Unlink { number, .. } => self.revoke_link(cx, key, *number)?,
+                Work::Room { change, .. } => self.next_room_change(cx, key, change)?,
                 // It is in.
                 Work::Join { .. } => {
-                    self.give_up(id, key, [])?;
+                    self.give_up(cx, key, [])?;
                     None
                 }
             };
@@ -88,28 +95,26 @@ impl<S: Store> Engine<S> {
     }
 
     /// Forgets an item, with a word to the user.
-    pub(super) fn give_up(
+    pub(crate) fn give_up<S: Store>(
         &mut self,
-        id: &GroupId,
+        cx: &mut Context<'_, S>,
         key: u64,
         news: impl IntoIterator<Item = News>,
     ) -> Result<(), EngineError> {
         let mut changes = vec![Change::Item(key, None)];
-        changes.extend(news.into_iter().map(|news| Self::news(id, news)));
-        if let Some(live) = self.conversations.get_mut(id) {
-            live.inviting.end(key);
-        }
-        Ok(self.book.commit(None, changes)?)
+        changes.extend(news.into_iter().map(|news| Change::news(&self.id, news)));
+        self.inviting.end(key);
+        Ok(cx.book.commit(None, changes)?)
     }
 
     /// Forgets an item that cannot be done, and says why.
-    pub(super) fn cannot(
+    pub(crate) fn cannot<S: Store>(
         &mut self,
-        id: &GroupId,
+        cx: &mut Context<'_, S>,
         key: u64,
         reason: Reason,
     ) -> Result<Next, EngineError> {
-        self.give_up(id, key, [News::Failed { reason }])?;
+        self.give_up(cx, key, [News::Failed { reason }])?;
         Ok(None)
     }
 
@@ -119,10 +124,10 @@ impl<S: Store> Engine<S> {
 
     /// The call that sends the sealed messages at the front of the queue. After a refusal one goes alone, to find out
     /// whether it is the one.
-    fn send_sealed(&self, id: &GroupId) -> Request {
-        let alone = self.conversations.get(id).is_some_and(|live| live.refusals > 0);
+    fn send_sealed<S: Store>(&self, cx: &Context<'_, S>) -> Request {
+        let alone = self.refusals > 0;
         let most = if alone { 1 } else { BURST };
-        let sealed = self.sealed_messages(id);
+        let sealed = sealed_in(cx.book, &self.id);
         let epoch = sealed.first().and_then(|message| epoch_of(message));
         let mut bytes = 0;
         let mut of_burst = |message: &Vec<u8>| {
@@ -139,35 +144,37 @@ impl<S: Store> Engine<S> {
 
     /// Encrypts the messages at the front of the queue, all in one write; if others' proposals have to be committed
     /// first, does that.
-    fn seal(&mut self, id: &GroupId, key: u64) -> Result<Next, EngineError> {
-        let Some(live) = self.conversations.get(id) else { return Ok(None) };
-        if live.group.pending_proposals() > 0 {
-            if self.takes_received(id) {
-                return self.commit_proposals(id);
+    fn seal<S: Store>(&mut self, cx: &mut Context<'_, S>, key: u64) -> Result<Next, EngineError> {
+        if self.group.pending_proposals() > 0 {
+            if self.takes_received(cx.book) {
+                return self.commit_proposals(cx);
             }
             // Without them a commit ends the epoch that they are of.
-            return match self.commit(id, Vec::new(), None, Vec::new())? {
+            return match self.commit(cx, Vec::new(), None, Vec::new())? {
                 Ok(next) => Ok(next),
-                Err(e) => self.cannot(id, key, Reason::MessageRefused { why: e.to_string() }),
+                Err(e) => self.cannot(cx, key, Reason::MessageRefused { why: e.to_string() }),
             };
         }
-        match self.seal_burst(id)? {
+        match self.seal_burst(cx)? {
             Ok(()) => Ok(None),
-            Err(e) => self.cannot(id, key, Reason::MessageRefused { why: e.to_string() }),
+            Err(e) => self.cannot(cx, key, Reason::MessageRefused { why: e.to_string() }),
         }
     }
 
     /// Encrypts the messages at the front of the queue, up to the first that cannot be; if that is the very first, the
     /// answer is why.
-    fn seal_burst(&mut self, id: &GroupId) -> Result<Result<(), conclave_mls::Error>, EngineError> {
+    fn seal_burst<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+    ) -> Result<Result<(), conclave_mls::Error>, EngineError> {
         let mut burst: Vec<(u64, Payload, Vec<u8>, Option<GroupRecord>)> = Vec::new();
         let mut bytes = 0;
-        for (key, item) in self.book.items(id).take(BURST) {
+        for (key, item) in cx.book.items(&self.id).take(BURST) {
             let Work::Send { payload, sealed: None } = &item.work else { break };
             // A root goes along once.
             let is_rooted = burst.iter().any(|(.., record)| record.is_some());
             let (data, record) =
-                if is_rooted { (payload.to_data(), None) } else { self.data_of(id, payload) };
+                if is_rooted { (payload.to_data(), None) } else { self.data_of(cx, payload) };
             bytes += data.len();
             if bytes > BURST_BYTES && !burst.is_empty() {
                 break;
@@ -175,9 +182,8 @@ impl<S: Store> Engine<S> {
             burst.push((key, payload.clone(), data, record));
         }
 
-        let Self { conversations, provider, rng, book, .. } = self;
-        let Some(live) = conversations.get_mut(id) else { return Ok(Ok(())) };
-        let mut fold = live.group.fold();
+        let (id, book) = (&self.id, &mut *cx.book);
+        let mut fold = self.group.fold();
         let mut sealed = Vec::new();
         #[cfg(test)]
         let mut places = Vec::new();
@@ -188,7 +194,7 @@ impl<S: Store> Engine<S> {
                 let generation = group.next_generation().unwrap_or_default();
                 (id.clone(), group.epoch().0, group.own_leaf().0, generation)
             };
-            let step = fold.state().encrypt(&**provider, &mut **rng, &data, &Self::framing());
+            let step = fold.state().encrypt(cx.provider, cx.rng, &data, &Self::framing());
             match step {
                 Ok(step) => fold.push(step.untyped()).map_err(|e| e.without_write())?,
                 Err(e) if sealed.is_empty() => return Ok(Err(e)),
@@ -217,10 +223,14 @@ impl<S: Store> Engine<S> {
     /// What a message says. Content takes along the newest root of the service's directory, if that is not what was
     /// passed on last in this group; then the group's record changes, too. So members learn of it where somebody
     /// speaks anyway, and no message is sent for it alone.
-    fn data_of(&self, id: &GroupId, payload: &Payload) -> (Vec<u8>, Option<GroupRecord>) {
-        let root = self.book.watch().and_then(Watch::to_pass).filter(|_| !self.is_alone(id));
+    fn data_of<S: Store>(
+        &self,
+        cx: &Context<'_, S>,
+        payload: &Payload,
+    ) -> (Vec<u8>, Option<GroupRecord>) {
+        let root = cx.book.watch().and_then(Watch::to_pass).filter(|_| !self.is_alone());
         if let (Payload::Content(content), Some(root), Some(record)) =
-            (payload, root, self.book.record(id))
+            (payload, root, cx.book.record(&self.id))
         {
             let passed = Some((root.key, root.root.epoch));
             if record.passed != passed {
@@ -232,28 +242,27 @@ impl<S: Store> Engine<S> {
     }
 
     /// Makes a commit; `item` says that the front item is what it does.
-    pub(super) fn commit(
+    pub(crate) fn commit<S: Store>(
         &mut self,
-        id: &GroupId,
+        cx: &mut Context<'_, S>,
         proposals: Vec<NewProposal>,
         item: Option<(u64, Item)>,
         also: Vec<Change>,
     ) -> Result<Result<Next, conclave_mls::Error>, EngineError> {
-        self.commit_with(id, proposals, item, also, false)
+        self.commit_with(cx, proposals, item, also, false)
     }
 
     /// The same; `force_path` replaces this device's keys even if the proposals need no path.
-    pub(super) fn commit_with(
+    pub(crate) fn commit_with<S: Store>(
         &mut self,
-        id: &GroupId,
+        cx: &mut Context<'_, S>,
         proposals: Vec<NewProposal>,
         item: Option<(u64, Item)>,
         mut also: Vec<Change>,
         force_path: bool,
     ) -> Result<Result<Next, conclave_mls::Error>, EngineError> {
-        let Some(live) = self.conversations.get(id) else { return Ok(Ok(None)) };
-        let (received, me) = (self.takes_received(id), &self.device().user);
-        let proposals = match Self::with_participants(&live.group, me, proposals, received) {
+        let (received, me) = (self.takes_received(cx.book), &cx.book.identity().device.user);
+        let proposals = match with_participants(&self.group, me, proposals, received) {
             Ok(proposals) => proposals,
             Err(e) => return Ok(Err(e)),
         };
@@ -265,11 +274,11 @@ impl<S: Store> Engine<S> {
             group_info: Some(GROUP_INFO),
             ..CommitOptions::default()
         };
-        let now = self.time();
-        let options = CommitOptions { leaf: self.leaf_update(live), ..options };
-        let (provider, rng) = (&*self.provider, &mut *self.rng);
-        let step = live.group.draft_commit(provider, rng, now, options).and_then(|draft| {
-            let app_data = judge_own(provider, &live.group, &draft)?;
+        let now = cx.time();
+        let options = CommitOptions { leaf: self.leaf_update(cx), ..options };
+        let (provider, rng) = (cx.provider, &mut *cx.rng);
+        let step = self.group.draft_commit(provider, rng, now, options).and_then(|draft| {
+            let app_data = judge_own(provider, &self.group, &draft)?;
             draft.seal(rng, app_data)
         });
         let step = match step {
@@ -277,29 +286,27 @@ impl<S: Store> Engine<S> {
             Err(e) => return Ok(Err(e)),
         };
         also.extend(item.map(|(key, item)| Change::Item(key, Some(item))));
-        self.step(id, step, move |_| also)?;
-        if let Some(live) = self.conversations.get_mut(id) {
-            (live.attempt.delivered, live.attempt.is_unasked) = (false, false);
-        }
-        let request = self.pending_commit(id);
-        Ok(Ok(request.map(|request| (request.into(), Purpose::Commit(id.clone())))))
+        self.step(cx, step, move |_| also)?;
+        (self.attempt.delivered, self.attempt.is_unasked) = (false, false);
+        let request = self.pending_commit(cx.book);
+        Ok(Ok(request.map(|request| (request.into(), Call::Commit))))
     }
 
     /// Commits this device's certificate and key to a group, if they are not what its leaf there has. That is tried
     /// once in an epoch.
-    pub(super) fn next_renewal(&mut self, id: &GroupId) -> Result<Next, EngineError> {
-        let Some(live) = self.conversations.get(id) else { return Ok(None) };
-        let epoch = live.group.epoch().0;
-        if live.renewed_in == Some(epoch) || self.leaf_update(live).is_none() {
+    pub(crate) fn next_renewal<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+    ) -> Result<Next, EngineError> {
+        let epoch = self.group.epoch().0;
+        if self.renewed_in == Some(epoch) || self.leaf_update(cx).is_none() {
             return Ok(None);
         }
-        if let Some(live) = self.conversations.get_mut(id) {
-            live.renewed_in = Some(epoch);
-        }
-        match self.commit(id, Vec::new(), None, Vec::new())? {
+        self.renewed_in = Some(epoch);
+        match self.commit(cx, Vec::new(), None, Vec::new())? {
             Ok(next) => Ok(next),
             Err(e) => {
-                self.failed(Some(id), Reason::CertificateNotShown { why: e.to_string() });
+                cx.failed(Some(&self.id), Reason::CertificateNotShown { why: e.to_string() });
                 Ok(None)
             }
         }
@@ -307,19 +314,21 @@ impl<S: Store> Engine<S> {
 
     /// Whether commits take what others have proposed: unless one with it did not succeed in this epoch, or the service
     /// proposes to remove a device that its user has not revoked.
-    pub(super) fn takes_received(&self, id: &GroupId) -> bool {
-        let Some(live) = self.conversations.get(id).filter(|live| !live.attempt.own_only) else {
-            return false;
-        };
-        live.group.view().proposals().all(|pending| !self.is_doubted(live, &pending))
+    pub(crate) fn takes_received<S: Store>(&self, book: &Book<S>) -> bool {
+        !self.attempt.own_only
+            && self.group.view().proposals().all(|pending| !self.is_doubted(book, &pending))
     }
 
     /// Whether a proposal is one of the service's about which this device knows no reason.
-    pub(super) fn is_doubted(&self, live: &Conversation, pending: &PendingProposal<'_>) -> bool {
+    pub(crate) fn is_doubted<S: Store>(
+        &self,
+        book: &Book<S>,
+        pending: &PendingProposal<'_>,
+    ) -> bool {
         let is_due = |leaf: LeafIndex| {
-            let Some(member) = live.group.member(leaf) else { return false };
-            let device = super::log::device_of(&member.credential);
-            let accounts = self.book.accounts();
+            let Some(member) = self.group.member(leaf) else { return false };
+            let device = device_of(&member.credential);
+            let accounts = book.accounts();
             device.is_some_and(|device| is_revoked(accounts, &device, &member.signature_key))
         };
         match (pending.sender, pending.proposal) {
@@ -330,32 +339,33 @@ impl<S: Store> Engine<S> {
     }
 
     /// Commits what others have proposed.
-    fn commit_proposals(&mut self, id: &GroupId) -> Result<Next, EngineError> {
-        match self.commit(id, Vec::new(), None, Vec::new())? {
+    fn commit_proposals<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<Next, EngineError> {
+        match self.commit(cx, Vec::new(), None, Vec::new())? {
             Ok(next) => Ok(next),
             Err(e) => {
-                self.leave_proposals_out(id, &e);
+                self.leave_proposals_out(cx, &e);
                 Ok(None)
             }
         }
     }
 
     /// A commit of what others have proposed did not succeed: they are left to others.
-    pub(super) fn leave_proposals_out(&mut self, id: &GroupId, why: &dyn core::fmt::Display) {
-        self.failed(Some(id), Reason::ProposalsLeftOut { why: why.to_string() });
-        if let Some(live) = self.conversations.get_mut(id) {
-            live.attempt.own_only = true;
-            live.attempt.commit_at = None;
-        }
+    pub(crate) fn leave_proposals_out<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        why: &dyn core::fmt::Display,
+    ) {
+        cx.failed(Some(&self.id), Reason::ProposalsLeftOut { why: why.to_string() });
+        self.attempt.own_only = true;
+        self.attempt.commit_at = None;
     }
 
     /// Plans when to commit others' proposals, if there are any.
-    pub(super) fn plan_auto_commit(&mut self, id: &GroupId) {
-        let leaving = self.book.leaving(id);
-        let takes_received = self.takes_received(id);
-        let Some(live) = self.conversations.get_mut(id) else { return };
-        let own_leaf = live.group.own_leaf();
-        let proposals = live.group.view().proposals();
+    pub(crate) fn plan_auto_commit<S: Store>(&mut self, cx: &mut Context<'_, S>) {
+        let leaving = cx.book.leaving(&self.id);
+        let takes_received = self.takes_received(cx.book);
+        let own_leaf = self.group.own_leaf();
+        let proposals = self.group.view().proposals();
         let out: BTreeSet<LeafIndex> = proposals
             .filter_map(|pending| match pending.proposal {
                 Proposal::Remove(leaf) => Some(*leaf),
@@ -369,111 +379,109 @@ impl<S: Store> Engine<S> {
             true => (2, LEAVER_WAIT),
             false => (1, COMMIT_WAIT),
         };
-        if !takes_received || live.group.pending_proposals() < least {
-            live.attempt.commit_at = None;
-        } else if live.attempt.commit_at.is_none() {
-            let stay = live.group.members().filter(|member| !out.contains(&member.index));
+        if !takes_received || self.group.pending_proposals() < least {
+            self.attempt.commit_at = None;
+        } else if self.attempt.commit_at.is_none() {
+            let stay = self.group.members().filter(|member| !out.contains(&member.index));
             let before = stay.take_while(|member| member.index < own_leaf).count();
             let turn = u64::from((before + 1).ilog2().min(LAST_TURN)) * COMMIT_TURN;
-            let spread = random(&mut *self.rng) % COMMIT_TURN;
-            live.attempt.commit_at = Some(self.now.saturating_add(wait + turn + spread));
+            let spread = random(cx.rng) % COMMIT_TURN;
+            self.attempt.commit_at = Some(cx.clock.now.saturating_add(wait + turn + spread));
         }
     }
 
-    pub(super) fn next_auto_commit(&mut self, id: &GroupId) -> Result<Next, EngineError> {
-        let Some(live) = self.conversations.get_mut(id) else { return Ok(None) };
-        if live.attempt.commit_at.is_none_or(|at| at > self.now) {
+    pub(crate) fn next_auto_commit<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+    ) -> Result<Next, EngineError> {
+        if self.attempt.commit_at.is_none_or(|at| at > cx.clock.now) {
             return Ok(None);
         }
-        live.attempt.commit_at = None;
-        if live.group.pending_proposals() == 0 {
+        self.attempt.commit_at = None;
+        if self.group.pending_proposals() == 0 {
             return Ok(None);
         }
-        self.commit_proposals(id)
+        self.commit_proposals(cx)
     }
 
     /// The leaves of some devices.
-    fn leaves(&self, id: &GroupId, includes: impl Fn(&DeviceId) -> bool) -> Vec<LeafIndex> {
-        let Some(live) = self.conversations.get(id) else { return Vec::new() };
-        let members = live.group.members();
-        let wanted = members.filter(|m| {
-            super::log::device_of(&m.credential).is_some_and(|device| includes(&device))
-        });
+    fn leaves(&self, includes: impl Fn(&DeviceId) -> bool) -> Vec<LeafIndex> {
+        let members = self.group.members();
+        let wanted =
+            members.filter(|m| device_of(&m.credential).is_some_and(|device| includes(&device)));
         wanted.map(|m| m.index).collect()
     }
 
-    fn remove(
+    fn remove<S: Store>(
         &mut self,
-        id: &GroupId,
+        cx: &mut Context<'_, S>,
         key: u64,
         item: &Item,
         who: &Who,
     ) -> Result<Next, EngineError> {
-        let leaves = self.leaves(id, |device| who.includes(device));
-        if leaves.is_empty() && self.is_ended(who) {
+        let leaves = self.leaves(|device| who.includes(device));
+        if leaves.is_empty() && cx.authority.is_ended(cx.book.accounts(), who) {
             // Another member was faster.
-            self.give_up(id, key, [])?;
+            self.give_up(cx, key, [])?;
             return Ok(None);
         }
         if leaves.is_empty() {
-            return self.cannot(id, key, Reason::NotInGroup { who: who.clone() });
+            return self.cannot(cx, key, Reason::NotInGroup { who: who.clone() });
         }
         let removes = leaves.into_iter().map(NewProposal::Remove).collect();
         let work = Work::Remove { who: who.clone(), committing: true };
         let committing = Item { work, ..item.clone() };
-        match self.commit(id, removes, Some((key, committing)), Vec::new())? {
+        match self.commit(cx, removes, Some((key, committing)), Vec::new())? {
             Ok(next) => {
-                self.warn_of_links(id, who);
+                self.warn_of_links(cx, who);
                 Ok(next)
             }
             Err(e) => {
-                self.cannot(id, key, Reason::NotRemoved { who: who.clone(), why: e.to_string() })
+                self.cannot(cx, key, Reason::NotRemoved { who: who.clone(), why: e.to_string() })
             }
         }
     }
 
     /// A member cannot commit its own removal (RFC 9420 section 12.2): removes the user's other
     /// devices, unless it leaves alone, then proposes its own, for somebody else to commit.
-    fn next_leave(
+    fn next_leave<S: Store>(
         &mut self,
-        id: &GroupId,
+        cx: &mut Context<'_, S>,
         key: u64,
         alone: bool,
         proposed: Option<&(u64, Vec<u8>)>,
     ) -> Result<Next, EngineError> {
-        let Some(live) = self.conversations.get(id) else { return Ok(None) };
         if let Some((epoch, message)) = proposed
-            && *epoch == live.group.epoch().0
+            && *epoch == self.group.epoch().0
         {
             let request = SubmitProposal { proposal: message.as_slice().into() };
-            return Ok(Some((request.into(), Purpose::Proposal(id.clone()))));
+            return Ok(Some((request.into(), Call::Proposal)));
         }
-        let (epoch, own_leaf) = (live.group.epoch(), live.group.own_leaf());
-        if self.is_alone(id) {
-            self.forget(id)?;
+        let (epoch, own_leaf) = (self.group.epoch(), self.group.own_leaf());
+        if self.is_alone() {
+            self.forget(cx)?;
             return Ok(None);
         }
-        let me = self.device().clone();
-        let others = self.leaves(id, |device| device.user == me.user && *device != me);
+        let me = cx.device().clone();
+        let others = self.leaves(|device| device.user == me.user && *device != me);
         if !others.is_empty() && !alone {
             let removes = others.into_iter().map(NewProposal::Remove).collect();
             let work = Work::Leave { alone, committing: true, proposed: None };
-            let item = Item { group: id.clone(), work };
-            return match self.commit(id, removes, Some((key, item)), Vec::new())? {
+            let item = Item { group: self.id.clone(), work };
+            return match self.commit(cx, removes, Some((key, item)), Vec::new())? {
                 Ok(next) => Ok(next),
-                Err(e) => self.cannot(id, key, Reason::OwnDevicesStay { why: e.to_string() }),
+                Err(e) => self.cannot(cx, key, Reason::OwnDevicesStay { why: e.to_string() }),
             };
         }
-        let Some(live) = self.conversations.get(id) else { return Ok(None) };
-        let (now, framing) = (self.time(), Self::framing());
-        let (provider, rng) = (&*self.provider, &mut *self.rng);
+        let (now, framing) = (cx.time(), Self::framing());
+        let (provider, rng) = (cx.provider, &mut *cx.rng);
         let removal = NewProposal::Remove(own_leaf);
-        let step = match live.group.propose(provider, rng, now, removal, &framing) {
+        let step = match self.group.propose(provider, rng, now, removal, &framing) {
             Ok(step) => step,
-            Err(e) => return self.cannot(id, key, Reason::NotLeft { why: e.to_string() }),
+            Err(e) => return self.cannot(cx, key, Reason::NotLeft { why: e.to_string() }),
         };
-        let group = id.clone();
-        self.step(id, step, move |event| {
+        let group = self.id.clone();
+        self.step(cx, step, move |event| {
             let Event::Proposal(proposal) = event else { return Vec::new() };
             let proposed = Some((epoch.0, proposal.message.clone()));
             let work = Work::Leave { alone, committing: false, proposed };
@@ -481,10 +489,4 @@ impl<S: Store> Engine<S> {
         })?;
         Ok(None)
     }
-}
-
-pub(super) fn random(rng: &mut dyn CryptoRng) -> u64 {
-    let mut bytes = [0; 8];
-    rng.fill_bytes(&mut bytes);
-    u64::from_be_bytes(bytes)
 }

@@ -4,26 +4,26 @@
 //! The log is read first, as far as this device can follow it. Then the commit is made and stored with the group that it
 //! leads to, and sent until the service has judged it. What was to be sent waits, and is encrypted anew.
 
-use super::groups::GROUP_INFO;
-use super::joining::{NotJoined, take_leavers};
-use super::log::{device_of, not_committed};
-use super::{Engine, EngineError, Purpose};
-use crate::book::Change;
-use crate::conversation::rules::config;
-use crate::conversation::{Conversation, Standing};
+use super::Conversation;
+use super::Standing;
+use super::call::{Call, Next};
+use super::context::Context;
+use super::entries::not_committed;
+use super::external::{NotJoined, external_commit, take_leavers};
+use super::kept::keep_nothing;
+use super::rules::{GROUP_INFO, config};
+use crate::book::{Book, Change};
 use crate::copies::Rejoin;
+use crate::error::EngineError;
 use crate::reason::Reason;
 use crate::record::{GroupRecord, Item, News, OwnKey, Stage, Work};
-use crate::request::Request;
+use conclave_certificates::device_of;
 use conclave_delivery_api::{
     CallError, DeviceId, ErrorCode, FetchGroupInfo, GroupState, Outcome, Receipt,
 };
-use conclave_mls::GroupId;
 use conclave_mls::join::{ExternalCommit, ExternalJoinOptions, ExternalJoinStage};
 use conclave_mls::storage::Batch;
 use conclave_store::Store;
-
-type Next = Option<(Request, Purpose)>;
 
 /// Why a device whose leaf is gone does not come back.
 fn not_in_it(me: &DeviceId) -> String {
@@ -43,96 +43,103 @@ fn begun_again(work: &Work) -> Option<Work> {
     }
 }
 
-impl<S: Store> Engine<S> {
+impl Conversation {
     /// Whether this device has to come back into a group before it can do anything else there.
-    pub(super) fn comes_back(&self, id: &GroupId) -> bool {
-        self.book.rejoin(id).is_some_and(|rejoin| rejoin.wanted)
+    pub(crate) fn comes_back<S: Store>(&self, book: &Book<S>) -> bool {
+        book.rejoin(&self.id).is_some_and(|rejoin| rejoin.wanted)
     }
 
     /// When it may come back, if it has done so too often; none if it may now, or need not.
-    pub(super) fn comes_back_at(&self, id: &GroupId) -> Option<u64> {
-        let rejoin = self.book.rejoin(id).filter(|rejoin| rejoin.wanted && rejoin.commit.is_none());
-        let at = rejoin?.times.next(self.now);
-        (at > self.now).then_some(at)
+    pub(crate) fn comes_back_at<S: Store>(&self, book: &Book<S>, now: u64) -> Option<u64> {
+        let rejoin =
+            book.rejoin(&self.id).filter(|rejoin| rejoin.wanted && rejoin.commit.is_none());
+        let at = rejoin?.times.next(now);
+        (at > now).then_some(at)
     }
 
     /// The log goes on with a commit of this device's own that it cannot follow: it comes back.
-    pub(super) fn cannot_follow_own(&mut self, id: &GroupId) -> Result<(), EngineError> {
-        if let Some(live) = self.conversations.get_mut(id) {
-            live.ends_here = true;
-        }
-        let rejoin = self.book.rejoin(id).cloned().unwrap_or_default();
+    pub(crate) fn cannot_follow_own<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+    ) -> Result<(), EngineError> {
+        self.ends_here = true;
+        let rejoin = cx.book.rejoin(&self.id).cloned().unwrap_or_default();
         if rejoin.wanted {
             return Ok(());
         }
         let rejoin = Rejoin { wanted: true, ..rejoin };
-        Ok(self.book.commit(None, vec![Change::Rejoin(id.clone(), rejoin)])?)
+        Ok(cx.book.commit(None, vec![Change::Rejoin(self.id.clone(), rejoin)])?)
     }
 
     /// The next call on the way back into a group.
-    pub(super) fn next_rejoin(&mut self, id: &GroupId) -> Result<Next, EngineError> {
-        let Some(rejoin) = self.book.rejoin(id).cloned() else { return Ok(None) };
+    pub(crate) fn next_rejoin<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+    ) -> Result<Next, EngineError> {
+        let Some(rejoin) = cx.book.rejoin(&self.id).cloned() else { return Ok(None) };
         if let Some(secret) = &rejoin.commit {
-            let request = self.external_commit(secret)?;
-            return Ok(Some((request, Purpose::Rejoin(id.clone()))));
+            let request = external_commit(cx.provider, secret)?;
+            return Ok(Some((request, Call::Rejoin)));
         }
-        if let Some(at) = self.comes_back_at(id) {
-            self.rejoin_waits(id, rejoin, at)?;
+        if let Some(at) = self.comes_back_at(cx.book, cx.clock.now) {
+            self.rejoin_waits(cx, rejoin, at)?;
             return Ok(None);
         }
 
-        let Some(state) = self.shown.remove(id) else {
-            let request = FetchGroupInfo { group_id: id.clone() };
-            return Ok(Some((request.into(), Purpose::GroupInfo(id.clone()))));
+        let Some(state) = self.shown.take() else {
+            let request = FetchGroupInfo { group_id: self.id.clone() };
+            return Ok(Some((request.into(), Call::GroupInfo)));
         };
-        match self.make_rejoin(id, &state) {
+        match self.make_rejoin(cx, &state) {
             Ok(Some(made)) => {
                 let rejoin = Rejoin { commit: Some(made.to_secret()?), ..rejoin };
-                self.book.commit(None, vec![Change::Rejoin(id.clone(), rejoin)])?;
-                self.next_rejoin(id)
+                cx.book.commit(None, vec![Change::Rejoin(self.id.clone(), rejoin)])?;
+                self.next_rejoin(cx)
             }
             // Its members' accounts are asked for first.
             Ok(None) => {
-                self.shown.insert(id.clone(), state);
-                if let Some(live) = self.conversations.get_mut(id) {
-                    live.standing = Standing::Asks;
-                }
+                self.shown = Some(state);
+                self.standing = Standing::Asks;
                 Ok(None)
             }
             Err(NotJoined(why)) => {
-                self.not_back(id, &why)?;
+                self.not_back(cx, &why)?;
                 Ok(None)
             }
         }
     }
 
     /// Says once that this device has come back too often.
-    fn rejoin_waits(&mut self, id: &GroupId, rejoin: Rejoin, at: u64) -> Result<(), EngineError> {
+    fn rejoin_waits<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        rejoin: Rejoin,
+        at: u64,
+    ) -> Result<(), EngineError> {
         if rejoin.waits {
             return Ok(());
         }
-        let news = Self::news(id, News::RejoinLimited { until: at / 1000 });
-        let rejoin = Change::Rejoin(id.clone(), Rejoin { waits: true, ..rejoin });
-        Ok(self.book.commit(None, vec![rejoin, news])?)
+        let news = Change::news(&self.id, News::RejoinLimited { until: at / 1000 });
+        let rejoin = Change::Rejoin(self.id.clone(), Rejoin { waits: true, ..rejoin });
+        Ok(cx.book.commit(None, vec![rejoin, news])?)
     }
 
     /// The commit that comes back; none while somebody's account has to be asked for.
-    fn make_rejoin(
+    fn make_rejoin<S: Store>(
         &mut self,
-        id: &GroupId,
+        cx: &mut Context<'_, S>,
         state: &GroupState,
     ) -> Result<Option<ExternalCommit>, NotJoined> {
         let (info, tree) = (&state.group_info, Some(&*state.ratchet_tree));
-        let mut stage = ExternalJoinStage::open(&*self.provider, config(), info, tree)?;
+        let mut stage = ExternalJoinStage::open(cx.provider, config(), info, tree)?;
         let context = stage.context();
-        if context.group_id != *id {
+        if context.group_id != self.id {
             return Err(NotJoined("the service shows another group".into()));
         }
-        let known = self.conversations.get(id).map_or(0, |live| live.group.epoch().0);
-        if context.epoch.0 < known {
+        if context.epoch.0 < self.group.epoch().0 {
             return Err(NotJoined("the service shows an epoch that is over".into()));
         }
-        let me = self.device();
+        let me = cx.device();
         let is_own =
             |leaf: &conclave_mls::group::Member| device_of(&leaf.credential).as_ref() == Some(me);
         let own = stage.members().find(is_own).map(|member| member.index);
@@ -140,50 +147,51 @@ impl<S: Store> Engine<S> {
             return Err(NotJoined(not_in_it(me)));
         };
 
-        let Some(verdicts) = self.judge(stage.credentials()) else { return Ok(None) };
-        take_leavers(&*self.provider, &mut stage, state);
-        let signer = self.book.identity().signer.clone();
+        let Some(verdicts) = cx.judge(stage.credentials()) else { return Ok(None) };
+        take_leavers(cx.provider, &mut stage, state);
+        let signer = cx.book.identity().signer.clone();
         let options = ExternalJoinOptions {
             replaces: Some(replaces),
             group_info: Some(GROUP_INFO),
-            ..ExternalJoinOptions::new(self.leaf(), signer)
+            ..ExternalJoinOptions::new(cx.leaf(), signer)
         };
-        Ok(Some(stage.commit(&*self.provider, &mut *self.rng, &verdicts, options)?))
+        Ok(Some(stage.commit(cx.provider, cx.rng, &verdicts, options)?))
     }
 
     /// The service has shown the group.
-    pub(super) fn group_shown(&mut self, id: GroupId, state: GroupState) {
-        self.shown.insert(id, state);
+    pub(crate) fn group_shown(&mut self, state: GroupState) {
+        self.shown = Some(state);
     }
 
     /// The service's verdict on the commit that comes back.
-    pub(super) fn rejoin_judged(
+    pub(crate) fn rejoin_judged<S: Store>(
         &mut self,
-        id: &GroupId,
+        cx: &mut Context<'_, S>,
         outcome: Outcome,
     ) -> Result<(), EngineError> {
-        let Some(rejoin) = self.book.rejoin(id).cloned() else { return Ok(()) };
+        let Some(rejoin) = cx.book.rejoin(&self.id).cloned() else { return Ok(()) };
         match outcome {
-            Outcome::Accepted { receipt, .. } => self.rejoined(id, rejoin, receipt),
+            Outcome::Accepted { receipt, .. } => self.rejoined(cx, rejoin, receipt),
             // Another commit came first: it is made again, in the group as it is now.
             Outcome::WrongEpoch { .. } => {
                 let rejoin = Rejoin { commit: None, ..rejoin };
-                Ok(self.book.commit(None, vec![Change::Rejoin(id.clone(), rejoin)])?)
+                Ok(cx.book.commit(None, vec![Change::Rejoin(self.id.clone(), rejoin)])?)
             }
         }
     }
 
     /// This device is in the group again.
-    fn rejoined(
+    fn rejoined<S: Store>(
         &mut self,
-        id: &GroupId,
+        cx: &mut Context<'_, S>,
         rejoin: Rejoin,
         receipt: Receipt,
     ) -> Result<(), EngineError> {
-        let (Some(secret), Some(record)) = (&rejoin.commit, self.book.record(id).cloned()) else {
+        let (Some(secret), Some(record)) = (&rejoin.commit, cx.book.record(&self.id).cloned())
+        else {
             return Ok(());
         };
-        let made = ExternalCommit::from_secret(&*self.provider, config(), secret)?;
+        let made = ExternalCommit::from_secret(cx.provider, config(), secret)?;
         let position = receipt.position;
         let seq = position.seq;
         // The commit itself was not missed.
@@ -195,53 +203,60 @@ impl<S: Store> Engine<S> {
             epoch: position.epoch,
             stage: Stage::Active,
             passed: None,
-            own_key: OwnKey::new(self.now),
+            own_key: OwnKey::new(cx.clock.now),
             ..record
         };
-        let times = rejoin.times.with(self.now);
+        let times = rejoin.times.with(cx.clock.now);
         let rejoin = Rejoin { times, ..Rejoin::default() };
 
         let mut changes = vec![
-            Change::Record(id.clone(), record),
-            Change::SeenSince(id.clone(), self.seen_day()),
-            Change::Rejoin(id.clone(), rejoin),
-            Self::news(id, News::Rejoined { seq, missed }),
+            Change::Record(self.id.clone(), record),
+            Change::SeenSince(self.id.clone(), cx.seen_day()),
+            Change::Rejoin(self.id.clone(), rejoin),
+            Change::news(&self.id, News::Rejoined { seq, missed }),
         ];
-        changes.extend(self.keep_nothing(id)?);
-        for (key, item) in self.book.items(id) {
+        changes.extend(keep_nothing(cx.book, &self.id)?);
+        for (key, item) in cx.book.items(&self.id) {
             if let Some(work) = begun_again(&item.work) {
-                changes.push(Change::Item(key, Some(Item { group: id.clone(), work })));
+                changes.push(Change::Item(key, Some(Item { group: self.id.clone(), work })));
             }
         }
-        let book = &mut self.book;
+        let book = &mut *cx.book;
         let group = made.group.store(|batch| {
             let batch = Batch { new: false, clear: true, ..batch.clone() };
             book.commit(Some(&batch), changes)
         })?;
-        let receipt = self.book.record(id).and_then(|record| record.receipt.clone());
-        self.conversations.insert(id.clone(), Conversation::new(group, receipt));
-        self.plan_removals(id);
+        let receipt = cx.book.record(&self.id).and_then(|record| record.receipt.clone());
+        *self = Self::new(group, receipt);
+        self.plan_removals(cx);
         Ok(())
     }
 
     /// The service has refused a call on the way back.
-    pub(super) fn rejoin_refused(
+    pub(crate) fn rejoin_refused<S: Store>(
         &mut self,
-        id: &GroupId,
+        cx: &mut Context<'_, S>,
         error: &CallError,
     ) -> Result<(), EngineError> {
         match error.code() {
-            Some(ErrorCode::NotMember) => self.not_back(id, &not_in_it(self.device())),
-            _ => self.not_back(id, &error.to_string()),
+            Some(ErrorCode::NotMember) => {
+                let why = not_in_it(cx.device());
+                self.not_back(cx, &why)
+            }
+            _ => self.not_back(cx, &error.to_string()),
         }
     }
 
     /// This device cannot come back now. It tries again when it has a new session.
-    fn not_back(&mut self, id: &GroupId, why: &str) -> Result<(), EngineError> {
-        if let Some(rejoin) = self.book.rejoin(id).filter(|rejoin| rejoin.commit.is_some()) {
+    fn not_back<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        why: &str,
+    ) -> Result<(), EngineError> {
+        if let Some(rejoin) = cx.book.rejoin(&self.id).filter(|rejoin| rejoin.commit.is_some()) {
             let rejoin = Rejoin { commit: None, ..rejoin.clone() };
-            self.book.commit(None, vec![Change::Rejoin(id.clone(), rejoin)])?;
+            cx.book.commit(None, vec![Change::Rejoin(self.id.clone(), rejoin)])?;
         }
-        self.stick(id, Reason::NotBack { why: why.into() })
+        self.stick(cx, Reason::NotBack { why: why.into() })
     }
 }

@@ -1,6 +1,5 @@
 //! The last entries of each group's log, as the service gave them out: if it loses them, it gets them back.
 
-use super::{Engine, EngineError};
 use crate::book::{Book, Change};
 use crate::record::Kept;
 use conclave_delivery_api::{ChainHash, LogPage};
@@ -9,7 +8,7 @@ use conclave_store::{Store, StoreError};
 use std::collections::BTreeMap;
 
 /// How many entries of a group are kept.
-pub(super) const MAX_KEPT: u64 = 500;
+pub(crate) const MAX_KEPT: u64 = 500;
 /// The longest message that is kept, in bytes. What comes before a longer one cannot be given back with what comes
 /// after it.
 const MAX_MESSAGE: usize = 256 << 10;
@@ -18,7 +17,7 @@ const MAX_AGE: u64 = 30 * 24 * 60 * 60;
 
 /// Keeps the entries of a page after one number and up to another, and no longer those that are too many or too old.
 /// `chains` are the hashes of the log after each number.
-pub(super) fn keep<S: Store>(
+pub(crate) fn keep<S: Store>(
     book: &Book<S>,
     id: &GroupId,
     page: &LogPage,
@@ -49,26 +48,31 @@ pub(super) fn keep<S: Store>(
     Ok(changes)
 }
 
-impl<S: Store> Engine<S> {
-    /// The last entries that are kept of a group's log without gaps, up to and with this number.
-    pub(super) fn kept_up_to(&self, id: &GroupId, last: u64) -> Result<Vec<Kept>, EngineError> {
-        let mut kept = self.book.kept(id, usize::MAX)?;
-        kept.retain(|kept| kept.entry.seq <= last);
-        let mut next = last;
-        let gap = kept.iter().rposition(|kept| {
-            let follows = kept.entry.seq == next;
-            next = next.saturating_sub(1);
-            !follows
-        });
-        Ok(kept.split_off(gap.map_or(0, |gap| gap + 1)))
-    }
+/// The last entries that are kept of a group's log without gaps, up to and with this number.
+pub(crate) fn kept_up_to<S: Store>(
+    book: &Book<S>,
+    id: &GroupId,
+    last: u64,
+) -> Result<Vec<Kept>, StoreError> {
+    let mut kept = book.kept(id, usize::MAX)?;
+    kept.retain(|kept| kept.entry.seq <= last);
+    let mut next = last;
+    let gap = kept.iter().rposition(|kept| {
+        let follows = kept.entry.seq == next;
+        next = next.saturating_sub(1);
+        !follows
+    });
+    Ok(kept.split_off(gap.map_or(0, |gap| gap + 1)))
+}
 
-    /// Nothing is kept of a group that this device is in no more.
-    pub(super) fn keep_nothing(&self, id: &GroupId) -> Result<Vec<Change>, StoreError> {
-        let kept = self.book.kept(id, usize::MAX)?.into_iter();
-        let kept = kept.map(|kept| Change::Kept(id.clone(), kept.entry.seq, None));
-        let missing = self.book.missing(id).into_iter().flatten();
-        let missing = missing.map(|(seq, _)| Change::Missing(id.clone(), *seq, None));
-        Ok(kept.chain(missing).collect())
-    }
+/// Nothing is kept of a group that this device is in no more.
+pub(crate) fn keep_nothing<S: Store>(
+    book: &Book<S>,
+    id: &GroupId,
+) -> Result<Vec<Change>, StoreError> {
+    let kept = book.kept(id, usize::MAX)?.into_iter();
+    let kept = kept.map(|kept| Change::Kept(id.clone(), kept.entry.seq, None));
+    let missing = book.missing(id).into_iter().flatten();
+    let missing = missing.map(|(seq, _)| Change::Missing(id.clone(), *seq, None));
+    Ok(kept.chain(missing).collect())
 }

@@ -1,25 +1,23 @@
 //! Invitations: whoever is invited at once is looked up one after another, and comes in by one commit.
 
-use super::{Engine, EngineError, Purpose};
-use crate::book::Change;
-use crate::conversation::invitations::{
-    Claimed, ENOUGH_BYTES, Inviting, MAX_INVITATIONS_PER_COMMIT, device_of_package,
-};
+use super::Conversation;
+use super::call::{Call, Next};
+use super::context::Context;
+use super::invitations::{Claimed, ENOUGH_BYTES, Inviting, device_of_package};
+use super::rooms::with_participants;
+use crate::book::{Book, Change};
+use crate::error::EngineError;
 use crate::notice::Notice;
 use crate::reason::Reason;
 use crate::record::{Item, News, Who, Work};
-use crate::request::Request;
 use crate::suites::suite_name;
-use conclave_delivery_api::{
-    CallError, ClaimKeyPackages, ClaimedKeyPackage, DeviceId, ErrorCode, Name,
-};
+use conclave_certificates::device_of;
+use conclave_delivery_api::{CallError, ClaimKeyPackages, ClaimedKeyPackage, DeviceId, ErrorCode};
 use conclave_mls::group::{CommitOptions, NewProposal};
 use conclave_mls::key_package::{ValidKeyPackage, key_package_from_message};
 use conclave_mls::{CipherSuite, Config, Error, GroupId, Verdict};
 use conclave_store::Store;
 use std::collections::{BTreeMap, BTreeSet};
-
-type Next = Option<(Request, Purpose)>;
 
 fn adds<'a>(packages: impl IntoIterator<Item = &'a ValidKeyPackage>) -> Vec<NewProposal> {
     packages.into_iter().map(|package| NewProposal::Add(Box::new(package.clone()))).collect()
@@ -32,15 +30,14 @@ struct Invitation {
     by_itself: bool,
 }
 
-impl<S: Store> Engine<S> {
+impl Conversation {
     /// The invitations at the front of a group's queue that one commit can do. One that nobody has asked for is committed
     /// alone. A user appears once: a second invitation adds only devices that the first did not.
-    fn front_invitations(&self, id: &GroupId) -> Vec<Invitation> {
-        let live = self.conversations.get(id);
-        let most = live.map_or(MAX_INVITATIONS_PER_COMMIT, |live| live.inviting.max_per_commit);
+    fn front_invitations<S: Store>(&self, book: &Book<S>) -> Vec<Invitation> {
+        let most = self.inviting.max_per_commit;
         let mut users = BTreeSet::new();
         let mut run = Vec::new();
-        for (key, item) in self.book.items(id).take(most) {
+        for (key, item) in book.items(&self.id).take(most) {
             let Work::Invite { who, by_itself, .. } = &item.work else { break };
             let is_alone = *by_itself && !run.is_empty();
             if is_alone || !users.insert(who.user.clone()) {
@@ -55,18 +52,20 @@ impl<S: Store> Engine<S> {
     }
 
     /// The invitation that is looked up now, and whom it is about.
-    pub(super) fn current_invite(&self, id: &GroupId) -> Option<(u64, Who)> {
-        let claimed = &self.conversations.get(id)?.inviting.claimed;
-        let mut run = self.front_invitations(id).into_iter();
+    pub(crate) fn current_invite<S: Store>(&self, book: &Book<S>) -> Option<(u64, Who)> {
+        let claimed = &self.inviting.claimed;
+        let mut run = self.front_invitations(book).into_iter();
         let current = run.find(|invitation| !claimed.contains_key(&invitation.key))?;
         Some((current.key, current.who))
     }
 
     /// The call that the invitations at the front of a group's queue need.
-    pub(super) fn next_invite(&mut self, id: &GroupId) -> Result<Next, EngineError> {
-        let Some(live) = self.conversations.get(id) else { return Ok(None) };
-        let Inviting { claimed, hurries, .. } = &live.inviting;
-        let mut run = self.front_invitations(id);
+    pub(crate) fn next_invite<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+    ) -> Result<Next, EngineError> {
+        let Inviting { claimed, hurries, .. } = &self.inviting;
+        let mut run = self.front_invitations(cx.book);
         let ready = run.iter().take_while(|one| claimed.contains_key(&one.key)).count();
         let bytes: usize =
             run.iter().take(ready).filter_map(|one| claimed.get(&one.key)).map(|c| c.bytes).sum();
@@ -75,30 +74,29 @@ impl<S: Store> Engine<S> {
         let current = run.iter().find(|one| !claimed.contains_key(&one.key));
         let current = current.filter(|_| !is_enough).map(|one| (one.key, one.who.clone()));
         let Some((key, who)) = current else {
-            if self.drop_outdated(id) {
-                return self.next_invite(id);
+            if self.drop_outdated(cx) {
+                return self.next_invite(cx);
             }
             run.truncate(ready);
-            return self.invite(id, &run);
+            return self.invite(cx, &run);
         };
 
-        if let Some((_, missing)) = live.inviting.missing.as_ref().filter(|(of, _)| *of == key) {
+        if let Some((_, missing)) = self.inviting.missing.as_ref().filter(|(of, _)| *of == key) {
             let devices = missing.iter().map(|device| device.device.clone()).collect();
-            let cipher_suite = live.group.cipher_suite();
+            let cipher_suite = self.group.cipher_suite();
             let request = ClaimKeyPackages { user: who.user, cipher_suite, devices };
-            return Ok(Some((request.into(), Purpose::InviteClaim(id.clone()))));
+            return Ok(Some((request.into(), Call::InviteClaim)));
         }
-        let request = self.fetch_user(who.user)?;
-        Ok(Some((request, Purpose::InviteLookup(id.clone()))))
+        let request = cx.fetch_user(who.user)?;
+        Ok(Some((request, Call::InviteLookup)))
     }
 
     /// Forgets what was claimed of devices that have come in since then, or are no longer their users'. Returns whether
     /// there was any.
-    fn drop_outdated(&mut self, id: &GroupId) -> bool {
+    fn drop_outdated<S: Store>(&mut self, cx: &mut Context<'_, S>) -> bool {
         let members: BTreeSet<DeviceId> =
-            self.devices_in(id).into_iter().map(|(member, _)| member).collect();
-        let Self { conversations, authority, book, .. } = self;
-        let Some(live) = conversations.get_mut(id) else { return false };
+            self.devices().into_iter().map(|(member, _)| member).collect();
+        let (authority, book) = (&*cx.authority, &*cx.book);
         let is_current = |package: &ValidKeyPackage| {
             let Some(device) = device_of_package(package) else { return false };
             let key = &package.key_package().leaf_node.signature_key;
@@ -106,43 +104,47 @@ impl<S: Store> Engine<S> {
             !members.contains(&device)
                 && known.iter().any(|known| *known == (device.clone(), key.clone()))
         };
-        let claimed = &mut live.inviting.claimed;
+        let claimed = &mut self.inviting.claimed;
         let before = claimed.len();
         claimed.retain(|_, claimed| claimed.packages.iter().all(is_current));
         claimed.len() < before
     }
 
     /// Adds whoever of these can be added. What there is to say of other devices is said in any case.
-    fn invite(&mut self, id: &GroupId, run: &[Invitation]) -> Result<Next, EngineError> {
-        let Some(live) = self.conversations.get_mut(id) else { return Ok(None) };
-        live.inviting.hurries = false;
-        let claimed = &mut live.inviting.claimed;
+    fn invite<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        run: &[Invitation],
+    ) -> Result<Next, EngineError> {
+        self.inviting.hurries = false;
+        let claimed = &mut self.inviting.claimed;
         let mut run: Vec<(&Invitation, Claimed)> =
             run.iter().filter_map(|one| Some((one, claimed.remove(&one.key)?))).collect();
 
         while !run.is_empty() {
             let packages: Vec<ValidKeyPackage> =
                 run.iter().flat_map(|(_, claimed)| claimed.packages.clone()).collect();
-            let also = run.iter().flat_map(|(one, claimed)| Self::committing(id, one, claimed));
-            let e = match self.commit(id, adds(&packages), None, also.collect())? {
+            let also =
+                run.iter().flat_map(|(one, claimed)| Self::committing(&self.id, one, claimed));
+            let e = match self.commit(cx, adds(&packages), None, also.collect())? {
                 Ok(next) => {
-                    self.keep_used(id, run);
+                    self.keep_used(run);
                     return Ok(next);
                 }
                 Err(e) => e,
             };
 
-            let not_addable = self.not_addable(id, &packages);
+            let not_addable = self.not_addable(cx, &packages);
             if not_addable.is_empty() {
                 for (one, claimed) in &run {
                     let reason = Reason::NotAddable { who: one.who.clone(), why: e.to_string() };
                     let notes = claimed.problems.iter().map(Self::noted);
                     let failed = Self::not_invited(one.by_itself, reason);
-                    self.give_up(id, one.key, notes.chain([failed]).collect::<Vec<_>>())?;
+                    self.give_up(cx, one.key, notes.chain([failed]).collect::<Vec<_>>())?;
                 }
                 return Ok(None);
             }
-            run = self.without(id, run, not_addable)?;
+            run = self.without(cx, run, not_addable)?;
         }
         Ok(None)
     }
@@ -152,24 +154,23 @@ impl<S: Store> Engine<S> {
         let work =
             Work::Invite { who: one.who.clone(), committing: true, by_itself: one.by_itself };
         let notes = claimed.problems.iter().map(Self::noted);
-        let mut changes: Vec<Change> = notes.map(|note| Self::news(id, note)).collect();
+        let mut changes: Vec<Change> = notes.map(|note| Change::news(id, note)).collect();
         changes.push(Change::Item(one.key, Some(Item { group: id.clone(), work })));
         changes
     }
 
     /// Keeps what a commit adds, in case that the service refuses it. What was said of others is not said again.
-    fn keep_used(&mut self, id: &GroupId, run: Vec<(&Invitation, Claimed)>) {
-        let Some(live) = self.conversations.get_mut(id) else { return };
+    fn keep_used(&mut self, run: Vec<(&Invitation, Claimed)>) {
         let used = run.into_iter().map(|(one, claimed)| {
             (one.key, Claimed { problems: Vec::new(), used: true, ..claimed })
         });
-        live.inviting.claimed.extend(used);
+        self.inviting.claimed.extend(used);
     }
 
     /// What is left of invitations without the key packages in these places. Those of which nothing is left have failed.
-    fn without<'a>(
+    fn without<'a, S: Store>(
         &mut self,
-        id: &GroupId,
+        cx: &mut Context<'_, S>,
         run: Vec<(&'a Invitation, Claimed)>,
         mut not_addable: BTreeMap<usize, Error>,
     ) -> Result<Vec<(&'a Invitation, Claimed)>, EngineError> {
@@ -188,7 +189,7 @@ impl<S: Store> Engine<S> {
                 place += 1;
             }
             if claimed.packages.is_empty() {
-                self.none_invited(id, (one.key, one.by_itself), claimed.problems)?;
+                self.none_invited(cx, (one.key, one.by_itself), claimed.problems)?;
             } else {
                 left.push((one, claimed));
             }
@@ -197,56 +198,57 @@ impl<S: Store> Engine<S> {
     }
 
     /// No device that an invitation is about can be invited.
-    fn none_invited(
+    fn none_invited<S: Store>(
         &mut self,
-        id: &GroupId,
+        cx: &mut Context<'_, S>,
         (key, by_itself): (u64, bool),
         problems: Vec<Reason>,
     ) -> Result<(), EngineError> {
         self.give_up(
-            id,
+            cx,
             key,
             problems.into_iter().map(|reason| Self::not_invited(by_itself, reason)),
         )
     }
 
     /// Forgets an invitation that does not come about.
-    pub(super) fn give_up_invite(
+    pub(crate) fn give_up_invite<S: Store>(
         &mut self,
-        id: &GroupId,
+        cx: &mut Context<'_, S>,
         key: u64,
         reason: Reason,
     ) -> Result<(), EngineError> {
-        let news = Self::not_invited(self.invites_by_itself(id, key), reason);
-        self.give_up(id, key, [news])
+        let news = Self::not_invited(self.invites_by_itself(cx.book, key), reason);
+        self.give_up(cx, key, [news])
     }
 
     /// If the service wants the claims for invitations to wait, those that have what they need do not wait for them.
-    pub(super) fn hurry_invites(&mut self, purpose: &Purpose, error: &CallError) {
-        if let (Purpose::InviteClaim(id), CallError::Postponed { code: ErrorCode::RateLimited, .. }) =
-            (purpose, error)
-            && let Some(live) = self.conversations.get_mut(id)
+    pub(crate) fn hurry_invites(&mut self, call: Call, error: &CallError) {
+        if let (Call::InviteClaim, CallError::Postponed { code: ErrorCode::RateLimited, .. }) =
+            (call, error)
         {
-            live.inviting.hurry();
+            self.inviting.hurry();
         }
     }
 
     /// After a commit of several invitations was refused, as one of them may be why: makes ones of half as many. Whether
     /// it does; not, if what others have proposed may be why.
-    pub(super) fn halve_invites(&mut self, id: &GroupId) -> Result<bool, EngineError> {
+    pub(crate) fn halve_invites<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+    ) -> Result<bool, EngineError> {
         let is_committing = |(_, item): &(u64, &Item)| item.work.is_invite_in_commit();
-        let count = self.book.items(id).take_while(is_committing).count();
-        let Some(live) = self.conversations.get_mut(id) else { return Ok(false) };
-        if count < 2 || live.group.pending_commit_references().next().is_some() {
+        let count = cx.book.items(&self.id).take_while(is_committing).count();
+        if count < 2 || self.group.pending_commit_references().next().is_some() {
             return Ok(false);
         }
-        live.inviting.halve(count);
-        self.reject_commit(id, true)
+        self.inviting.halve(count);
+        self.reject_commit(cx, true)
     }
 
     /// Whether an invitation is one that nobody has asked for.
-    fn invites_by_itself(&self, id: &GroupId, key: u64) -> bool {
-        let item = self.book.items(id).find(|(other, _)| *other == key);
+    fn invites_by_itself<S: Store>(&self, book: &Book<S>, key: u64) -> bool {
+        let item = book.items(&self.id).find(|(other, _)| *other == key);
         matches!(item, Some((_, Item { work: Work::Invite { by_itself: true, .. }, .. })))
     }
 
@@ -265,16 +267,15 @@ impl<S: Store> Engine<S> {
     /// The places of those of these key packages that cannot be added beside the group's members and the ones before
     /// them, and why: a device with another's key, say, keeps nobody else out (RFC 9420 section 7.3: keys are unique in
     /// a tree). None, if that is not what is wrong.
-    fn not_addable(
+    fn not_addable<S: Store>(
         &mut self,
-        id: &GroupId,
+        cx: &mut Context<'_, S>,
         packages: &[ValidKeyPackage],
     ) -> BTreeMap<usize, Error> {
         let mut not_addable = BTreeMap::new();
-        let Some(live) = self.conversations.get(id) else { return not_addable };
-        let (now, received) = (self.time(), self.takes_received(id));
-        let me = self.device().user.clone();
-        let (provider, rng) = (&*self.provider, &mut *self.rng);
+        let (now, received) = (cx.time(), self.takes_received(cx.book));
+        let me = cx.device().user.clone();
+        let (provider, rng) = (cx.provider, &mut *cx.rng);
         // With the first ones, up to a place.
         let mut attempt = |not_addable: &BTreeMap<usize, Error>, end: usize| {
             let kept = packages
@@ -283,9 +284,9 @@ impl<S: Store> Engine<S> {
                 .take(end)
                 .filter(|(at, _)| !not_addable.contains_key(at));
             let proposals = adds(kept.map(|(_, package)| package));
-            let proposals = Self::with_participants(&live.group, &me, proposals, received)?;
+            let proposals = with_participants(&self.group, &me, proposals, received)?;
             let options = CommitOptions { proposals, received, ..CommitOptions::default() };
-            live.group.draft_commit(provider, rng, now, options).map(drop)
+            self.group.draft_commit(provider, rng, now, options).map(drop)
         };
         if attempt(&not_addable, 0).is_err() {
             return not_addable;
@@ -311,43 +312,43 @@ impl<S: Store> Engine<S> {
     }
 
     /// The log of an invited user is known.
-    pub(super) fn invite_looked_up(&mut self, id: &GroupId) -> Result<(), EngineError> {
-        let Some((key, who)) = self.current_invite(id) else { return Ok(()) };
-        let known = self.authority.devices_of(self.book.accounts(), &who.user);
+    pub(crate) fn invite_looked_up<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+    ) -> Result<(), EngineError> {
+        let Some((key, who)) = self.current_invite(cx.book) else { return Ok(()) };
+        let known = cx.authority.devices_of(cx.book.accounts(), &who.user);
         let devices: Vec<DeviceId> =
             known.into_iter().map(|(device, _)| device).filter(|d| who.includes(d)).collect();
-        let members = self.devices_in(id);
+        let members = self.devices();
         let present = |device: &DeviceId| members.iter().any(|(member, _)| member == device);
         let (there, missing): (Vec<DeviceId>, Vec<DeviceId>) =
             devices.into_iter().partition(present);
-        if missing.is_empty() && self.invites_by_itself(id, key) {
-            return self.give_up(id, key, []);
+        if missing.is_empty() && self.invites_by_itself(cx.book, key) {
+            return self.give_up(cx, key, []);
         }
         if missing.is_empty() {
             let news = match there.is_empty() {
-                true => News::Failed { reason: self.no_device_of(&who) },
+                true => News::Failed { reason: no_device_of(cx, &who) },
                 false => News::Note { notice: Notice::AllAreMembers { who } },
             };
-            return self.give_up(id, key, [news]);
+            return self.give_up(cx, key, [news]);
         }
-        if let Some(live) = self.conversations.get_mut(id) {
-            live.inviting.missing = Some((key, missing));
-        }
+        self.inviting.missing = Some((key, missing));
         Ok(())
     }
 
     /// The service has given out key packages. Those of the devices that were asked for count,
     /// and of the group's suite: with others the service could bring in somebody else.
-    pub(super) fn invite_claimed(
+    pub(crate) fn invite_claimed<S: Store>(
         &mut self,
-        id: &GroupId,
+        cx: &mut Context<'_, S>,
         claimed: &[ClaimedKeyPackage],
     ) -> Result<(), EngineError> {
-        let Some(live) = self.conversations.get_mut(id) else { return Ok(()) };
-        let suite = live.group.cipher_suite();
-        let Some((key, asked)) = live.inviting.missing.take() else { return Ok(()) };
+        let suite = self.group.cipher_suite();
+        let Some((key, asked)) = self.inviting.missing.take() else { return Ok(()) };
         // What was refused before concerned another call.
-        live.refusals = 0;
+        self.refusals = 0;
         let (mut packages, mut problems, mut bytes) = (Vec::new(), Vec::new(), 0);
         for device in asked {
             let found = claimed.iter().find(|claimed| claimed.device == device);
@@ -356,7 +357,7 @@ impl<S: Store> Engine<S> {
                 problems.push(Reason::NoKeyPackage { device, suite });
                 continue;
             };
-            match self.check_key_package(&device, suite, message) {
+            match check_key_package(cx, &device, suite, message) {
                 Ok(package) => {
                     packages.push(package);
                     bytes += message.len();
@@ -368,84 +369,62 @@ impl<S: Store> Engine<S> {
             }
         }
         if packages.is_empty() {
-            return self.none_invited(id, (key, self.invites_by_itself(id, key)), problems);
+            return self.none_invited(cx, (key, self.invites_by_itself(cx.book, key)), problems);
         }
-        if let Some(live) = self.conversations.get_mut(id) {
-            let claimed = Claimed { packages, problems, bytes, used: false };
-            live.inviting.claimed.insert(key, claimed);
-        }
+        let claimed = Claimed { packages, problems, bytes, used: false };
+        self.inviting.claimed.insert(key, claimed);
         Ok(())
     }
+}
 
-    /// Why there is no device of somebody to invite.
-    fn no_device_of(&self, who: &Who) -> Reason {
-        let refusal = self.authority.certified().and_then(|c| c.refusal(&who.user));
-        match refusal {
-            Some(why) => {
-                let why = format!("the certificate of a device of {}: {why}", who.user);
-                Reason::NotInvited { who: who.to_string(), why }
-            }
-            None => Reason::UnknownUser { who: who.clone() },
+/// Why there is no device of somebody to invite.
+fn no_device_of<S: Store>(cx: &Context<'_, S>, who: &Who) -> Reason {
+    let refusal = cx.authority.certified().and_then(|c| c.refusal(&who.user));
+    match refusal {
+        Some(why) => {
+            let why = format!("the certificate of a device of {}: {why}", who.user);
+            Reason::NotInvited { who: who.to_string(), why }
         }
+        None => Reason::UnknownUser { who: who.clone() },
     }
+}
 
-    fn check_key_package(
-        &mut self,
-        device: &DeviceId,
-        suite: CipherSuite,
-        message: &[u8],
-    ) -> Result<ValidKeyPackage, String> {
-        let package = key_package_from_message(message).map_err(|e| e.to_string())?;
-        if package.cipher_suite != suite {
-            let (given, asked) = (suite_name(package.cipher_suite), suite_name(suite));
-            return Err(format!("the service gives out one of {given} instead of {asked}"));
+fn check_key_package<S: Store>(
+    cx: &mut Context<'_, S>,
+    device: &DeviceId,
+    suite: CipherSuite,
+    message: &[u8],
+) -> Result<ValidKeyPackage, String> {
+    let package = key_package_from_message(message).map_err(|e| e.to_string())?;
+    if package.cipher_suite != suite {
+        let (given, asked) = (suite_name(package.cipher_suite), suite_name(suite));
+        return Err(format!("the service gives out one of {given} instead of {asked}"));
+    }
+    let now = cx.time();
+    let stage = ValidKeyPackage::check(cx.provider, now, &Config::default(), package)
+        .map_err(|e| e.to_string())?;
+    let credential = stage.credential().clone();
+    // What is claimed is looked at again before the commit, by the same rule: see `drop_outdated`.
+    let known = cx.authority.devices_of(cx.book.accounts(), &device.user);
+    let is_listed = known.contains(&(device.clone(), credential.signature_key.clone()));
+    let verdict = match cx.judge(core::slice::from_ref(&credential)) {
+        _ if device_of(&credential.credential).as_ref() != Some(device) => {
+            Verdict::refuse("it is another device's")
         }
-        let now = self.time();
-        let stage = ValidKeyPackage::check(&*self.provider, now, &Config::default(), package)
-            .map_err(|e| e.to_string())?;
-        let credential = stage.credential().clone();
-        // What is claimed is looked at again before the commit, by the same rule: see `drop_outdated`.
-        let known = self.authority.devices_of(self.book.accounts(), &device.user);
-        let is_listed = known.contains(&(device.clone(), credential.signature_key.clone()));
-        let verdict = match self.judge(core::slice::from_ref(&credential)) {
-            _ if super::log::device_of(&credential.credential).as_ref() != Some(device) => {
-                Verdict::refuse("it is another device's")
-            }
-            Some(verdicts) => {
-                let refuse = || Verdict::refuse("nobody vouches for it");
-                match verdicts.into_iter().next().unwrap_or_else(refuse) {
-                    Verdict::Accept if !is_listed => {
-                        Verdict::refuse("its key is not the one that the service shows for it")
-                    }
-                    verdict => verdict,
+        Some(verdicts) => {
+            let refuse = || Verdict::refuse("nobody vouches for it");
+            match verdicts.into_iter().next().unwrap_or_else(refuse) {
+                Verdict::Accept if !is_listed => {
+                    Verdict::refuse("its key is not the one that the service shows for it")
                 }
+                verdict => verdict,
             }
-            // The log was fetched just before: it has no such device.
-            None => {
-                self.lookups.remove(&device.user);
-                Verdict::refuse("its key is not in the account's log")
-            }
-        };
-        stage.resolve(verdict).map_err(|e| e.to_string())
-    }
-
-    /// Sees to it that the user's other devices come into a group which has these members; nothing if all are there.
-    pub(super) fn bring_in_own(&self, id: &GroupId, members: &[DeviceId]) -> Option<Change> {
-        let user = self.device().user.clone();
-        let is_missing = |name: &Name| {
-            !members.iter().any(|member| member.user == user && member.device == *name)
-        };
-        let own = self.authority.devices_of(self.book.accounts(), &user);
-        let missing = own.iter().any(|(device, _)| is_missing(&device.device));
-        let who = Who { user: user.clone(), device: None };
-        let work = Work::Invite { who, committing: false, by_itself: true };
-        missing.then(|| Change::NewItem(Item { group: id.clone(), work }))
-    }
-
-    /// Whether this is the first of the user's devices in a group, which acts for all of them.
-    pub(super) fn is_first_own(&self, members: &[DeviceId]) -> bool {
-        let me = self.device();
-        let own = self.authority.devices_of(self.book.accounts(), &me.user);
-        own.iter().map(|(device, _)| device).find(|device| members.contains(device)) == Some(me)
-    }
+        }
+        // The log was fetched just before: it has no such device.
+        None => {
+            cx.lookups.remove(&device.user);
+            Verdict::refuse("its key is not in the account's log")
+        }
+    };
+    stage.resolve(verdict).map_err(|e| e.to_string())
 }

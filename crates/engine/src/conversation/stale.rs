@@ -8,24 +8,24 @@
 //! Nobody's clock alone gets anybody removed. What is read is noted by the later of this device's clock and the service's,
 //! and judged by the earlier one.
 
+use super::Conversation;
+use super::call::Next;
+use super::context::Context;
+use super::leaves::size_of;
 use super::rooms::room_of;
-use super::{Engine, EngineError, Purpose};
-use crate::book::Change;
-use crate::conversation::Conversation;
-use crate::conversation::leaves::size_of;
-use crate::conversation::waits::{STALE_SPREAD, STALE_TURN};
+use super::waits::{STALE_SPREAD, STALE_TURN};
+use crate::book::{Book, Change};
+use crate::chance::random;
+use crate::error::EngineError;
 use crate::notice::Notice;
 use crate::record::{News, Stage};
-use crate::request::Request;
 use crate::seen::day;
+use conclave_certificates::device_of;
 use conclave_delivery_api::DeviceId;
-use conclave_mls::GroupId;
 use conclave_mls::group::{LeafIndex, NewProposal};
 use conclave_room::{Capability, RoleIndex};
 use conclave_store::Store;
 use std::collections::BTreeMap;
-
-type Next = Option<(Request, Purpose)>;
 
 /// How often a group's members are looked at, in milliseconds.
 const INTERVAL: u64 = 60 * 60 * 1000;
@@ -41,61 +41,54 @@ struct Stale {
     days: u32,
 }
 
-impl<S: Store> Engine<S> {
-    /// By which day what is read now is noted.
-    pub(super) fn seen_day(&self) -> u32 {
-        day(self.now.max(self.service_time().as_secs().saturating_mul(1000)))
-    }
-
+impl Conversation {
     /// Plans to remove stale members, if there are any that this device may remove.
-    pub(super) fn plan_stale(&mut self, id: &GroupId) -> Result<(), EngineError> {
-        let Some(record) = self.book.record(id).filter(|r| r.stage == Stage::Active) else {
+    pub(crate) fn plan_stale<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+    ) -> Result<(), EngineError> {
+        let Some(record) = cx.book.record(&self.id).filter(|r| r.stage == Stage::Active) else {
             return Ok(());
         };
-        let Some(live) = self.conversations.get(id).filter(|_| self.keys.max_absence.is_some())
-        else {
+        if cx.keys.max_absence.is_none() {
             return Ok(());
-        };
-        let was_just_now = |at: u64| (at..at.saturating_add(INTERVAL)).contains(&self.now);
-        let is_planned = live.stale_at.is_some()
-            || live.looked_at.is_some_and(was_just_now)
+        }
+        let was_just_now = |at: u64| (at..at.saturating_add(INTERVAL)).contains(&cx.clock.now);
+        let is_planned = self.stale_at.is_some()
+            || self.looked_at.is_some_and(was_just_now)
             || record.asked_by.is_some();
         // A day in the future was noted while a clock was ahead: nobody would be removed before it came.
-        let is_noted = |begun: u32| begun <= self.seen_day();
-        if !self.book.seen(id).and_then(|seen| seen.begun).is_some_and(is_noted) {
-            let begun = Change::SeenSince(id.clone(), self.seen_day());
-            self.book.commit(None, vec![begun])?;
+        let is_noted = |begun: u32| begun <= cx.seen_day();
+        if !cx.book.seen(&self.id).and_then(|seen| seen.begun).is_some_and(is_noted) {
+            let begun = Change::SeenSince(self.id.clone(), cx.seen_day());
+            cx.book.commit(None, vec![begun])?;
         }
         if is_planned {
             return Ok(());
         }
 
-        let is_any = !self.stale_in(id).is_empty();
+        let is_any = !self.stale_in(cx).is_empty();
         // Where every member may remove others, most hear of the first commit before their own is due.
-        let members = u64::from(size_of(&live.group));
+        let members = u64::from(size_of(&self.group));
         let spread = STALE_SPREAD.saturating_add(members.saturating_mul(STALE_TURN)).min(INTERVAL);
-        let at = self.now.saturating_add(super::outgoing::random(&mut *self.rng) % spread);
-        if let Some(live) = self.conversations.get_mut(id) {
-            live.looked_at = Some(self.now);
-            live.stale_at = is_any.then_some(at);
-        }
+        let at = cx.clock.now.saturating_add(random(cx.rng) % spread);
+        self.looked_at = Some(cx.clock.now);
+        self.stale_at = is_any.then_some(at);
         Ok(())
     }
 
     /// The stale members of a group that this device may remove.
-    fn stale_in(&self, id: &GroupId) -> Vec<Stale> {
-        let (Some(live), Some(seen)) = (self.conversations.get(id), self.book.seen(id)) else {
-            return Vec::new();
-        };
-        let limit = self.keys.absence_in(size_of(&live.group));
-        let (Some(limit), Some(receipt)) = (limit, &live.receipt) else { return Vec::new() };
+    fn stale_in<S: Store>(&self, cx: &Context<'_, S>) -> Vec<Stale> {
+        let Some(seen) = cx.book.seen(&self.id) else { return Vec::new() };
+        let limit = cx.keys.absence_in(size_of(&self.group));
+        let (Some(limit), Some(receipt)) = (limit, &self.receipt) else { return Vec::new() };
         // The service has signed its time with what was read last; this device's clock may have been set since.
-        let today = day(self.now.min(receipt.issued_at.saturating_mul(1000)));
+        let today = day(cx.clock.now.min(receipt.issued_at.saturating_mul(1000)));
 
-        let (me, own_leaf) = (self.device(), live.group.own_leaf());
+        let (me, own_leaf) = (cx.device(), self.group.own_leaf());
         let mut of_user: BTreeMap<_, Vec<Stale>> = BTreeMap::new();
-        for member in live.group.members() {
-            let Some(device) = super::log::device_of(&member.credential) else { continue };
+        for member in self.group.members() {
+            let Some(device) = device_of(&member.credential) else { continue };
             let last = seen.day_of(member.index.0).unwrap_or(u32::MAX);
             let days = if member.index == own_leaf { 0 } else { today.saturating_sub(last) };
             let user = device.user.clone();
@@ -105,7 +98,7 @@ impl<S: Store> Engine<S> {
         let mut stale = Vec::new();
         for (user, mut devices) in of_user {
             let limit = if user == me.user { limit } else { limit.saturating_add(HEAD_START) };
-            if !self.may_remove_device_of(live, user.as_str()) {
+            if !self.may_remove_device_of(me, user.as_str()) {
                 continue;
             }
             // A user's only device stays, or the one of them that was seen last.
@@ -116,9 +109,9 @@ impl<S: Store> Engine<S> {
     }
 
     /// Whether this device's user may remove a device of a user who stays.
-    fn may_remove_device_of(&self, live: &Conversation, user: &str) -> bool {
-        let me = self.device().user.as_str();
-        let Some(room) = room_of(&live.group) else { return true };
+    fn may_remove_device_of(&self, me: &DeviceId, user: &str) -> bool {
+        let me = me.user.as_str();
+        let Some(room) = room_of(&self.group) else { return true };
         if user == me {
             return room.may(me, Capability::REMOVE_OWN_CLIENT)
                 || room.may(me, Capability::REMOVE_SELF);
@@ -129,20 +122,22 @@ impl<S: Store> Engine<S> {
         own.has(Capability::KICK) && own.may_move(theirs.index, RoleIndex::NONE)
     }
 
-    fn is_removal_due(&self, id: &GroupId, live: &Conversation) -> bool {
-        live.stale_at.is_some_and(|at| at <= self.now) && self.may_commit_unasked(id, live)
+    fn is_removal_due<S: Store>(&self, book: &Book<S>, now: u64) -> bool {
+        self.stale_at.is_some_and(|at| at <= now) && self.may_commit_unasked(book, now)
     }
 
     /// The commit that removes stale members of a group, if it is time.
-    pub(super) fn next_stale(&mut self, id: &GroupId) -> Result<Next, EngineError> {
-        if !self.conversations.get(id).is_some_and(|live| self.is_removal_due(id, live)) {
+    pub(crate) fn next_stale<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+    ) -> Result<Next, EngineError> {
+        if !self.is_removal_due(cx.book, cx.clock.now) {
             return Ok(None);
         }
-        let mut stale = self.stale_in(id);
+        let mut stale = self.stale_in(cx);
         stale.sort_by_key(|stale| core::cmp::Reverse(stale.days));
         stale.truncate(MAX_REMOVED);
-        let Some(live) = self.conversations.get_mut(id) else { return Ok(None) };
-        live.stale_at = None;
+        self.stale_at = None;
         if stale.is_empty() {
             // Somebody else was faster.
             return Ok(None);
@@ -151,18 +146,15 @@ impl<S: Store> Engine<S> {
         let removes = stale.iter().map(|stale| NewProposal::Remove(stale.leaf)).collect();
         let told = stale.iter().map(|Stale { device, days, .. }| {
             let notice = Notice::StaleDevice { who: device.clone(), days: *days };
-            Self::news(id, News::Note { notice })
+            Change::news(&self.id, News::Note { notice })
         });
         let told = told.collect();
-        self.commit_unasked(id, removes, told, false)
+        self.commit_unasked(cx, removes, told, false)
     }
 
-    /// When stale members are to be removed next.
-    pub(super) fn stale_wake(&self) -> Option<u64> {
-        let due = self.conversations.iter().filter_map(|(id, live)| {
-            let at = live.stale_at?;
-            (at > self.now || self.is_removal_due(id, live)).then_some(at)
-        });
-        due.min()
+    /// When stale members are to be removed, if something can be done then.
+    pub(crate) fn stale_wake<S: Store>(&self, book: &Book<S>, now: u64) -> Option<u64> {
+        let at = self.stale_at?;
+        (at > now || self.is_removal_due(book, now)).then_some(at)
     }
 }

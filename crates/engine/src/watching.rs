@@ -18,7 +18,7 @@ const MAX_EVIDENCE_FILES: u64 = 8;
 
 /// What an answer about an account is for.
 #[derive(Clone, Debug)]
-pub(super) enum Asked {
+pub(crate) enum Asked {
     /// To know the account.
     Lookup(Name),
     /// To invite its devices into a group.
@@ -29,35 +29,35 @@ pub(super) enum Asked {
 
 /// What there is of it in memory alone.
 #[derive(Debug, Default)]
-pub(super) struct Watching {
+pub(crate) struct Watching {
     /// An answer whose root waits for a proof.
-    pub(super) held: Option<Box<(Asked, AccountPage)>>,
+    pub(crate) held: Option<Box<(Asked, AccountPage)>>,
     /// How often in a row the service has shown an older root.
-    pub(super) rollbacks: u32,
+    pub(crate) rollbacks: u32,
     /// How often in a row it has not given a proof.
-    pub(super) failed: u32,
+    pub(crate) failed: u32,
     /// When to ask for the next one.
-    pub(super) proof_at: u64,
+    pub(crate) proof_at: u64,
     /// Who has seen the roots that wait for a proof.
-    pub(super) seen_by: BTreeMap<u64, DeviceId>,
+    pub(crate) seen_by: BTreeMap<u64, DeviceId>,
     /// Who has passed on something odd, which the user was told.
-    pub(super) odd: BTreeSet<DeviceId>,
+    pub(crate) odd: BTreeSet<DeviceId>,
     /// The group in which somebody has seen a newer root than the service has shown here.
-    pub(super) recheck: Option<GroupId>,
-    pub(super) recheck_at: u64,
+    pub(crate) recheck: Option<GroupId>,
+    pub(crate) recheck_at: u64,
     /// Whose accounts could not be judged for want of a proof.
-    pub(super) refused: Vec<Name>,
+    pub(crate) refused: Vec<Name>,
     /// When to look again what is still not in the directory.
-    pub(super) behind_at: u64,
+    pub(crate) behind_at: u64,
     /// When to check what the directory has of the own user.
-    pub(super) history_at: u64,
+    pub(crate) history_at: u64,
     /// How many files of evidence were given out.
-    pub(super) given: u64,
+    pub(crate) given: u64,
 }
 
 impl Watching {
     /// Whether an answer waits for a proof.
-    pub(super) fn holds(&self) -> bool {
+    pub(crate) fn holds(&self) -> bool {
         self.held.is_some()
     }
 
@@ -65,7 +65,7 @@ impl Watching {
     ///
     /// # Errors
     /// If evidence cannot be encoded.
-    pub(super) fn hear<S: Store>(
+    pub(crate) fn hear<S: Store>(
         &mut self,
         provider: &dyn CryptoProvider,
         place: &str,
@@ -131,12 +131,12 @@ pub struct Evidence {
 }
 
 /// The name of the file of a piece of evidence.
-pub(super) fn evidence_name(number: u64) -> String {
+pub(crate) fn evidence_name(number: u64) -> String {
     format!("evidence-{number}.bin")
 }
 
 /// Stores evidence, of which there are so many pieces before it; the sentence that says where it is.
-pub(super) fn keep(
+pub(crate) fn keep(
     place: &str,
     evidence: &impl Encode,
     before: u64,
@@ -156,7 +156,7 @@ pub(super) fn keep(
 
 /// The changes that note a proof that the service has shown two directories: the evidence, and a word to the user.
 /// `by` is the member whose word has shown it.
-pub(super) fn conviction(
+pub(crate) fn conviction(
     provider: &dyn CryptoProvider,
     place: &str,
     watch: &mut Watch,

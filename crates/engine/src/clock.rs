@@ -1,0 +1,35 @@
+//! The time, as this device and the service have it.
+
+use crate::seen::day;
+use conclave_mls::UnixTime;
+use core::time::Duration;
+
+/// This device's clock at one moment, and how far the service's is ahead of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    /// Milliseconds since 1970.
+    pub(crate) now: u64,
+    /// In milliseconds.
+    pub(crate) service_ahead: i64,
+}
+
+fn seconds(milliseconds: u64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_millis(milliseconds)).unwrap_or(UnixTime::MAX)
+}
+
+impl Clock {
+    /// The time as MLS and the service want it: in seconds.
+    pub(crate) fn time(self) -> UnixTime {
+        seconds(self.now)
+    }
+
+    /// The time by the service's clock, as it said when it was asked: what this device's clock says does not keep it out.
+    pub(crate) fn service_time(self) -> UnixTime {
+        seconds(self.now.saturating_add_signed(self.service_ahead))
+    }
+
+    /// By which day what is read now is noted.
+    pub(crate) fn seen_day(self) -> u32 {
+        day(self.now.max(self.service_time().as_secs().saturating_mul(1000)))
+    }
+}

@@ -1,0 +1,69 @@
+//! Out of a group: what is told, and what is forgotten.
+
+use super::context::Context;
+use super::kept::keep_nothing;
+use super::{Conversation, Standing};
+use crate::book::{Book, Change};
+use crate::error::EngineError;
+use crate::notice::Notice;
+use crate::reason::Reason;
+use crate::record::{GroupRecord, News, Payload, Stage, Work};
+use conclave_mls::GroupId;
+use conclave_mls::storage::Batch;
+use conclave_store::Store;
+
+/// What is to be told of something that is not done, as this device is out.
+pub(crate) fn not_sent(work: &Work) -> Option<News> {
+    match work {
+        Work::Send { payload: Payload::Content(content), .. } => {
+            let what = match content.text() {
+                Some(text) => text.to_string(),
+                None => format!("{} bytes of {}", content.bytes().len(), content.media_type()),
+            };
+            Some(News::Failed { reason: Reason::NotSent { content: what } })
+        }
+        _ => None,
+    }
+}
+
+/// Empties a group's queue.
+pub(crate) fn nothing_to_do<S: Store>(book: &Book<S>, id: &GroupId) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for (key, item) in book.items(id) {
+        changes.extend(not_sent(&item.work).map(|news| Change::news(id, news)));
+        changes.push(Change::Item(key, None));
+    }
+    changes
+}
+
+/// Leaves a group without a word to the others: nobody else is in it, or none can be said, as it `is_gone`.
+pub(crate) fn forget<S: Store>(
+    book: &mut Book<S>,
+    id: &GroupId,
+    is_gone: bool,
+) -> Result<(), EngineError> {
+    let Some(record) = book.record(id).cloned() else { return Ok(()) };
+    let mut batch = Batch::new(id.clone());
+    batch.clear = true;
+    let (seq, by) = (record.cursor, book.identity().device.clone());
+    let record = GroupRecord { stage: Stage::Left, asked_by: None, ..record };
+    let mut changes = vec![
+        Change::Record(id.clone(), record),
+        Change::news(id, News::Out { seq, by, left: true }),
+    ];
+    if is_gone {
+        changes.push(Change::news(id, News::Note { notice: Notice::GroupForgotten }));
+    }
+    changes.extend(nothing_to_do(book, id));
+    changes.extend(keep_nothing(book, id)?);
+    Ok(book.commit(Some(&batch), changes)?)
+}
+
+impl Conversation {
+    /// Leaves the group without a word to the others.
+    pub(crate) fn forget<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), EngineError> {
+        forget(cx.book, &self.id, self.is_gone(cx.book))?;
+        self.standing = Standing::Over;
+        Ok(())
+    }
+}

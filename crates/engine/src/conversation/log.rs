@@ -1,0 +1,228 @@
+//! The group's log: each entry is processed once, in order, and a page of them is one write.
+
+use super::context::Context;
+use super::entries::{Halt, Judge, What, chained, process, sealed_in};
+use super::kept::{keep, keep_nothing};
+use super::leaves::{own_leaf, size_of};
+use super::report::{Planned, Report, noted};
+use super::rooms::room_of;
+use super::{Conversation, Standing};
+use crate::error::EngineError;
+use crate::reason::Reason;
+use crate::record::{GroupRecord, OwnKey};
+use conclave_certificates::device_of;
+use conclave_delivery_api::{ContentType, LogPage, sha256};
+use conclave_mls::credential::CredentialRequest;
+use conclave_mls::group::{Member, Status};
+use conclave_mls::storage::Fold;
+use conclave_mls::{Group, Transition, UnixTime, Verdict};
+use conclave_store::{Store, StoreError};
+use std::collections::{BTreeSet, VecDeque};
+
+/// What became of a page.
+#[derive(Default)]
+struct Taken {
+    /// Why the rest of it is not processed.
+    halt: Option<Halt>,
+    /// Whether what was under way in the group is over: the own message has arrived, or an epoch has begun.
+    settled: bool,
+    /// Whether it has a message of this device's leaf that this state has not sent.
+    copy_has_sent: bool,
+}
+
+/// What is known of accounts, about something that was sent at a time by the service's clock.
+struct JudgeOf<'a, 'c, S> {
+    cx: &'a mut Context<'c, S>,
+    sent: UnixTime,
+}
+
+impl<S: Store> Judge for JudgeOf<'_, '_, S> {
+    fn verdicts(&mut self, requests: &[CredentialRequest]) -> Option<Vec<Verdict>> {
+        self.cx.judge_sent(requests, self.sent)
+    }
+
+    fn is_revoked(&mut self, member: &Member) -> Option<bool> {
+        let Context { authority, book, lookups, .. } = &mut *self.cx;
+        let Some(device) = device_of(&member.credential) else { return Some(false) };
+        let revoked = authority.judge_revoked(book.accounts(), &device, &member.signature_key);
+        if revoked.is_none() {
+            lookups.insert(device.user);
+        }
+        revoked
+    }
+}
+
+impl Conversation {
+    /// Processes a page of a group's log, from the cursor on.
+    pub(crate) fn take_page<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        page: &LogPage,
+    ) -> Result<(), EngineError> {
+        let Some(mut record) = cx.book.record(&self.id).cloned() else { return Ok(()) };
+        record.receipt = self.receipt.clone();
+        let Taken { halt, settled, copy_has_sent } = self.take_entries(cx, &record, page)?;
+        if self.group.status() == Status::Deleted {
+            self.standing = Standing::Over;
+        }
+        let is_whole = halt.is_none();
+        if settled {
+            self.settle();
+        }
+        if halt.is_some() {
+            self.restoring.waits = false;
+        }
+        match &halt {
+            Some(Halt::Ask) => {
+                self.log.sync = true;
+                self.standing = Standing::Asks;
+            }
+            // The service has no more to give than this.
+            None if page.entries.is_empty() && self.log.head <= self.log.asked_head => {
+                self.log.head = record.cursor;
+            }
+            _ => {}
+        }
+        match halt {
+            Some(Halt::Stuck(reason)) => self.stick(cx, reason)?,
+            Some(Halt::Gap(seq)) => {
+                self.stick(cx, Reason::LogGap { seq })?;
+            }
+            Some(Halt::OtherLog(reason)) => self.stick(cx, reason)?,
+            Some(Halt::OwnCommit) => self.cannot_follow_own(cx)?,
+            _ if copy_has_sent && !self.is_over() => self.copy_has_sent(cx)?,
+            _ => {}
+        }
+        self.note_found(cx, page, record.cursor)?;
+        if settled {
+            self.plan_removals(cx);
+        }
+        if self.is_over() {
+            return Ok(());
+        }
+        self.plan_auto_commit(cx);
+        if is_whole {
+            self.plan_stale(cx)?;
+        }
+        Ok(())
+    }
+
+    /// Processes the entries of a page, in one write.
+    fn take_entries<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        record: &GroupRecord,
+        page: &LogPage,
+    ) -> Result<Taken, EngineError> {
+        let Self { id, group, .. } = self;
+        let (provider, now) = (cx.provider, cx.time());
+        let mut own = VecDeque::from(sealed_in(cx.book, id));
+        // What this device has read in a log that the service has lost.
+        let lost = cx.book.missing(id).map(|lost| lost.values().copied().collect::<BTreeSet<_>>());
+        let lost = lost.unwrap_or_default();
+        let (mut plan, mut halt) = (Vec::new(), None);
+        let (mut cursor, mut epoch) = (record.cursor, group.epoch());
+        let mut chains = match chained(id, record, page) {
+            Ok(chains) => chains,
+            Err(halt) => return Ok(Taken { halt: Some(halt), ..Taken::default() }),
+        };
+        let room = room_of(group);
+        let leaf = own_leaf(group).map(<[u8]>::to_vec);
+        let members = size_of(group);
+        let mut fold = group.fold();
+        for entry in page.entries.iter().filter(|entry| entry.seq > record.cursor) {
+            let what = if !lost.is_empty() && lost.contains(&sha256(&entry.message)) {
+                What::Nothing
+            } else if !lost.is_empty()
+                && entry.content_type == ContentType::Commit
+                && entry.epoch < epoch.0
+            {
+                halt = Some(Halt::Stuck(Reason::LogForked));
+                break;
+            } else if own.pop_front_if(|own| **own == *entry.message).is_some() {
+                What::Own
+            } else if entry.sender == *cx.device() && own.iter().any(|own| **own == *entry.message)
+            {
+                halt = Some(Halt::OtherLog(Reason::LogReordered));
+                break;
+            } else {
+                let sent = UnixTime::from_secs(entry.received_at).unwrap_or(UnixTime::MAX);
+                let mut judge = JudgeOf { cx, sent };
+                match process(provider, fold.state(), now, entry, &mut judge) {
+                    Ok((what, transition)) => {
+                        if let Some(transition) = transition {
+                            push(&mut fold, transition)?;
+                        }
+                        what
+                    }
+                    Err(stop) => {
+                        halt = Some(stop);
+                        break;
+                    }
+                }
+            };
+            cursor = entry.seq;
+            let out = matches!(what, What::Out);
+            plan.push(Planned { seq: entry.seq, time: entry.received_at, what });
+            if out {
+                let deletion = fold.state().delete()?;
+                push(&mut fold, deletion)?;
+                halt = Some(Halt::Out);
+                break;
+            }
+            epoch = fold.state().epoch();
+        }
+        if plan.is_empty() {
+            return Ok(Taken { halt, ..Taken::default() });
+        }
+        let (mut settled, mut copy_has_sent) = (false, false);
+        let changes = match halt {
+            Some(Halt::Out) => keep_nothing(cx.book, id)?,
+            _ => keep(cx.book, id, page, (record.cursor, cursor), &chains)?,
+        };
+        let chain = chains.remove(&cursor);
+        let today = cx.seen_day();
+        let absence = cx.keys.absence_in(members);
+        let own_key = if own_leaf(fold.state()) == leaf.as_deref() {
+            let sent = plan.iter().filter(|planned| matches!(planned.what, What::Own)).count();
+            let sent = u32::try_from(sent).unwrap_or(u32::MAX);
+            OwnKey { sent: record.own_key.sent.saturating_add(sent), ..record.own_key }
+        } else {
+            OwnKey::new(cx.clock.now)
+        };
+        let record = GroupRecord { cursor, chain, epoch: epoch.0, own_key, ..record.clone() };
+        let (book, watching, place) = (&mut *cx.book, &mut *cx.watching, cx.evidence_place);
+        fold.commit(|write| {
+            let mut report = Report::new(provider, book, id, record, (changes, room));
+            report.absence = absence;
+            let mut events = write.events.iter();
+            for planned in plan {
+                report.tell(book, planned, &mut events);
+            }
+            (settled, copy_has_sent) = (report.settled, report.copy_has_sent);
+            let heard = core::mem::take(&mut report.heard);
+            let gossip = watching.hear(provider, place, book, (id, heard));
+            let seen = core::mem::take(&mut report.seen);
+            let mut changes = report.finish();
+            changes.extend(noted(book, id, &seen, today));
+            changes.extend(gossip.map_err(StoreError::failed)?);
+            book.commit(Some(write.batch), changes)
+        })?;
+        Ok(Taken { halt, settled, copy_has_sent })
+    }
+
+    /// A group's log has what this device's leaf has sent, and this state has not: it is a copy. If the leaf has the
+    /// device's key, so has the other copy. Otherwise this device is on its way back into the group.
+    fn copy_has_sent<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), EngineError> {
+        let current = &cx.book.identity().signer.public;
+        let own = self.group.member(self.group.own_leaf());
+        match own.is_some_and(|own| own.signature_key == *current) {
+            true => cx.found_copied(None),
+            false => Ok(()),
+        }
+    }
+}
+
+fn push<O>(fold: &mut Fold<'_, Group>, step: Transition<Group, O>) -> Result<(), EngineError> {
+    fold.push(step).map_err(|e| e.without_write().into())
+}

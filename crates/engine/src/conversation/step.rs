@@ -1,0 +1,116 @@
+//! What a conversation does next: the one call that it needs now.
+
+use super::call::{Call, Next};
+use super::context::Context;
+use super::phase::Phase;
+use super::succession::reset_request;
+use super::{Conversation, Standing};
+use crate::book::Change;
+use crate::error::EngineError;
+use crate::record::Stage;
+use conclave_delivery_api::{CreateGroup, Decode, FetchLog};
+use conclave_mls::group::LeafUpdate;
+use conclave_mls::storage::Outcome;
+use conclave_mls::{Event, Group, Transition, apply};
+use conclave_store::Store;
+
+/// How many log entries are fetched, and written, at once.
+const PAGE: u32 = 200;
+
+impl Conversation {
+    /// The call that is to be made next; none if there is nothing to do, or nothing that can be done now.
+    pub(crate) fn next<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<Next, EngineError> {
+        self.resume_giving(cx.clock.now);
+        let phase = self.phase(cx.book, cx.clock.now);
+        if matches!(phase, Phase::Over | Phase::Stuck) {
+            return Ok(None);
+        }
+        if self.asks() && (cx.watching.holds() || !cx.lookups.is_empty()) {
+            return Ok(None);
+        }
+        self.standing = Standing::Follows;
+
+        match phase {
+            // What was delivered is the commit: the log will bring it.
+            Phase::Over | Phase::Stuck | Phase::Held | Phase::Committed => Ok(None),
+            Phase::Creating => self.next_creation(cx),
+            Phase::ComingBack => self.next_rejoin(cx),
+            Phase::Reading => Ok(self.next_page(cx)),
+            Phase::GivingBack => self.next_given_back(cx),
+            Phase::Committing => {
+                let commit = self.pending_commit(cx.book);
+                Ok(commit.map(|request| (request.into(), Call::Commit)))
+            }
+            Phase::Open => self.next_of_own(cx),
+        }
+    }
+
+    /// What this device does of its own accord, or as the user wants it.
+    fn next_of_own<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<Next, EngineError> {
+        let delivered = self.attempt.delivered;
+        if !delivered && let Some(next) = self.next_renewal(cx)? {
+            return Ok(Some(next));
+        }
+        if let Some(next) = self.next_fresh_key(cx)? {
+            return Ok(Some(next));
+        }
+        if let Some(next) = self.next_stale(cx)? {
+            return Ok(Some(next));
+        }
+        if !delivered && let Some(next) = self.next_item(cx)? {
+            return Ok(Some(next));
+        }
+        if self.is_over() {
+            return Ok(None);
+        }
+        self.next_auto_commit(cx)
+    }
+
+    /// The call that creates the group. It may end another one, so it is made alone.
+    fn next_creation<S: Store>(&self, cx: &mut Context<'_, S>) -> Result<Next, EngineError> {
+        if !cx.may_go_alone() {
+            return Ok(None);
+        }
+        let Some(Stage::Creating(request)) = cx.book.record(&self.id).map(|record| &record.stage)
+        else {
+            return Ok(None);
+        };
+        if let Some(request) = reset_request(cx.book, cx.provider, &self.id, request)? {
+            return Ok(Some((request.into(), Call::Create)));
+        }
+        let request = CreateGroup::from_bytes(request).map_err(conclave_mls::Error::from)?;
+        Ok(Some((request.into(), Call::Create)))
+    }
+
+    /// The call that fetches the log.
+    fn next_page<S: Store>(&mut self, cx: &Context<'_, S>) -> Next {
+        let cursor = self.cursor(cx.book);
+        self.log.asked_head = self.log.head;
+        let after = self.restoring.compare.unwrap_or(cursor);
+        let request = FetchLog { group_id: self.id.clone(), after, limit: PAGE };
+        Some((request.into(), Call::Log))
+    }
+
+    /// Writes a step of the group with what belongs to it, takes it, and gives out its outcome.
+    pub(crate) fn step<S: Store, O: Outcome<Event>>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        step: Transition<Group, O>,
+        changes: impl FnOnce(&Event) -> Vec<Change>,
+    ) -> Result<O, EngineError> {
+        let book = &mut *cx.book;
+        Ok(apply(&mut self.group, step, |write| {
+            let changes = write.events.first().map(changes).unwrap_or_default();
+            book.commit(Some(write.batch), changes)
+        })?)
+    }
+
+    /// What of this device's leaf is not as it is now: after a renewal, its credential and perhaps its key.
+    pub(crate) fn leaf_update<S: Store>(&self, cx: &Context<'_, S>) -> Option<LeafUpdate> {
+        let signer = &cx.book.identity().signer;
+        let own = self.group.own_member()?;
+        let params = cx.leaf();
+        let same = own.credential == params.credential && own.signature_key == signer.public;
+        (!same).then(|| LeafUpdate { params, signer: signer.clone() })
+    }
+}

@@ -1,0 +1,135 @@
+//! The loop around the conversations: whose turn it is, and what each gets to decide with.
+
+use super::{Engine, EngineError, Purpose};
+use crate::book::Change;
+use crate::clock::Clock;
+use crate::conversation::Conversation;
+use crate::conversation::context::Context;
+use crate::request::Request;
+use conclave_delivery_api::DeviceId;
+use conclave_mls::credential::{CredentialRequest, SignaturePublicKey};
+use conclave_mls::{GroupId, UnixTime, Verdict};
+use conclave_store::Store;
+use std::collections::BTreeMap;
+
+impl<S: Store> Engine<S> {
+    pub(super) fn clock(&self) -> Clock {
+        Clock { now: self.now, service_ahead: self.service_ahead }
+    }
+
+    /// The conversations, and what they decide with.
+    pub(super) fn split(&mut self) -> (&mut BTreeMap<GroupId, Conversation>, Context<'_, S>) {
+        let context = Context {
+            clock: self.clock(),
+            provider: &*self.provider,
+            rng: &mut *self.rng,
+            book: &mut self.book,
+            keys: &self.keys,
+            authority: &mut self.authority,
+            lookups: &mut self.lookups,
+            removals: &mut self.removals,
+            watching: &mut self.watching,
+            evidence_place: &self.evidence_place,
+            service_key: self.service_key.as_ref(),
+            was_restored: self.was_restored,
+            answers: &mut self.answers,
+            is_alone: self.under_way.is_empty(),
+            waits: false,
+        };
+        (&mut self.conversations, context)
+    }
+
+    /// Lets a conversation act, if there is one; it is dropped if this device is out of the group then.
+    pub(super) fn with<T: Default>(
+        &mut self,
+        id: &GroupId,
+        act: impl FnOnce(&mut Conversation, &mut Context<'_, S>) -> Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let (conversations, mut cx) = self.split();
+        let Some(conversation) = conversations.get_mut(id) else { return Ok(T::default()) };
+        let done = act(conversation, &mut cx);
+        let (is_over, waits) = (conversation.is_over(), cx.waits);
+        if is_over {
+            self.conversations.remove(id);
+        }
+        if waits {
+            self.under_way.wait_alone(id);
+        }
+        done
+    }
+
+    /// The next call of the next conversation that needs one and has none under way.
+    pub(super) fn next_of_conversations(
+        &mut self,
+    ) -> Result<Option<(Request, Purpose)>, EngineError> {
+        self.plan_renewals()?;
+        let ids: Vec<GroupId> = self.conversations.keys().cloned().collect();
+        // The one after the last served comes first, so that a busy group does not hold up others.
+        let after = |id: &&GroupId| self.last_group.as_ref().is_some_and(|last| **id > *last);
+        let start = ids.iter().position(|id| after(&id)).unwrap_or(0);
+        let (first, second) = ids.split_at(start);
+        let waiting = self.under_way.take_waiting();
+        for id in waiting.iter().chain(second).chain(first) {
+            if self.under_way.is_of(id) {
+                continue;
+            }
+            if let Some((request, call)) = self.with(id, Conversation::next)? {
+                self.last_group = Some(id.clone());
+                return Ok(Some((request, Purpose::Of(id.clone(), call))));
+            }
+            if !self.under_way.takes_another() {
+                // The group now waits to make its call alone.
+                break;
+            }
+        }
+        Ok(None)
+    }
+
+    /// Plans when this device's keys are replaced, in the groups where that is not known.
+    fn plan_renewals(&mut self) -> Result<(), EngineError> {
+        let now = self.now;
+        let (conversations, mut cx) = self.split();
+        let dated = conversations
+            .values_mut()
+            .filter_map(|conversation| conversation.date_key(cx.book, now));
+        let changes: Vec<Change> = dated.collect();
+        if !changes.is_empty() {
+            cx.book.commit(None, changes)?;
+        }
+        conversations.values_mut().for_each(|conversation| conversation.plan_renewal(&mut cx));
+        Ok(())
+    }
+
+    /// Sees to it that devices which are no longer active leave a group.
+    pub(super) fn plan_removals(&mut self, id: &GroupId) {
+        let (conversations, mut cx) = self.split();
+        if let Some(conversation) = conversations.get_mut(id) {
+            conversation.plan_removals(&mut cx);
+        }
+    }
+
+    /// The devices of a group and their keys; none if this device is not in it.
+    pub(super) fn devices_in(&self, group: &GroupId) -> Vec<(DeviceId, SignaturePublicKey)> {
+        self.conversations.get(group).map(Conversation::devices).unwrap_or_default()
+    }
+
+    /// Judges credentials; none if the service has to be asked first, which is then seen to.
+    pub(super) fn judge(&mut self, requests: &[CredentialRequest]) -> Option<Vec<Verdict>> {
+        self.split().1.judge(requests)
+    }
+
+    /// The time as MLS and the service want it: in seconds.
+    pub(super) fn time(&self) -> UnixTime {
+        self.clock().time()
+    }
+
+    /// The time by the service's clock.
+    pub(super) fn service_time(&self) -> UnixTime {
+        self.clock().service_time()
+    }
+
+    /// By which day what is read now is noted.
+    pub(super) fn seen_day(&self) -> u32 {
+        self.clock().seen_day()
+    }
+}
