@@ -325,6 +325,27 @@ impl JoinLinks {
         Ok(link)
     }
 
+    /// Makes a member's changes, as far as a room's policy for links allows them.
+    fn change_by(
+        &mut self,
+        policy: Option<&JoinLinkPolicy>,
+        (maker, received_at): (&DeviceId, u64),
+        updates: Vec<JoinLinksUpdate>,
+    ) -> Result<(), JoinLinkError> {
+        let Some(policy) = policy else { return self.change(maker, updates) };
+        updates.iter().try_for_each(|update| check_policy(policy, update, received_at))?;
+
+        let makes = updates.iter().any(|update| matches!(update, JoinLinksUpdate::Make { .. }));
+        self.change(maker, updates)?;
+        let good = self.links.iter().filter(|link| !link.is_over(received_at)).count();
+        if policy.on_request && makes && good > 1 {
+            return Err(JoinLinkError::NotAllowed(
+                "the room's policy allows one link at a time: revoke the other one first",
+            ));
+        }
+        Ok(())
+    }
+
     /// Makes a member's changes.
     fn change(
         &mut self,
@@ -466,12 +487,8 @@ pub fn judge_commit(
         Sender::Member(leaf) => {
             let maker = group.credential(leaf).and_then(|credential| device_of(&credential));
             let nobody = JoinLinkError::NotAllowed("the committer's credential names no device");
-            if let Some(policy) = room.as_ref().and_then(|room| room.join_links.as_ref()) {
-                updates
-                    .iter()
-                    .try_for_each(|update| check_policy(policy, update, commit.received_at))?;
-            }
-            links.change(&maker.ok_or(nobody)?, updates)?;
+            let policy = room.as_ref().and_then(|room| room.join_links.as_ref());
+            links.change_by(policy, (&maker.ok_or(nobody)?, commit.received_at), updates)?;
         }
         Sender::NewMemberCommit => {
             let key = judge_use(provider, group, commit, (&links, updates), device_of)?;
@@ -643,6 +660,40 @@ mod tests {
         assert_eq!(usable(&links, 99, &["alice/pc"]), Err(JoinLinkError::Unknown));
         assert_eq!(links.revoke(&key(0)), Err(JoinLinkError::Unknown));
         assert_eq!(links.used_since(&links.clone()), None);
+    }
+
+    #[test]
+    fn a_link_beyond_the_rooms_policy_is_refused() {
+        let policy = |on_request, multiuser| JoinLinkPolicy {
+            on_request,
+            join_link: conclave_room::Text::default(),
+            multiuser,
+            expiration: 60,
+        };
+        let make =
+            |n, expires_at, max_uses| JoinLinksUpdate::Make { key: key(n), expires_at, max_uses };
+        // At 50, when a link of alice's is there that ends at 100.
+        let changed = |policy: &JoinLinkPolicy, at, updates: Vec<JoinLinksUpdate>| {
+            let mut links = links(&[1]);
+            let changed = links.change_by(Some(policy), (&device("bob/pc"), at), updates);
+            changed.map(|()| links.links().len())
+        };
+        let refused = |changed| matches!(changed, Err(JoinLinkError::NotAllowed(_)));
+
+        let many = policy(false, true);
+        assert_eq!(changed(&many, 50, vec![make(1, 110, 2), make(2, 110, 1)]), Ok(3));
+        assert!(refused(changed(&many, 50, vec![make(1, 111, 1)])), "it lasts too long");
+        assert!(refused(changed(&policy(false, false), 50, vec![make(1, 110, 2)])), "two users");
+
+        // One at a time: one that is revoked or over stands in nobody's way.
+        let one = policy(true, true);
+        let revoke = || JoinLinksUpdate::Revoke { key: key(0) };
+        assert!(refused(changed(&one, 50, vec![make(1, 110, 1)])), "there is one");
+        assert!(refused(changed(&one, 50, vec![revoke(), make(1, 110, 1), make(2, 110, 1)])));
+        assert_eq!(changed(&one, 50, vec![revoke(), make(1, 110, 1)]), Ok(1));
+        assert_eq!(changed(&one, 50, vec![make(1, 110, 1), revoke()]), Ok(1));
+        assert_eq!(changed(&one, 100, vec![make(1, 160, 1)]), Ok(2));
+        assert_eq!(changed(&one, 50, vec![revoke()]), Ok(0));
     }
 
     #[test]

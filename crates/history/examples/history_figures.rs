@@ -2,7 +2,8 @@
 //!
 //! It fills one room in a sealed `SqliteStore`, and measures what a messenger does with it: opens the store and the
 //! room, turns pages, searches, counts what is unread. Each figure is the median and the worst of many runs, over the
-//! file system of `--dir DIR` (the system's folder for temporary files). `--messages N` fills another number.
+//! file system of `--dir DIR` (the system's folder for temporary files). `--messages N` fills another number. At last all of it
+//! is given to another device, which has a few messages itself: each step of that is what its messenger waits for.
 //!
 //! The floor beside it is the same content as rows of an SQLite file in the clear, by number, with nothing else.
 #![allow(
@@ -13,7 +14,10 @@
 )]
 
 use conclave_content::{Draft, MIMI_CONTENT, MessageId, MessageStatus, MessageStatusReport, Salt};
-use conclave_history::{Cursor, Event, GroupId, History, nobody};
+use conclave_history::{
+    Cursor, Event, GIVEN_KEY_LEN, Giver, Giving, GroupId, History, Receiving, RoomPlace,
+    RoomToGive, nobody,
+};
 use conclave_provider_aws_lc::AwsLc;
 use conclave_store::{Secret, SqliteStore, Store, WriteSet};
 use std::path::PathBuf;
@@ -87,13 +91,17 @@ fn arguments() -> Figures {
 
 /// The median and the worst time of some runs.
 fn measure(what: &str, runs: usize, mut run: impl FnMut(usize)) {
-    let mut times: Vec<Duration> = (0..runs)
-        .map(|n| {
-            let start = Instant::now();
-            run(n);
-            start.elapsed()
-        })
-        .collect();
+    let time = |n| {
+        let start = Instant::now();
+        run(n);
+        start.elapsed()
+    };
+    show(what, (0..runs).map(time).collect());
+}
+
+/// The median and the worst of some times.
+fn show(what: &str, mut times: Vec<Duration>) {
+    let runs = times.len();
     times.sort_unstable();
     let ms = |time: &Duration| time.as_secs_f64() * 1000.0;
     println!("| {what} | {:.2} | {:.2} |", ms(&times[runs / 2]), ms(&times[runs - 1]));
@@ -241,6 +249,52 @@ fn main() {
         let set = recording.finish();
         store.write(&set).unwrap();
     });
+    let other = folder.path().join("other.db");
+    let other = SqliteStore::open_encrypted(&other, &key, Arc::new(AwsLc::new())).unwrap();
+    give(&history, &store, &group, other);
+}
+
+/// Gives all messages to another device, which has taken the last ones from the log itself.
+fn give(history: &History, store: &SqliteStore, group: &GroupId, mut other: SqliteStore) {
+    let (provider, key) = (AwsLc::new(), Secret::new(vec![9; GIVEN_KEY_LEN]));
+    let mut giving = Giving::new(key.clone(), vec![RoomToGive { group: group.clone(), since: 0 }]);
+    let (mut file, mut times) = (Vec::new(), Vec::new());
+    let mut is_over = false;
+    while !is_over {
+        let start = Instant::now();
+        is_over = giving.step(&history.read(store), (&provider, &mut file), NOW).unwrap();
+        times.push(start.elapsed());
+    }
+    show("give 200 messages to another device", times);
+
+    let new = History::open(&mut other, &mut conclave_crypto::testing::TestRng(2)).unwrap();
+    let messages = history.read(store).room(group).unwrap().unwrap().latest;
+    for number in messages - 9..=messages {
+        let entry = history.read(store).entry(group, number).unwrap().unwrap();
+        let sent = Draft::markdown(entry.body.text()).finish(Salt([3; 16]), USERS[1], ROOM);
+        let mut recording = new.record(&other, NOW);
+        take(&mut recording, group, number, USERS[1], &sent.unwrap().bytes);
+        let set = recording.finish();
+        other.write(&set).unwrap();
+    }
+
+    let place = |_: &GroupId| {
+        Some(RoomPlace { uri: ROOM.into(), me: USERS[0].into(), before: u64::MAX, since: 0 })
+    };
+    let giver = Giver { device: "alice/main", place: &place };
+    let mut receiving = Receiving::new(key, std::io::Cursor::new(file));
+    let (start, mut times, mut given) = (Instant::now(), Vec::new(), None);
+    while given.is_none() {
+        let start = Instant::now();
+        given = receiving.step(&new, &mut other, (&provider, &giver), NOW).unwrap();
+        times.push(start.elapsed());
+    }
+    let total = start.elapsed();
+    // The first half of the steps checks the file.
+    show("take 200 messages from another device", times.split_off(times.len() / 2));
+    let found = new.read(&other).search(group, "needle25000", Cursor::LAST, 20).unwrap();
+    assert_eq!(found.entries.len(), usize::from(messages >= 25_000));
+    println!("\n{} messages are taken in {:.1} s", given.unwrap().messages, total.as_secs_f64());
 }
 
 /// Reads so many rows of the floor from a number on; how many there are.
