@@ -11,7 +11,7 @@ use conclave_store::Store;
 
 impl<S: Store> Engine<S> {
     /// Takes a command. Returns the group that it makes, if it makes one. What cannot be done at once is kept; if it fails
-    /// later, [`News::Failed`] says so.
+    /// later, [`News::Failed`](crate::News::Failed) says so.
     ///
     /// # Errors
     /// [`CommandError::Refused`] if it cannot be done; nothing has changed then. [`CommandError::Engine`] if the state

@@ -105,8 +105,8 @@ impl<S: Store> Engine<S> {
         items + self.made.iter().filter(creating).count() + account
     }
 
-    /// How many things that the user has asked for since [`Self::open`] failed after they were
-    /// accepted, as [`News::Failed`] or [`Answer::Failed`] says.
+    /// How many things that the user has asked for since [`Self::open`] failed after they were accepted, as
+    /// [`News::Failed`](crate::News::Failed) or [`Answer::Failed`](crate::Answer::Failed) says.
     #[must_use]
     pub fn failures(&self) -> usize {
         self.book.failures() + self.account_failures
