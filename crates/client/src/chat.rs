@@ -185,7 +185,6 @@ impl Chat {
                 taken => taken,
             };
             if let Taken::Said(entry) = &taken
-                && self.receipts
                 && !entry.own
                 && is_member(engine, group)
             {
@@ -204,6 +203,9 @@ impl Chat {
         told.rows = rows_of(&recording.finish());
 
         for (group, ids) in delivered {
+            if !engine.status_reports(&group, self.receipts).delivered {
+                continue;
+            }
             let ids = ids.into_iter().take(MAX_REPORTED);
             let report = MessageStatusReport::of(MessageStatus::DELIVERED, ids);
             // A report can always be made: it is short.
@@ -295,7 +297,7 @@ impl Chat {
             return Ok(told);
         }
         told.rows = rows_of(&recording.finish());
-        if self.receipts && is_member(engine, group) {
+        if is_member(engine, group) && engine.status_reports(group, self.receipts).read {
             let read = (room.read_up_to, up_to.min(room.latest));
             let ids = self.history.read(&rows).said_by_others(group, read, MAX_REPORTED)?;
             if !ids.is_empty() {
@@ -327,7 +329,7 @@ impl Chat {
                     }
                     false => {
                         told.rows.delete(TABLE, RECEIPTS);
-                        "nobody is told what you have received and read, not even your other devices"
+                        "nobody is told what you have received and read, not even your other devices, unless a group demands it"
                     }
                 };
                 told.shown = vec![Shown::Note { group: String::new(), what: what.into() }];

@@ -68,7 +68,7 @@ pub use refusal::Refusal;
 pub use role::{
     Claim, MAX_ROLES, Preauthorization, Preauthorizations, Role, RoleChanges, RoleIndex, Roles,
 };
-pub use state::{HistoryReach, RoomError, RoomState};
+pub use state::{HistoryReach, RoomError, RoomState, StatusReports};
 pub use text::{BadText, MAX_TEXT, Optionality, Text};
 pub use uri::{
     LOCAL_AUTHORITY, is_authority, room_authority, room_uri, url_authority, user_of, user_uri,

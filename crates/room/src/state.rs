@@ -9,7 +9,7 @@ use crate::components::{
 };
 use crate::participants::{Participants, ParticipantsUpdate};
 use crate::role::{Preauthorizations, Role, RoleIndex, Roles};
-use crate::text::Text;
+use crate::text::{Optionality, Text};
 use crate::uri::{room_authority, user_of, user_uri};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -66,6 +66,15 @@ pub enum HistoryReach {
     Seconds(u32),
     /// All that there is.
     All,
+}
+
+/// What a client reports of messages that come in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StatusReports {
+    /// That they have arrived.
+    pub delivered: bool,
+    /// That they were read.
+    pub read: bool,
 }
 
 /// What the components of a GroupContext say of a room: all that its members agree on apart from who is in the group.
@@ -234,6 +243,22 @@ impl RoomState {
             HistoryReach::Seconds(*max_time_period)
         } else {
             HistoryReach::Nothing
+        }
+    }
+
+    /// What a client reports, if its user wants it to, or not: the user's choice counts where the policy leaves reports
+    /// optional ("Status Notifications component"), and in a room without such a policy.
+    #[must_use]
+    pub fn status_reports(&self, is_wanted: bool) -> StatusReports {
+        let reports = |policy| match policy {
+            Optionality::Optional => is_wanted,
+            Optionality::Required => true,
+            Optionality::Forbidden => false,
+        };
+        let policy = self.status_notifications.unwrap_or_default();
+        StatusReports {
+            delivered: reports(policy.delivery_notifications),
+            read: reports(policy.read_receipts),
         }
     }
 

@@ -6,10 +6,10 @@ use conclave_mls::wire::codec::{Decode, Encode};
 use conclave_room::standard::{ADMIN, MEMBER, MODERATOR, OWNER, VISITOR};
 use conclave_room::{
     Actor, BASE_ROOM_POLICY, BaseRoomPolicy, CHAT_HISTORY_POLICY, COMPONENTS, Capability, Claim,
-    ClientChange, Demand, HistoryPolicy, HistoryReach, LinkUse, PARTICIPANT_LIST, PREAUTH_LIST,
-    Participants, Preauthorization, Preauthorizations, Proposed, ROLES_LIST, ROOM_METADATA,
-    Refusal, Role, RoleIndex, Roles, RoomCommit, RoomMetadata, RoomState, Text, judge,
-    judge_proposal, leavers,
+    ClientChange, Demand, HistoryPolicy, HistoryReach, LinkUse, Optionality, PARTICIPANT_LIST,
+    PREAUTH_LIST, Participants, Preauthorization, Preauthorizations, Proposed, ROLES_LIST,
+    ROOM_METADATA, Refusal, Role, RoleIndex, Roles, RoomCommit, RoomMetadata, RoomState,
+    StatusNotificationPolicy, StatusReports, Text, judge, judge_proposal, leavers,
 };
 use std::collections::BTreeMap;
 
@@ -305,6 +305,33 @@ fn a_user_is_touched_once_by_a_commit() {
     twice.updates.push(scene.described(|m| m.name = text("a")));
     twice.updates.push(scene.described(|m| m.name = text("b")));
     assert_eq!(scene.refused(&twice), Refusal::UpdatedTwice(ROOM_METADATA));
+}
+
+#[test]
+fn what_is_reported_of_messages_is_the_users_choice_unless_the_room_has_decided() {
+    let mut room = Scene::new().room;
+    let reports = |room: &RoomState, wanted| {
+        let StatusReports { delivered, read } = room.status_reports(wanted);
+        (delivered, read)
+    };
+    assert_eq!((reports(&room, true), reports(&room, false)), ((true, true), (false, false)));
+
+    use Optionality::{Forbidden, Optional, Required};
+    for (delivery_notifications, read_receipts, wanted, not_wanted) in [
+        (Optional, Optional, (true, true), (false, false)),
+        (Forbidden, Optional, (false, true), (false, false)),
+        (Optional, Forbidden, (true, false), (false, false)),
+        (Required, Forbidden, (true, false), (true, false)),
+        (Forbidden, Required, (false, true), (false, true)),
+    ] {
+        let policy = StatusNotificationPolicy { delivery_notifications, read_receipts };
+        room.status_notifications = Some(policy);
+        assert_eq!(
+            (reports(&room, true), reports(&room, false)),
+            (wanted, not_wanted),
+            "{policy:?}"
+        );
+    }
 }
 
 #[test]

@@ -15,8 +15,8 @@ use conclave_delivery_api::{JOIN_LINKS, Name};
 use conclave_mls::GroupId;
 use conclave_mls::wire::Extension;
 use conclave_room::{
-    Capability, HistoryReach, LOCAL_AUTHORITY, RoleIndex, RoomState, Text, is_authority, room_uri,
-    url_authority, user_uri,
+    Capability, HistoryReach, LOCAL_AUTHORITY, RoleIndex, RoomState, StatusReports, Text,
+    is_authority, room_uri, url_authority, user_uri,
 };
 use conclave_store::Store;
 
@@ -48,6 +48,20 @@ impl<S: Store> Engine<S> {
     #[must_use]
     pub fn room_uri(&self, group: &GroupId) -> Option<String> {
         self.look_into(group, uri_of)
+    }
+
+    /// What this device reports of messages that come in, if its user wants it to, or not: the policy of a room may demand or
+    /// forbid it. Nothing in a group that this device is not in.
+    #[must_use]
+    pub fn status_reports(&self, group: &GroupId, is_wanted: bool) -> StatusReports {
+        let Some(conversation) = self.conversations.get(group) else {
+            return StatusReports::default();
+        };
+        match RoomState::of(conversation.group().view()) {
+            Ok(Some(room)) => room.status_reports(is_wanted),
+            Ok(None) => StatusReports { delivered: is_wanted, read: is_wanted },
+            Err(_) => StatusReports::default(),
+        }
     }
 
     /// How much of what was said this device may give to another device of its user that joins, by the room's policy: all of
