@@ -343,6 +343,39 @@ const MEMORY: u64 = 24 << 10;
 /// optimisation they are 21 MiB, of which `conclave --version` has 14.
 const OWN_MEMORY: u64 = 6 << 10;
 
+/// What a messenger that stays takes for itself, likewise.
+const OWN_CLIENT_MEMORY: u64 = 10 << 10;
+
+/// The most memory that a process has had, and how much it has of its program's file, in KiB.
+fn memory(process: &Child) -> (u64, u64) {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let value = |name: &str| -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
+    };
+    (value("VmHWM:"), value("RssFile:"))
+}
+
+#[test]
+fn a_messenger_takes_less_memory_than_a_client_has() {
+    let people = People::new();
+    people.chat("bob", "");
+    people.chat("alice", "/new room-0\n/invite bob\n");
+    people.chat("bob", "/accept\n");
+    for room in 1..10 {
+        people.chat("alice", format!("/new room-{room}\n/invite bob\n"));
+    }
+    let line = "soup ".repeat(16);
+    people.chat("alice", format!("{line}\n").repeat(1_000) + "that is all\n");
+
+    // It has come into ten rooms, and read what was said.
+    let messenger = people.stay("bob");
+    while !messenger.until("message ").ends_with("that is all") {}
+    let (peak, program) = memory(&messenger.child);
+    println!("a messenger in ten rooms: {peak} KiB, {program} of them the program's file");
+    assert!(peak - program < OWN_CLIENT_MEMORY, "{peak} KiB without {program} KiB");
+}
+
 #[test]
 fn a_peek_takes_less_memory_than_an_extension_has() {
     let people = People::new();
@@ -359,12 +392,7 @@ fn a_peek_takes_less_memory_than_an_extension_has() {
     let mut output = process.stdout.take().unwrap();
     // Everything is read by then, and there is more to be shown than a pipe takes: so it waits.
     output.read_exact(&mut [0]).unwrap();
-    let status = std::fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    let value = |name: &str| -> u64 {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
-    };
-    let (peak, program) = (value("VmHWM:"), value("RssFile:"));
+    let (peak, program) = memory(&process);
     let kept = 60 * long.len() / 1024;
     println!("a peek at {kept} KiB of messages: {peak} KiB, {program} of them the program's file");
     let mut rest = String::new();

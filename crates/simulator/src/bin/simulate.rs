@@ -40,6 +40,9 @@ struct Args {
     /// Measure one conversation of so many users, with two devices each; of 1,000 if no number is given.
     #[arg(long, num_args = 0..=1, default_missing_value = "1000")]
     scale: Option<usize>,
+    /// How many of its devices run; the others are members that are away.
+    #[arg(long, requires = "scale", default_value_t = 60)]
+    awake: usize,
     /// Go on after a world that breaks an invariant.
     #[arg(long)]
     go_on: bool,
@@ -56,7 +59,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     if let Some(users) = args.scale {
-        let broken = scale(users, &mut |line| println!("{line}"));
+        let broken = scale(users, args.awake, &mut |line| println!("{line}"));
         broken.iter().for_each(|line| println!("{line}"));
         return if broken.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }

@@ -1,34 +1,40 @@
 //! One large conversation, measured.
 
 use super::{Event, World};
-use crate::client::Ask;
+use crate::chance::Chance;
+use crate::client::{self, Ask};
 use crate::cost::Cost;
 use crate::knobs::DAY;
 use conclave_engine::GroupId;
 use std::time::Instant;
+
+/// How many clients are opened at once to see what memory they take, and how often at most.
+const CLIENTS_AT_ONCE: usize = 20;
+const ROUNDS: usize = 20;
 
 /// How many say something, and how many texts each.
 const SPEAKERS: usize = 20;
 const TEXTS: u64 = 5;
 /// How many users leave.
 const LEAVERS: usize = 10;
-/// How many devices run during the week in which a device is away.
-const AWAKE: usize = 60;
+/// How many devices run during the week in which a device is away, at most.
+const AWAKE_FOR_A_WEEK: usize = 60;
 /// How many texts are said each day of the week in which a device is away.
 const DAILY: u64 = 50;
 
 /// Where a phase began.
 struct Begun {
     clock: Instant,
+    cpu: Option<f64>,
     now: u64,
     cost: Cost,
     written: u64,
 }
 
 impl World {
-    /// Lets all users talk in one group, and tells what each phase takes when it is over. Returns the invariants that were
-    /// broken.
-    pub(crate) fn scale(mut self, tell: &mut dyn FnMut(String)) -> Vec<String> {
+    /// Lets all users talk in one group, and tells what each phase takes when it is over. So many devices run; the others
+    /// stop when they can be invited, and are members that are away. Returns the invariants that were broken.
+    pub(crate) fn scale(mut self, awake: usize, tell: &mut dyn FnMut(String)) -> Vec<String> {
         tell(format!(
             "{:<22} {:>8} {:>9} {:>7} {:>10} {:>10} {:>10}",
             "phase", "cpu s", "virtual s", "calls", "sent", "received", "written"
@@ -39,6 +45,7 @@ impl World {
         self.populate();
         self.settle("setting up");
         tell(self.figures("setting up", one, &begun));
+        self.let_sleep(awake, one);
 
         let begun = self.begin(one);
         let Some(group) = self.ask_for(0, Ask::Make { name: "all".into() }) else {
@@ -65,7 +72,7 @@ impl World {
         self.settle("leaving");
         tell(self.figures("leaving", one, &begun));
 
-        self.let_most_sleep(one);
+        self.let_sleep(AWAKE_FOR_A_WEEK, one);
         self.kill(one);
         for _ in 0..7 {
             self.now += DAY;
@@ -82,10 +89,10 @@ impl World {
         self.broken
     }
 
-    /// Stops all devices but the first [`AWAKE`] and `one`. In a week each device that runs replaces its keys, and all others
-    /// process that, so the work grows with the square of their number.
-    fn let_most_sleep(&mut self, one: usize) {
-        for i in (AWAKE..self.devices.len()).filter(|i| *i != one) {
+    /// Stops all devices but `one` and the first so many. A device that comes in looks up all other users, and in a week each
+    /// device that runs replaces its keys, which all others process: the work grows with the square of their number.
+    fn let_sleep(&mut self, awake: usize, one: usize) {
+        for i in (awake..self.devices.len()).filter(|i| *i != one) {
             self.kill(i);
             let device = &mut self.devices[i];
             device.is_trusted = false;
@@ -102,6 +109,7 @@ impl World {
         let device = self.devices.get(one);
         Begun {
             clock: Instant::now(),
+            cpu: cpu_seconds(),
             now: self.now,
             cost: device.map(|device| device.cost).unwrap_or_default(),
             written: device.map(|device| device.disk.bytes_written()).unwrap_or_default(),
@@ -111,9 +119,10 @@ impl World {
     fn figures(&self, phase: &str, one: usize, begun: &Begun) -> String {
         let device = &self.devices[one];
         let (cost, before) = (device.cost, begun.cost);
+        let cpu = cpu_seconds().zip(begun.cpu).map(|(now, before)| now - before);
         format!(
             "{phase:<22} {:>8.1} {:>9.1} {:>7} {:>10} {:>10} {:>10}",
-            begun.clock.elapsed().as_secs_f64(),
+            cpu.unwrap_or_else(|| begun.clock.elapsed().as_secs_f64()),
             (self.now - begun.now) as f64 / 1000.0,
             cost.calls - before.calls,
             cost.sent - before.sent,
@@ -122,19 +131,29 @@ impl World {
         )
     }
 
-    /// What a client takes in memory, as the system counts it for some clients that begin anew from their disks.
-    fn memory(&mut self, one: usize) -> String {
-        let runs = |i: &usize| self.devices[*i].is_running();
-        let some: Vec<usize> = (0..self.devices.len()).rev().filter(runs).take(20).collect();
-        some.iter().for_each(|i| self.kill(*i));
-        let before = resident();
-        some.iter().for_each(|i| self.start(*i));
-        let (Some(before), Some(after)) = (before, resident()) else {
-            return "memory is not measured on this system".into();
+    /// What a client takes in memory, as the system counts it for clients that are opened from one's disk.
+    fn memory(&self, one: usize) -> String {
+        let device = &self.devices[one];
+        let mut engines = Vec::new();
+        let mut open = || {
+            let before = resident()?;
+            for _ in 0..CLIENTS_AT_ONCE {
+                let rng = Chance::of(self.seed, "memory");
+                let disk = device.disk.clone();
+                engines.push(client::open(&device.id, self.provider.clone(), rng, &disk).ok()?);
+            }
+            Some(resident()?.saturating_sub(before) / CLIENTS_AT_ONCE as u64)
         };
-        let each = after.saturating_sub(before) / some.len().max(1) as u64;
-        let stored = self.devices[one].disk.bytes_held();
-        self.settle("beginning anew");
+        // The first ones go where the world has freed memory: what counts is what comes after two rounds that take more.
+        let mut last = [0; 3];
+        for _ in 0..ROUNDS {
+            let Some(each) = open() else { return "memory is not measured on this system".into() };
+            last = [last[1], last[2], each];
+            if last.iter().all(|each| *each > 0) {
+                break;
+            }
+        }
+        let (each, stored) = (last[2], device.disk.bytes_held());
         format!("{each} bytes of memory a client that begins, with {stored} bytes stored")
     }
 }
@@ -143,4 +162,12 @@ impl World {
 fn resident() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/self/statm").ok()?;
     Some(text.split(' ').nth(1)?.parse::<u64>().ok()? * 4096)
+}
+
+/// How many seconds of CPU time this process has taken.
+fn cpu_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let mut fields = text.rsplit(')').next()?.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<f64>().ok();
+    Some((ticks()? + ticks()?) / 100.0)
 }

@@ -21,6 +21,14 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// Whether both are in the same epoch, with the same tree and secrets.
+    pub(super) fn is_in_the_epoch_of(&self, other: &Self) -> bool {
+        let secrets = |seen: &Self| (seen.authenticator.clone(), seen.exported.clone());
+        (&self.context, &self.tree_hash, &self.members)
+            == (&other.context, &other.tree_hash, &other.members)
+            && secrets(self) == secrets(other)
+    }
+
     /// Everything but the secret tree of an epoch.
     pub(super) fn without_secret_tree(mut self, epoch: u64) -> Self {
         let other = |key: &RowKey| key.epoch != epoch || !SECRET_TREE.contains(&key.table);

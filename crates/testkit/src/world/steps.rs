@@ -10,7 +10,7 @@ impl World {
 
         let n = self.peers.len();
         let full = n >= self.params.max_members;
-        match self.below(112) {
+        match self.below(116) {
             0..12 if !full => self.add(),
             12..20 if !full => self.propose_add(),
             20..26 if n > 2 => self.remove(),
@@ -28,6 +28,7 @@ impl World {
             80..84 if n > 1 => self.commit_is_rejected(),
             100..106 => self.update_components(),
             106..112 if n > 2 => self.leave(),
+            112..116 => self.go_back(),
             84..90 if n > 1 => self.whisper(),
             _ => self.talk(),
         }
@@ -252,6 +253,43 @@ impl World {
         self.peers[i].rejected();
         self.peers[i].past.gave_up(&messages.commit);
         assert_eq!(self.peers[i].group.epoch(), epoch);
+    }
+
+    /// A member commits and speaks on a branch of its own, learns that another one counts, and goes back.
+    pub(super) fn go_back(&mut self) {
+        self.count("rewind");
+        let i = self.some_peer();
+        // The branch's epochs push out old ones, in which messages may still be on their way.
+        while let Some(held) = self.peers[i].held.pop() {
+            self.deliver_held(i, &held);
+        }
+
+        let before = self.peers[i].seen();
+        let epoch = self.peers[i].group.epoch();
+        let step = self.peers[i].group.checkpoint();
+        self.peers[i].take(step.expect("a checkpoint"));
+        for _ in 0..1 + self.below(3) {
+            let options = CommitOptions { framing: self.framing(), ..CommitOptions::default() };
+            self.peers[i].commit(&mut self.rng, self.now, options);
+            self.peers[i].accepted(self.now);
+            let framing = self.framing();
+            self.peers[i].say(&mut self.rng, b"on a branch", &framing);
+        }
+        if self.chance(50) {
+            self.peers[i].reload();
+        }
+
+        let peer = &mut self.peers[i];
+        assert!(peer.group.epoch() > epoch && !peer.seen().is_in_the_epoch_of(&before));
+        let step = peer.group.rewind(peer.provider, epoch);
+        peer.take(step.expect("its checkpoint is there"));
+        if self.chance(50) {
+            self.peers[i].reload();
+        }
+        let peer = &mut self.peers[i];
+        let step = peer.group.drop_checkpoint(epoch);
+        peer.take(step.expect("a rewind keeps its checkpoint"));
+        assert!(peer.seen().is_in_the_epoch_of(&before), "{}: another epoch", peer.name);
     }
 
     /// Application messages, which are held back to come late, reordered or twice.

@@ -32,7 +32,8 @@ fn took(taken: &Counts, kinds: &[&str]) {
 fn model(suite: u16, seed: u64) {
     let [taken, refusals] = worlds(suite, seed, 32, 150);
     assert!(taken["messages"] > 10 && taken["add"] > 6, "{taken:?}");
-    took(&taken, &["component data", "leave", "leave by a joiner", "targeted messages"]);
+    let kinds = ["component data", "leave", "leave by a joiner", "rewind", "targeted messages"];
+    took(&taken, &kinds);
     let rare: Vec<_> = refusals.iter().filter(|(_, n)| **n == 0).collect();
     assert!(rare.is_empty(), "never tried: {rare:?}");
 }
