@@ -536,10 +536,9 @@ fn a_bot_that_is_killed_at_random_answers_every_message_once() {
         }
     }
 
-    // At rest, all are answered: each once.
+    // At rest, all are answered: each once, however long that takes as long as it goes on.
     let mut answers: BTreeMap<String, usize> = BTreeMap::new();
-    let end = Instant::now() + 2 * PATIENCE;
-    while answers.len() < said && Instant::now() < end {
+    while answers.len() < said {
         if asking.child.try_wait().unwrap().is_some() {
             asking = client();
         }
