@@ -1,0 +1,89 @@
+//! Rooms, between processes: what is changed, who may, and who is told.
+
+use crate::common::{People, run};
+
+#[test]
+fn a_room_says_what_it_is_called_and_who_may_what() {
+    let people = People::new();
+    people.chat("bob/main", "");
+    people.chat("carol/main", "");
+    people.chat(
+        "alice/main",
+        "/new lunch\n/invite bob carol\n/topic soup at noon\n/role bob moderator\n",
+    );
+    let bob = people.chat("bob/main", "/accept\n/room\n/rename dinner\n");
+    assert!(bob.has("room lunch open moderator mimi://"), "{bob:?}");
+    assert!(bob.has("role lunch alice owner") && bob.has("role lunch carol member"), "{bob:?}");
+
+    // A member may not remove anybody; a moderator may.
+    let carol = people.chat("carol/main", "/accept\n/remove bob\n");
+    assert!(carol.line("error ").unwrap().contains("the role member does not allow"), "{carol:?}");
+    assert!(carol.says("renamed ", "by bob/main dinner"), "{carol:?}");
+    people.chat("bob/main", "/remove carol\n");
+    assert!(people.chat("carol/main", "").has("out dinner "));
+    let alice = people.chat("alice/main", "/room\n");
+    assert!(alice.says("room dinner open owner ", "soup at noon"), "{alice:?}");
+    assert!(!alice.has("role dinner carol"), "{alice:?}");
+}
+
+#[test]
+fn a_moderator_deletes_what_others_say_and_a_member_does_not() {
+    let people = People::new();
+    people.chat("bob/main", "");
+    people.chat("carol/main", "");
+    people.chat("alice/main", "/new lunch\n/invite bob carol\n");
+    people.chat("bob/main", "/accept\nbuy my coins\n");
+    let carol = people.chat("carol/main", "/accept\n");
+    let number = carol.line("message lunch ").unwrap().split(' ').nth(2).unwrap().to_string();
+
+    let carol = people.chat("carol/main", format!("/delete {number}\n"));
+    assert!(carol.line("error ").unwrap().contains("is not yours"), "{carol:?}");
+    people.chat("alice/main", format!("/delete {number}\n"));
+    for who in ["bob/main", "carol/main"] {
+        let done = people.chat(who, "");
+        assert!(done.has(&format!("deleted lunch {number} alice")), "{done:?}");
+    }
+    // What the owner says is hers alone to edit, and what others say is not.
+    let alice = people.chat("alice/main", format!("/edit {number} buy nothing\n"));
+    assert!(alice.has("error "), "{alice:?}");
+}
+
+#[test]
+fn a_direct_chat_has_two_users() {
+    let people = People::new();
+    people.chat("bob/main", "");
+    people.chat("carol/main", "");
+    let alice = people.chat("alice/main", "/direct bob\npsst\n/invite carol\n");
+    assert!(alice.line("failed bob ").unwrap().contains("never change"), "{alice:?}");
+    let bob = people.chat("bob/main", "/accept\n/room\n");
+    assert!(bob.says("message alice ", " psst") && bob.has("room alice direct member "), "{bob:?}");
+}
+
+#[test]
+fn members_who_reach_the_service_by_different_hosts_agree_on_messages() {
+    let mut people = People::new();
+    let elsewhere = |people: &People, who: &str, input: &str| {
+        let args = people.args(who).into_iter().map(|arg| {
+            if arg.starts_with("http://") { arg.replace("127.0.0.1", "localhost") } else { arg }
+        });
+        run(&args.collect::<Vec<_>>(), input.as_bytes())
+    };
+    elsewhere(&people, "bob/main", "");
+    people.chat("alice/main", "/new lunch\n/invite bob\nsoup or pasta?\n");
+    let bob = elsewhere(&people, "bob/main", "/accept\n/room\n");
+    let authority = people.server.url().replace("http://", "");
+    assert!(bob.has(&format!("room lunch open member mimi://{authority}/r/")), "{bob:?}");
+    let number = bob.line("message lunch ").unwrap().split(' ').nth(2).unwrap().to_string();
+    let react = format!("/reply {number} soup\n/react {number} +1\n");
+    elsewhere(&people, "bob/main", &react);
+
+    // Both name alice's message alike, so her device finds it.
+    let alice = people.chat("alice/main", "");
+    assert!(alice.says("reply lunch ", &format!(" to {number}")), "{alice:?}");
+
+    // A domain of the service's own goes before both hosts, for rooms that are made from now on.
+    people.server.restart_under(&["--domain", "chat.example.org"]);
+    let bob = elsewhere(&people, "bob/main", "/new dinner\n/room\n/switch lunch\n/room\n");
+    assert!(bob.has("room dinner open owner mimi://chat.example.org/r/"), "{bob:?}");
+    assert!(bob.has(&format!("room lunch open member mimi://{authority}/r/")), "{bob:?}");
+}
