@@ -83,15 +83,12 @@ pub(crate) enum Proposed {
 pub(crate) enum Halt {
     /// The service has to be asked for somebody first, which is seen to.
     Ask,
-    /// The entry of this number is missing.
-    Gap(u64),
-    /// The service's log is another one than the one that was processed so far: why.
-    OtherLog(Reason),
     /// This device is out.
     Out,
     /// This device's own leaf has made a commit that this state knows nothing of, or has given up.
     OwnCommit,
-    /// A commit cannot be followed.
+    /// The log cannot be followed any further: an entry is missing, it is another log than before, or a commit in it is
+    /// refused.
     Stuck(Reason),
 }
 
@@ -126,7 +123,7 @@ pub(crate) fn chained(
     let cursor = record.cursor;
     let after = page.end.position.seq.saturating_sub(page.entries.len() as u64);
     if after > cursor {
-        return Err(Halt::Gap(cursor.saturating_add(1)));
+        return Err(Halt::Stuck(Reason::LogGap { seq: cursor.saturating_add(1) }));
     }
     let known = record.chain.filter(|_| after == cursor);
     let Some(before) = page.before.or(known) else {
@@ -135,14 +132,14 @@ pub(crate) fn chained(
         return Ok(BTreeMap::from([(seq, chain)]));
     };
     let Some(chains) = page.chains(id, Some(before)) else {
-        return Err(Halt::OtherLog(Reason::LogInconsistent { seq: cursor }));
+        return Err(Halt::Stuck(Reason::LogInconsistent { seq: cursor }));
     };
 
     let mut places: BTreeMap<u64, ChainHash> = (after.saturating_add(1)..).zip(chains).collect();
     places.insert(after, before);
     let known = record.chain.zip(places.get(&cursor));
     if known.is_some_and(|(known, shown)| known != *shown) {
-        return Err(Halt::OtherLog(Reason::LogReplaced { seq: cursor }));
+        return Err(Halt::Stuck(Reason::LogReplaced { seq: cursor }));
     }
     Ok(places)
 }

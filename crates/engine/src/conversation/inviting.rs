@@ -254,10 +254,7 @@ impl Conversation {
 
     /// What the user is told of an invitation that did not come about: a failure, if somebody has asked for it.
     fn not_invited(by_itself: bool, reason: Reason) -> News {
-        match by_itself {
-            true => News::NotDone { reason },
-            false => News::Failed { reason },
-        }
+        if by_itself { News::NotDone { reason } } else { News::Failed { reason } }
     }
 
     fn noted(problem: &Reason) -> News {
@@ -328,9 +325,10 @@ impl Conversation {
             return self.give_up(cx, key, []);
         }
         if missing.is_empty() {
-            let news = match there.is_empty() {
-                true => News::Failed { reason: no_device_of(cx, &who) },
-                false => News::Note { notice: Notice::AllAreMembers { who } },
+            let news = if there.is_empty() {
+                News::Failed { reason: no_device_of(cx, &who) }
+            } else {
+                News::Note { notice: Notice::AllAreMembers { who } }
             };
             return self.give_up(cx, key, [news]);
         }

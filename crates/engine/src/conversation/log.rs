@@ -65,34 +65,28 @@ impl Conversation {
         if self.group.status() == Status::Deleted {
             self.standing = Standing::Over;
         }
-        let is_whole = halt.is_none();
         if settled {
             self.settle();
         }
-        if halt.is_some() {
+
+        let is_whole = halt.is_none();
+        if !is_whole {
             self.restoring.waits = false;
-        }
-        match &halt {
-            Some(Halt::Ask) => {
-                self.log.sync = true;
-                self.standing = Standing::Asks;
-            }
+        } else if page.entries.is_empty() && self.log.head <= self.log.asked_head {
             // The service has no more to give than this.
-            None if page.entries.is_empty() && self.log.head <= self.log.asked_head => {
-                self.log.head = record.cursor;
-            }
-            _ => {}
+            self.log.head = record.cursor;
+        }
+        if matches!(halt, Some(Halt::Ask)) {
+            self.log.sync = true;
+            self.standing = Standing::Asks;
         }
         match halt {
             Some(Halt::Stuck(reason)) => self.stick(cx, reason)?,
-            Some(Halt::Gap(seq)) => {
-                self.stick(cx, Reason::LogGap { seq })?;
-            }
-            Some(Halt::OtherLog(reason)) => self.stick(cx, reason)?,
             Some(Halt::OwnCommit) => self.cannot_follow_own(cx)?,
             _ if copy_has_sent && !self.is_over() => self.copy_has_sent(cx)?,
             _ => {}
         }
+
         self.note_found(cx, page, record.cursor)?;
         if settled {
             self.plan_removals(cx);
@@ -120,8 +114,6 @@ impl Conversation {
         // What this device has read in a log that the service has lost.
         let lost = cx.book.missing(id).map(|lost| lost.values().copied().collect::<BTreeSet<_>>());
         let lost = lost.unwrap_or_default();
-        let (mut plan, mut halt) = (Vec::new(), None);
-        let (mut cursor, mut epoch) = (record.cursor, group.epoch());
         let mut chains = match chained(id, record, page) {
             Ok(chains) => chains,
             Err(halt) => return Ok(Taken { halt: Some(halt), ..Taken::default() }),
@@ -129,6 +121,10 @@ impl Conversation {
         let room = room_of(group);
         let leaf = own_leaf(group).map(<[u8]>::to_vec);
         let members = size_of(group);
+
+        // Each entry's step is taken in memory.
+        let (mut plan, mut halt) = (Vec::new(), None);
+        let (mut cursor, mut epoch) = (record.cursor, group.epoch());
         let mut fold = group.fold();
         for entry in page.entries.iter().filter(|entry| entry.seq > record.cursor) {
             let what = if !lost.is_empty() && lost.contains(&sha256(&entry.message)) {
@@ -143,7 +139,7 @@ impl Conversation {
                 What::Own
             } else if entry.sender == *cx.device() && own.iter().any(|own| **own == *entry.message)
             {
-                halt = Some(Halt::OtherLog(Reason::LogReordered));
+                halt = Some(Halt::Stuck(Reason::LogReordered));
                 break;
             } else {
                 let sent = UnixTime::from_secs(entry.received_at).unwrap_or(UnixTime::MAX);
@@ -175,7 +171,8 @@ impl Conversation {
         if plan.is_empty() {
             return Ok(Taken { halt, ..Taken::default() });
         }
-        let (mut settled, mut copy_has_sent) = (false, false);
+
+        // What belongs to all of them is written at once.
         let changes = match halt {
             Some(Halt::Out) => keep_nothing(cx.book, id)?,
             _ => keep(cx.book, id, page, (record.cursor, cursor), &chains)?,
@@ -191,6 +188,8 @@ impl Conversation {
             OwnKey::new(cx.clock.now)
         };
         let record = GroupRecord { cursor, chain, epoch: epoch.0, own_key, ..record.clone() };
+
+        let (mut settled, mut copy_has_sent) = (false, false);
         let (book, watching, place) = (&mut *cx.book, &mut *cx.watching, cx.evidence_place);
         fold.commit(|write| {
             let mut report = Report::new(provider, book, id, record, (changes, room));
@@ -199,6 +198,7 @@ impl Conversation {
             for planned in plan {
                 report.tell(book, planned, &mut events);
             }
+
             (settled, copy_has_sent) = (report.settled, report.copy_has_sent);
             let heard = core::mem::take(&mut report.heard);
             let gossip = watching.hear(provider, place, book, (id, heard));
@@ -216,10 +216,10 @@ impl Conversation {
     fn copy_has_sent<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), EngineError> {
         let current = &cx.book.identity().signer.public;
         let own = self.group.member(self.group.own_leaf());
-        match own.is_some_and(|own| own.signature_key == *current) {
-            true => cx.found_copied(None),
-            false => Ok(()),
+        if own.is_some_and(|own| own.signature_key == *current) {
+            cx.found_copied(None)?;
         }
+        Ok(())
     }
 }
 

@@ -216,10 +216,10 @@ impl Conversation {
         self.standing = Standing::Stuck(reason.clone());
         self.log.sync = true;
         cx.answers.push_back(Answer::Stuck { group: self.id.clone(), reason });
-        match cx.book.leaving(&self.id) {
-            true => self.forget(cx),
-            false => Ok(()),
+        if cx.book.leaving(&self.id) {
+            self.forget(cx)?;
         }
+        Ok(())
     }
 
     /// Something that was to be done in a group was refused. This device may have missed why, so

@@ -375,10 +375,8 @@ impl Conversation {
 
         // A member cannot commit its own removal, and its commit of anything else undoes the proposal. So this
         // device commits only if nobody does who is to stay.
-        let (least, wait) = match leaving || out.contains(&own_leaf) {
-            true => (2, LEAVER_WAIT),
-            false => (1, COMMIT_WAIT),
-        };
+        let (least, wait) =
+            if leaving || out.contains(&own_leaf) { (2, LEAVER_WAIT) } else { (1, COMMIT_WAIT) };
         if !takes_received || self.group.pending_proposals() < least {
             self.attempt.commit_at = None;
         } else if self.attempt.commit_at.is_none() {

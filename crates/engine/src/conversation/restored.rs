@@ -21,8 +21,8 @@ use crate::notice::Notice;
 use crate::reason::Reason;
 use crate::record::{GroupRecord, Kept, News};
 use conclave_delivery_api::{
-    CallError, ChainHash, ContentType, ErrorCode, Incarnation, LogPage, LogRestored, PAGE_BYTES,
-    RestoreLog, sha256,
+    CallError, ChainHash, ContentType, ErrorCode, Incarnation, LogPage, LogRestored, MAX_PAGE,
+    PAGE_BYTES, Receipt, RestoreLog, sha256,
 };
 use conclave_mls::GroupId;
 use conclave_store::Store;
@@ -75,7 +75,10 @@ impl Conversation {
                 self.restoring.compare = Some(lowest);
                 self.log.sync = true;
             }
-            None => self.cannot_compare(cx, end.seq, cursor)?,
+            // This device does not have what the service has lost. Others may.
+            None => {
+                self.wait_for_members(cx, Reason::LogBehind { end: end.seq, seen: cursor })?;
+            }
         }
         Ok(true)
     }
@@ -104,17 +107,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// This device does not have what the service has lost. Others may.
-    fn cannot_compare<S: Store>(
-        &mut self,
-        cx: &mut Context<'_, S>,
-        end: u64,
-        cursor: u64,
-    ) -> Result<(), EngineError> {
-        self.wait_for_members(cx, Reason::LogBehind { end, seen: cursor })
-    }
-
-    /// A group cannot be read until somebody else has given back what the service lost.
+    /// The group cannot be read until somebody else has given back what the service lost.
     fn wait_for_members<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -123,6 +116,15 @@ impl Conversation {
         // Whatever comes next in the log wakes it.
         self.log = LogEnd::UNKNOWN;
         self.restoring.compare = None;
+        self.wait_stuck(cx, reason)
+    }
+
+    /// The group is stuck for a while, which the user is told once.
+    fn wait_stuck<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        reason: Reason,
+    ) -> Result<(), EngineError> {
         self.standing = Standing::Stuck(reason.clone());
         if !core::mem::replace(&mut self.restoring.told, true) {
             cx.book.commit(None, vec![Change::news(&self.id, News::Waits { reason })])?;
@@ -224,12 +226,7 @@ impl Conversation {
             return self.leave_missing(cx, &error.to_string());
         }
         self.restoring.waits = true;
-        let reason = Reason::NotTakenBack { why: error.to_string() };
-        self.standing = Standing::Stuck(reason.clone());
-        if !core::mem::replace(&mut self.restoring.told, true) {
-            cx.book.commit(None, vec![Change::news(&self.id, News::Waits { reason })])?;
-        }
-        Ok(())
+        self.wait_stuck(cx, Reason::NotTakenBack { why: error.to_string() })
     }
 
     /// Goes on without what the service has lost.
@@ -255,7 +252,7 @@ impl Conversation {
         page: &LogPage,
         after: u64,
     ) -> Result<(), EngineError> {
-        let cursor = cx.book.record(&self.id).map_or(0, |record| record.cursor);
+        let cursor = self.cursor(cx.book);
         let Some(missing) = cx.book.missing(&self.id) else { return Ok(()) };
         for entry in page.entries.iter().filter(|entry| (after + 1..=cursor).contains(&entry.seq)) {
             let hash = sha256(&entry.message);
@@ -264,9 +261,10 @@ impl Conversation {
         }
         let found = &self.restoring.found;
         let dealt_with = self.restoring.given.filter(|(_, end)| *end <= cursor);
-        let up_to = match missing.keys().all(|seq| found.contains(seq)) {
-            true => u64::MAX,
-            false => dealt_with.map_or(0, |(last, _)| last),
+        let up_to = if missing.keys().all(|seq| found.contains(seq)) {
+            u64::MAX
+        } else {
+            dealt_with.map_or(0, |(last, _)| last)
         };
         let over: Vec<u64> = missing.range(..=up_to).map(|(seq, _)| *seq).collect();
         if over.is_empty() {
@@ -296,14 +294,14 @@ fn places(id: &GroupId, page: &LogPage) -> Vec<(u64, ChainHash)> {
 
 /// How many of these entries the service can be given at once, and the receipt that proves them: those up to the last
 /// receipt, as far as they are not longer than a page.
-fn provable(missing: &[Kept]) -> Option<(usize, conclave_delivery_api::Receipt)> {
+fn provable(missing: &[Kept]) -> Option<(usize, Receipt)> {
     let mut bytes = 0;
     let fits = |kept: &&Kept| {
         let before = bytes;
         bytes += kept.entry.message.len();
         before < PAGE_BYTES
     };
-    let fitting = missing.iter().take(conclave_delivery_api::MAX_PAGE as usize).take_while(fits);
+    let fitting = missing.iter().take(MAX_PAGE as usize).take_while(fits);
     let with_receipt = |(index, kept): (usize, &Kept)| Some((index + 1, kept.receipt.clone()?));
     fitting.enumerate().filter_map(with_receipt).last()
 }

@@ -40,11 +40,9 @@ pub(crate) fn uri_of(group: &Group) -> String {
 
 /// What a room is called for one of its users; empty if it does not say, or says what is no name.
 pub(crate) fn name_of(room: &RoomState, me: &Name) -> String {
-    let others = || room.users().map(|(user, _)| user).find(|user| *user != me.as_str());
-    let name = match room.is_direct() {
-        true => others().unwrap_or_default(),
-        false => room.metadata.name.as_str(),
-    };
+    let other = || room.users().map(|(user, _)| user).find(|user| *user != me.as_str());
+    let name =
+        if room.is_direct() { other().unwrap_or_default() } else { room.metadata.name.as_str() };
     if is_group_name(name) { name.to_string() } else { String::new() }
 }
 

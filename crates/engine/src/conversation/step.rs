@@ -22,16 +22,14 @@ impl Conversation {
     pub(crate) fn next<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<Next, EngineError> {
         self.resume_giving(cx.clock.now);
         let phase = self.phase(cx.book, cx.clock.now);
-        if matches!(phase, Phase::Over | Phase::Stuck) {
-            return Ok(None);
+        if self.asks() {
+            if cx.watching.holds() || !cx.lookups.is_empty() {
+                return Ok(None);
+            }
+            self.standing = Standing::Follows;
         }
-        if self.asks() && (cx.watching.holds() || !cx.lookups.is_empty()) {
-            return Ok(None);
-        }
-        self.standing = Standing::Follows;
 
         match phase {
-            // What was delivered is the commit: the log will bring it.
             Phase::Over | Phase::Stuck | Phase::Held | Phase::Committed => Ok(None),
             Phase::Creating => self.next_creation(cx),
             Phase::ComingBack => self.next_rejoin(cx),

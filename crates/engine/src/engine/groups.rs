@@ -208,9 +208,10 @@ impl<S: Store> Engine<S> {
     /// Whether nothing can be done in a group that this device counts as one of its own: it cannot
     /// be followed any further, or its state cannot be loaded.
     pub(super) fn is_gone(&self, id: &GroupId) -> bool {
-        let record = self.book.record(id);
-        record.is_some_and(is_own)
-            && self.conversations.get(id).is_none_or(|conversation| conversation.stuck().is_some())
+        match self.conversations.get(id) {
+            Some(conversation) => conversation.is_gone(&self.book),
+            None => self.book.record(id).is_some_and(is_own),
+        }
     }
 
     /// Leaves a group without a word to the others: nobody else is in it, or none can be said.
