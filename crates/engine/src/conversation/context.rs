@@ -1,4 +1,4 @@
-//! What a conversation gets of the engine to decide, and what it leaves there.
+//! What the engine lends a conversation for each decision.
 
 use crate::authority::Authority;
 use crate::book::{Book, Change};
@@ -19,31 +19,37 @@ use conclave_mls::{GroupId, UnixTime, Verdict};
 use conclave_store::Store;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// What a conversation decides with, besides its own state.
+/// What a conversation decides with, besides its own state: first what it only reads, then what it shares with the rest of
+/// the engine and may change.
 pub(crate) struct Context<'a, S> {
     pub(crate) clock: Clock,
     pub(crate) provider: &'a dyn CryptoProvider,
-    pub(crate) rng: &'a mut dyn CryptoRng,
-    /// What is stored: the conversation's record and queue, and what is known of accounts.
-    pub(crate) book: &'a mut Book<S>,
-    pub(crate) keys: &'a KeyPolicy,
-    /// Whose word counts on which key is whose.
-    pub(crate) authority: &'a mut Authority,
-    /// Whom the service is to be asked for.
-    pub(crate) lookups: &'a mut BTreeSet<Name>,
-    /// Revoked devices that are to leave groups, and when.
-    pub(crate) removals: &'a mut BTreeMap<(GroupId, DeviceId), u64>,
-    pub(crate) watching: &'a mut Watching,
-    pub(crate) evidence_place: &'a str,
+    /// When this device replaces its keys, and when other devices count as gone.
+    pub(crate) key_policy: &'a KeyPolicy,
+    /// The service's key, once it is known. Evidence against the service names it.
     pub(crate) service_key: Option<&'a SignaturePublicKey>,
     /// Whether the service was restored from a backup, or set up anew, since this process began.
     pub(crate) was_restored: bool,
-    /// What there is to say that is not stored.
+    /// Where the host keeps evidence, as users are told.
+    pub(crate) evidence_place: &'a str,
+    /// Whether no call is under way.
+    pub(crate) is_idle: bool,
+
+    pub(crate) rng: &'a mut dyn CryptoRng,
+    /// What is stored: the conversation's record and queue, what is known of accounts, and the records of other groups.
+    pub(crate) book: &'a mut Book<S>,
+    /// Whose word counts on which key is whose.
+    pub(crate) authority: &'a mut Authority,
+    /// The users whose accounts are to be fetched.
+    pub(crate) lookups: &'a mut BTreeSet<Name>,
+    /// Revoked devices that are to leave groups, and when.
+    pub(crate) removals: &'a mut BTreeMap<(GroupId, DeviceId), u64>,
+    /// What this process knows of the service's directory.
+    pub(crate) watching: &'a mut Watching,
+    /// Messages to the host that are not stored.
     pub(crate) answers: &'a mut VecDeque<Answer>,
-    /// Whether no other call is under way.
-    pub(crate) is_alone: bool,
-    /// Whether the conversation waits until that is so.
-    pub(crate) waits: bool,
+    /// Set if the conversation's next call has to wait until no other is under way.
+    pub(crate) waits_for_idle: bool,
 }
 
 impl<S: Store> Context<'_, S> {
@@ -52,44 +58,29 @@ impl<S: Store> Context<'_, S> {
         &self.book.identity().device
     }
 
-    /// The time as MLS and the service want it: in seconds.
-    pub(crate) fn time(&self) -> UnixTime {
-        self.clock.time()
-    }
-
-    /// The time by the service's clock.
-    pub(crate) fn service_time(&self) -> UnixTime {
-        self.clock.service_time()
-    }
-
-    /// By which day what is read now is noted.
-    pub(crate) fn seen_day(&self) -> u32 {
-        self.clock.seen_day()
-    }
-
-    /// The own leaf.
+    /// This device's leaf, as it would be made now.
     pub(crate) fn leaf(&self) -> LeafParams {
         self.authority.own_leaf(self.book.identity())
     }
 
-    /// Whether a call may now be made that has to be made alone. If not, the conversation waits for that.
+    /// Whether a call may be made now beside which no other may be under way. If not, the conversation waits its turn.
     pub(crate) fn may_go_alone(&mut self) -> bool {
-        self.waits |= !self.is_alone;
-        self.is_alone
+        self.waits_for_idle |= !self.is_idle;
+        self.is_idle
     }
 
-    /// Judges credentials; none if the service has to be asked first, which is then seen to.
+    /// Judges credentials; none if accounts have to be fetched first, which is then planned.
     pub(crate) fn judge(&mut self, requests: &[CredentialRequest]) -> Option<Vec<Verdict>> {
-        self.judge_sent(requests, self.time())
+        self.judge_sent(requests, self.clock.time())
     }
 
-    /// The same for credentials that were sent at a time by the service's clock.
+    /// Does as [`Self::judge`], for credentials that were sent at a time by the service's clock.
     pub(crate) fn judge_sent(
         &mut self,
         requests: &[CredentialRequest],
         sent: UnixTime,
     ) -> Option<Vec<Verdict>> {
-        let times = (self.time(), sent);
+        let times = (self.clock.time(), sent);
         match self.authority.judge(self.provider, self.book.accounts(), times, requests) {
             Judged::Verdicts(verdicts) => Some(verdicts),
             Judged::Ask(users) => {
@@ -99,18 +90,18 @@ impl<S: Store> Context<'_, S> {
         }
     }
 
-    /// The request for what is new of a user.
+    /// The request for what is new in a user's account, or of the user's certificates.
     pub(crate) fn fetch_user(&self, user: Name) -> Result<Request, EngineError> {
         self.authority.request_for(self.book.accounts(), self.provider, user)
     }
 
-    /// Says that something did not come about. That is not stored.
-    pub(crate) fn failed(&mut self, group: Option<&GroupId>, reason: Reason) {
-        self.answers.push_back(Answer::Failed { group: group.cloned(), reason });
+    /// Tells the host that something in a group failed. This is not stored.
+    pub(crate) fn failed(&mut self, group: &GroupId, reason: Reason) {
+        self.answers.push_back(Answer::Failed { group: Some(group.clone()), reason });
     }
 
-    /// This state is a copy, or an old one: another process has gone on from it, at a time in seconds since 1970 if the
-    /// service has said so.
+    /// Notes that this state is a copy, or an old one: another process has gone on from it, at the time `since`, in seconds
+    /// since 1970, if the service has said so.
     pub(crate) fn found_copied(&mut self, since: Option<u64>) -> Result<(), EngineError> {
         if self.book.copied().is_some() {
             return Ok(());

@@ -270,7 +270,7 @@ impl Conversation {
         packages: &[ValidKeyPackage],
     ) -> BTreeMap<usize, Error> {
         let mut not_addable = BTreeMap::new();
-        let (now, received) = (cx.time(), self.takes_received(cx.book));
+        let (now, received) = (cx.clock.time(), self.takes_received(cx.book));
         let me = cx.device().user.clone();
         let (provider, rng) = (cx.provider, &mut *cx.rng);
         // With the first ones, up to a place.
@@ -398,7 +398,7 @@ fn check_key_package<S: Store>(
         let (given, asked) = (suite_name(package.cipher_suite), suite_name(suite));
         return Err(format!("the service gives out one of {given} instead of {asked}"));
     }
-    let now = cx.time();
+    let now = cx.clock.time();
     let stage = ValidKeyPackage::check(cx.provider, now, &Config::default(), package)
         .map_err(|e| e.to_string())?;
     let credential = stage.credential().clone();

@@ -71,7 +71,7 @@ impl Conversation {
         let Work::MakeLink { link, expires_at, max_uses, .. } = item.work.clone() else {
             return Ok(None);
         };
-        let now = cx.service_time().as_secs();
+        let now = cx.clock.service_time().as_secs();
         let links = self.links();
         let over = links.links().iter().filter(|link| link.is_over(now));
         let mut updates: Vec<JoinLinksUpdate> =
@@ -120,7 +120,7 @@ impl Conversation {
     /// Warns that links lead into a group out of which somebody is removed, who may know one. That device's own are of
     /// no use any more.
     pub(crate) fn warn_of_links<S: Store>(&mut self, cx: &mut Context<'_, S>, who: &Who) {
-        let now = cx.service_time().as_secs();
+        let now = cx.clock.service_time().as_secs();
         let links = self.links();
         let is_open = |link: &&JoinLinkRecord| !link.is_over(now) && !who.includes(&link.maker);
         if links.links().iter().any(|link| is_open(&link)) {

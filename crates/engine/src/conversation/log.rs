@@ -109,7 +109,7 @@ impl Conversation {
         page: &LogPage,
     ) -> Result<Taken, EngineError> {
         let Self { id, group, .. } = self;
-        let (provider, now) = (cx.provider, cx.time());
+        let (provider, now) = (cx.provider, cx.clock.time());
         let mut own = VecDeque::from(sealed_in(cx.book, id));
         // What this device has read in a log that the service has lost.
         let lost = cx.book.missing(id).map(|lost| lost.values().copied().collect::<BTreeSet<_>>());
@@ -178,8 +178,8 @@ impl Conversation {
             _ => keep(cx.book, id, page, (record.cursor, cursor), &chains)?,
         };
         let chain = chains.remove(&cursor);
-        let today = cx.seen_day();
-        let absence = cx.keys.absence_in(members);
+        let today = cx.clock.seen_day();
+        let absence = cx.key_policy.absence_in(members);
         let own_key = if own_leaf(fold.state()) == leaf.as_deref() {
             let sent = plan.iter().filter(|planned| matches!(planned.what, What::Own)).count();
             let sent = u32::try_from(sent).unwrap_or(u32::MAX);

@@ -252,7 +252,7 @@ impl Conversation {
         }
         let why = error.to_string();
         if is_unasked {
-            cx.failed(Some(&self.id), Reason::CommitFailed { why });
+            cx.failed(&self.id, Reason::CommitFailed { why });
             return Ok(());
         }
         let not_invited = |who: &Who, why| Reason::NotInvited { who: who.to_string(), why };
@@ -283,7 +283,7 @@ impl Conversation {
                 (key, Reason::RoomUnchanged { why })
             }
             _ => {
-                cx.failed(Some(&self.id), Reason::CommitFailed { why });
+                cx.failed(&self.id, Reason::CommitFailed { why });
                 return Ok(());
             }
         };

@@ -274,7 +274,7 @@ impl Conversation {
             group_info: Some(GROUP_INFO),
             ..CommitOptions::default()
         };
-        let now = cx.time();
+        let now = cx.clock.time();
         let options = CommitOptions { leaf: self.leaf_update(cx), ..options };
         let (provider, rng) = (cx.provider, &mut *cx.rng);
         let step = self.group.draft_commit(provider, rng, now, options).and_then(|draft| {
@@ -306,7 +306,7 @@ impl Conversation {
         match self.commit(cx, Vec::new(), None, Vec::new())? {
             Ok(next) => Ok(next),
             Err(e) => {
-                cx.failed(Some(&self.id), Reason::CertificateNotShown { why: e.to_string() });
+                cx.failed(&self.id, Reason::CertificateNotShown { why: e.to_string() });
                 Ok(None)
             }
         }
@@ -355,7 +355,7 @@ impl Conversation {
         cx: &mut Context<'_, S>,
         why: &dyn core::fmt::Display,
     ) {
-        cx.failed(Some(&self.id), Reason::ProposalsLeftOut { why: why.to_string() });
+        cx.failed(&self.id, Reason::ProposalsLeftOut { why: why.to_string() });
         self.attempt.own_only = true;
         self.attempt.commit_at = None;
     }
@@ -471,7 +471,7 @@ impl Conversation {
                 Err(e) => self.cannot(cx, key, Reason::OwnDevicesStay { why: e.to_string() }),
             };
         }
-        let (now, framing) = (cx.time(), Self::framing());
+        let (now, framing) = (cx.clock.time(), Self::framing());
         let (provider, rng) = (cx.provider, &mut *cx.rng);
         let removal = NewProposal::Remove(own_leaf);
         let step = match self.group.propose(provider, rng, now, removal, &framing) {

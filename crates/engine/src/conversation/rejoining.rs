@@ -211,7 +211,7 @@ impl Conversation {
 
         let mut changes = vec![
             Change::Record(self.id.clone(), record),
-            Change::SeenSince(self.id.clone(), cx.seen_day()),
+            Change::SeenSince(self.id.clone(), cx.clock.seen_day()),
             Change::Rejoin(self.id.clone(), rejoin),
             Change::news(&self.id, News::Rejoined { seq, missed }),
         ];

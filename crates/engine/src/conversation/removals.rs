@@ -60,7 +60,7 @@ impl Conversation {
         device: &DeviceId,
         key: &SignaturePublicKey,
     ) -> bool {
-        let now = cx.time().min(cx.service_time());
+        let now = cx.clock.time().min(cx.clock.service_time());
         let Authority::Certificates(certified) = &mut *cx.authority else { return false };
         let mut found = self.group.members().filter(|member| member.signature_key == *key);
         let member = found.find(|member| device_of(&member.credential).as_ref() == Some(device));

@@ -49,10 +49,10 @@ impl Conversation {
         };
         let Some(leaf) = own_leaf(&self.group) else { return };
         let members = size_of(&self.group);
-        let due = if record.own_key.sent >= cx.keys.max_messages.max(1) {
+        let due = if record.own_key.sent >= cx.key_policy.max_messages.max(1) {
             cx.clock.now
         } else {
-            cx.keys.renewed_at(record.own_key.since, members, place_of(leaf))
+            cx.key_policy.renewed_at(record.own_key.since, members, place_of(leaf))
         };
         let more = u64::from(members.saturating_sub(MEMBERS_AT_ONCE));
         let spread = LONGEST_SPREAD.min(more * SPREAD_PER_MEMBER);
@@ -106,7 +106,7 @@ impl Conversation {
                 Ok(next)
             }
             Err(e) => {
-                cx.failed(Some(&self.id), Reason::CommitFailed { why: e.to_string() });
+                cx.failed(&self.id, Reason::CommitFailed { why: e.to_string() });
                 Ok(None)
             }
         }

@@ -50,7 +50,7 @@ impl Conversation {
         let Some(record) = cx.book.record(&self.id).filter(|r| r.stage == Stage::Active) else {
             return Ok(());
         };
-        if cx.keys.max_absence.is_none() {
+        if cx.key_policy.max_absence.is_none() {
             return Ok(());
         }
         let was_just_now = |at: u64| (at..at.saturating_add(INTERVAL)).contains(&cx.clock.now);
@@ -58,9 +58,9 @@ impl Conversation {
             || self.looked_at.is_some_and(was_just_now)
             || record.asked_by.is_some();
         // A day in the future was noted while a clock was ahead: nobody would be removed before it came.
-        let is_noted = |begun: u32| begun <= cx.seen_day();
+        let is_noted = |begun: u32| begun <= cx.clock.seen_day();
         if !cx.book.seen(&self.id).and_then(|seen| seen.begun).is_some_and(is_noted) {
-            let begun = Change::SeenSince(self.id.clone(), cx.seen_day());
+            let begun = Change::SeenSince(self.id.clone(), cx.clock.seen_day());
             cx.book.commit(None, vec![begun])?;
         }
         if is_planned {
@@ -80,7 +80,7 @@ impl Conversation {
     /// The stale members of a group that this device may remove.
     fn stale_in<S: Store>(&self, cx: &Context<'_, S>) -> Vec<Stale> {
         let Some(seen) = cx.book.seen(&self.id) else { return Vec::new() };
-        let limit = cx.keys.absence_in(size_of(&self.group));
+        let limit = cx.key_policy.absence_in(size_of(&self.group));
         let (Some(limit), Some(receipt)) = (limit, &self.receipt) else { return Vec::new() };
         // The service has signed its time with what was read last; this device's clock may have been set since.
         let today = day(cx.clock.now.min(receipt.issued_at.saturating_mul(1000)));

@@ -17,29 +17,34 @@ impl<S: Store> Engine<S> {
         Clock { now: self.now, service_ahead: self.service_ahead }
     }
 
-    /// The conversations, and what they decide with.
+    /// The conversations, and what they decide with, to be borrowed together.
     pub(super) fn split(&mut self) -> (&mut BTreeMap<GroupId, Conversation>, Context<'_, S>) {
         let context = Context {
             clock: self.clock(),
             provider: &*self.provider,
+            key_policy: &self.keys,
+            service_key: self.service_key.as_ref(),
+            was_restored: self.was_restored,
+            evidence_place: &self.evidence_place,
+            is_idle: self.under_way.is_empty(),
             rng: &mut *self.rng,
             book: &mut self.book,
-            keys: &self.keys,
             authority: &mut self.authority,
             lookups: &mut self.lookups,
             removals: &mut self.removals,
             watching: &mut self.watching,
-            evidence_place: &self.evidence_place,
-            service_key: self.service_key.as_ref(),
-            was_restored: self.was_restored,
             answers: &mut self.answers,
-            is_alone: self.under_way.is_empty(),
-            waits: false,
+            waits_for_idle: false,
         };
         (&mut self.conversations, context)
     }
 
-    /// Lets a conversation act, if there is one; it is dropped if this device is out of the group then.
+    /// What conversations decide with, for a decision that concerns none of them alone.
+    pub(super) fn context(&mut self) -> Context<'_, S> {
+        self.split().1
+    }
+
+    /// Lets a group's conversation act, if there is one. Drops it if this device is out of the group after that.
     pub(super) fn with<T: Default>(
         &mut self,
         id: &GroupId,
@@ -48,11 +53,11 @@ impl<S: Store> Engine<S> {
         let (conversations, mut cx) = self.split();
         let Some(conversation) = conversations.get_mut(id) else { return Ok(T::default()) };
         let done = act(conversation, &mut cx);
-        let (is_over, waits) = (conversation.is_over(), cx.waits);
+        let (is_over, waits_for_idle) = (conversation.is_over(), cx.waits_for_idle);
         if is_over {
             self.conversations.remove(id);
         }
-        if waits {
+        if waits_for_idle {
             self.under_way.wait_alone(id);
         }
         done
@@ -78,7 +83,7 @@ impl<S: Store> Engine<S> {
                 return Ok(Some((request, Purpose::Of(id.clone(), call))));
             }
             if !self.under_way.takes_another() {
-                // The group now waits to make its call alone.
+                // This group has to make its call alone: no other begins one before that.
                 break;
             }
         }
@@ -100,7 +105,7 @@ impl<S: Store> Engine<S> {
         Ok(())
     }
 
-    /// Sees to it that devices which are no longer active leave a group.
+    /// Plans the removal of a group's devices that are no longer active.
     pub(super) fn plan_removals(&mut self, id: &GroupId) {
         let (conversations, mut cx) = self.split();
         if let Some(conversation) = conversations.get_mut(id) {
@@ -113,9 +118,9 @@ impl<S: Store> Engine<S> {
         self.conversations.get(group).map(Conversation::devices).unwrap_or_default()
     }
 
-    /// Judges credentials; none if the service has to be asked first, which is then seen to.
+    /// Judges credentials; none if accounts have to be fetched first, which is then planned.
     pub(super) fn judge(&mut self, requests: &[CredentialRequest]) -> Option<Vec<Verdict>> {
-        self.split().1.judge(requests)
+        self.context().judge(requests)
     }
 
     /// The time as MLS and the service want it: in seconds.

@@ -59,7 +59,7 @@ impl<S: Store> Engine<S> {
     pub(super) fn marked(&mut self, marked: &StateMarked) -> Result<(), EngineError> {
         let Some(mark) = self.marking.mark else { return Ok(()) };
         if marked.latest != mark {
-            return self.split().1.found_copied(Some(marked.marked_at));
+            return self.context().found_copied(Some(marked.marked_at));
         }
         self.marking.taken = true;
         Ok(self.book.commit(None, vec![Change::Marks(Marks::confirmed(mark))])?)

@@ -44,7 +44,7 @@ impl<S: Store> Engine<S> {
             return Ok(None);
         }
         let Some(user) = self.lookups.pop_first() else { return Ok(None) };
-        let request = self.split().1.fetch_user(user.clone())?;
+        let request = self.context().fetch_user(user.clone())?;
         Ok(Some((request, Purpose::Lookup(user))))
     }
 
