@@ -1,4 +1,4 @@
-//! The time, as this device and the service have it.
+//! The time, by this device's clock and the service's.
 
 use crate::seen::day;
 use conclave_mls::UnixTime;
@@ -23,12 +23,12 @@ impl Clock {
         seconds(self.now)
     }
 
-    /// The time by the service's clock, as it said when it was asked: what this device's clock says does not keep it out.
+    /// The time by the service's clock, as the service last told it: a wrong clock here does not keep this device out.
     pub(crate) fn service_time(self) -> UnixTime {
         seconds(self.now.saturating_add_signed(self.service_ahead))
     }
 
-    /// By which day what is read now is noted.
+    /// The day under which what is read now is noted: by the later of both clocks.
     pub(crate) fn seen_day(self) -> u32 {
         day(self.now.max(self.service_time().as_secs().saturating_mul(1000)))
     }

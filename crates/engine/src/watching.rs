@@ -1,4 +1,4 @@
-//! What is known of the service in memory alone, what members say of it, and the proof that it lied.
+//! What this process knows of the service's directory, what members say of the service, and the proof that it lied.
 
 use crate::book::{Book, Change};
 use crate::notice::{Notice, Warning};
@@ -11,7 +11,7 @@ use conclave_mls::crypto::{CryptoError, CryptoProvider};
 use conclave_store::Store;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Of how many roots, and how many members, it is remembered who and that they said something.
+/// For how many roots it is remembered who has seen them, and for how many members that they passed on something odd.
 const MAX_REMEMBERED: usize = 16;
 /// The most files of evidence that are kept.
 const MAX_EVIDENCE_FILES: u64 = 8;
@@ -27,7 +27,7 @@ pub(crate) enum Asked {
     Recover,
 }
 
-/// What there is of it in memory alone.
+/// What this process knows of the service's directory and does not store.
 #[derive(Debug, Default)]
 pub(crate) struct Watching {
     /// An answer whose root waits for a proof.
@@ -61,7 +61,7 @@ impl Watching {
         self.held.is_some()
     }
 
-    /// Compares what members of a group have seen with what this device has. What has to be noted of it.
+    /// Compares what members of a group have seen with what this device has. Returns the changes that note it.
     ///
     /// # Errors
     /// If evidence cannot be encoded.
@@ -104,7 +104,7 @@ impl Watching {
         Ok(changes)
     }
 
-    /// The news of something odd that a member has said, unless it was told of that member before.
+    /// The news of something odd that a member has passed on, unless the user was told so of that member before.
     fn told_once(&mut self, by: DeviceId, news: impl Fn(&DeviceId) -> News) -> Option<Change> {
         let is_new = self.odd.len() < MAX_REMEMBERED && self.odd.insert(by.clone());
         is_new.then(|| Change::News(None, news(&by)))

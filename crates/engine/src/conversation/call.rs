@@ -1,30 +1,36 @@
-//! What a call of a conversation's is for.
+//! The calls that conversations make.
 
 use crate::request::Request;
 
-/// What a call of a conversation's is for.
+/// The purpose of a conversation's call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
-    /// The group, which the service does not have yet.
+    /// Creates the group, which the service does not have yet.
     Create,
+    /// Fetches the log's next page.
     Log,
-    /// What the service has lost of the log.
+    /// Gives back what the service has lost of the log.
     Restore,
+    /// Submits the pending commit.
     Commit,
-    /// The messages at the front of the queue.
+    /// Sends the messages at the front of the queue.
     Message,
+    /// Submits a proposal: that this device leaves.
     Proposal,
+    /// Fetches the account of a user who is invited, or the user's certificates.
     InviteLookup,
+    /// Claims key packages of a user who is invited.
     InviteClaim,
-    /// The state of the group, into which this device comes back.
+    /// Fetches the group's state, so that this device can come back into it.
     GroupInfo,
-    /// The commit that comes back.
+    /// Submits the external commit by which this device comes back.
     Rejoin,
 }
 
 impl Call {
-    /// Whether calls of other conversations may be under way beside it: its outcome changes nothing that they depend on.
-    pub(crate) fn is_of_group_alone(self) -> bool {
+    /// Whether its outcome changes nothing that other conversations depend on, so that calls of theirs may be under way
+    /// beside it.
+    pub(crate) fn concerns_only_its_group(self) -> bool {
         match self {
             Self::Log
             | Self::Restore

@@ -1,4 +1,4 @@
-//! Out of a group: what is told, and what is forgotten.
+//! Out of a group: what the user is told, and what is forgotten.
 
 use super::context::Context;
 use super::kept::keep_nothing;
@@ -12,7 +12,7 @@ use conclave_mls::GroupId;
 use conclave_mls::storage::Batch;
 use conclave_store::Store;
 
-/// What is to be told of something that is not done, as this device is out.
+/// The news that content is not sent, as this device is out; none for other work.
 pub(crate) fn not_sent(work: &Work) -> Option<News> {
     match work {
         Work::Send { payload: Payload::Content(content), .. } => {
@@ -26,7 +26,7 @@ pub(crate) fn not_sent(work: &Work) -> Option<News> {
     }
 }
 
-/// Empties a group's queue.
+/// The changes that empty a group's queue.
 pub(crate) fn nothing_to_do<S: Store>(book: &Book<S>, id: &GroupId) -> Vec<Change> {
     let mut changes = Vec::new();
     for (key, item) in book.items(id) {
@@ -36,7 +36,7 @@ pub(crate) fn nothing_to_do<S: Store>(book: &Book<S>, id: &GroupId) -> Vec<Chang
     changes
 }
 
-/// Leaves a group without a word to the others: nobody else is in it, or none can be said, as it `is_gone`.
+/// Leaves a group without telling the other members: there are none, or they cannot be told, as it `is_gone`.
 pub(crate) fn forget<S: Store>(
     book: &mut Book<S>,
     id: &GroupId,
@@ -60,7 +60,7 @@ pub(crate) fn forget<S: Store>(
 }
 
 impl Conversation {
-    /// Leaves the group without a word to the others.
+    /// Leaves the group without telling the other members.
     pub(crate) fn forget<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), EngineError> {
         forget(cx.book, &self.id, self.is_gone(cx.book))?;
         self.standing = Standing::Over;

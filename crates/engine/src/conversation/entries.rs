@@ -54,11 +54,10 @@ pub(crate) fn not_committed(work: &Work) -> Option<Work> {
     }
 }
 
-/// What an entry leads to.
-pub(crate) enum What {
-    /// Nothing.
+/// What an entry of the log leads to.
+pub(crate) enum Effect {
     Nothing,
-    /// The own message at the front of the queue has arrived.
+    /// Our message at the front of the queue has arrived.
     Own,
     /// The next event of the fold.
     Event,
@@ -68,8 +67,12 @@ pub(crate) enum What {
     Proposal(DeviceId, Proposed),
     /// The next event of the fold: the service proposes to remove a device which nobody has revoked, as far as known.
     Doubted(Option<DeviceId>),
-    /// It cannot be read. `event`: its key is deleted, which is the next event of the fold.
-    Refused { sender: DeviceId, reason: String, event: bool },
+    /// It cannot be read. If `event`, its key is deleted, which is the next event of the fold.
+    Refused {
+        sender: DeviceId,
+        reason: String,
+        event: bool,
+    },
 }
 
 /// Whom a proposal is about.
@@ -81,7 +84,7 @@ pub(crate) enum Proposed {
 
 /// Why the rest of a page is not processed.
 pub(crate) enum Halt {
-    /// The service has to be asked for somebody first, which is seen to.
+    /// Accounts have to be fetched first, which is planned.
     Ask,
     /// This device is out.
     Out,
@@ -93,9 +96,9 @@ pub(crate) enum Halt {
 }
 
 /// One entry's step: what it leads to, and its transition.
-pub(crate) type Step = (What, Option<Transition<Group, Event>>);
+pub(crate) type Step = (Effect, Option<Transition<Group, Event>>);
 
-/// Who knows whose key is whose. The answers are none if somebody has to be asked for first.
+/// The authority on whose key is whose. Its answers are none if accounts have to be fetched first.
 pub(crate) trait Judge {
     /// The verdicts on credentials.
     fn verdicts(&mut self, requests: &[CredentialRequest]) -> Option<Vec<Verdict>>;
@@ -113,8 +116,8 @@ pub(crate) fn sealed_in<S: Store>(book: &Book<S>, id: &GroupId) -> Vec<Vec<u8>> 
     book.items(id).map_while(sealed).collect()
 }
 
-/// The hashes of the log after each entry of a page, with the entry's number. They are looked at first: nothing is
-/// taken of a log that is another one than before.
+/// The hashes of the log after each entry of a page, by the entry's number. They are checked first: nothing is taken from
+/// a log that is not the one that was read before.
 pub(crate) fn chained(
     id: &GroupId,
     record: &GroupRecord,
@@ -153,11 +156,11 @@ pub(crate) fn process(
     judge: &mut dyn Judge,
 ) -> Result<Step, Halt> {
     match group.process(provider, now, &entry.message) {
-        Ok(Received::Known) => Ok((What::Nothing, None)),
+        Ok(Received::Known) => Ok((Effect::Nothing, None)),
         // This messenger sends no messages to one member, and has nobody to show them to.
-        Ok(Received::Targeted(_)) => Ok((What::Nothing, None)),
-        Ok(Received::Application(step)) => Ok((What::Event, Some(step.untyped()))),
-        Ok(Received::OwnCommit(step)) => Ok((What::Event, Some(step.untyped()))),
+        Ok(Received::Targeted(_)) => Ok((Effect::Nothing, None)),
+        Ok(Received::Application(step)) => Ok((Effect::Event, Some(step.untyped()))),
+        Ok(Received::OwnCommit(step)) => Ok((Effect::Event, Some(step.untyped()))),
         Ok(Received::Proposal(stage)) if !matches!(stage.sender(), Sender::Member(_)) => {
             proposed_from_outside(group, entry, stage, judge)
         }
@@ -180,7 +183,7 @@ pub(crate) fn process(
             match stage.resolve(group, &verdicts) {
                 Ok(step) => {
                     let from = from.unwrap_or_else(|| entry.sender.clone());
-                    Ok((What::Proposal(from, proposed), Some(step.untyped())))
+                    Ok((Effect::Proposal(from, proposed), Some(step.untyped())))
                 }
                 Err(refused) => refuse(entry, refused),
             }
@@ -204,8 +207,8 @@ pub(crate) fn process(
             let answers = Answers { verdicts, app_data, ..Answers::default() };
             let out = stage.removes().any(|leaf| leaf == group.own_leaf());
             match stage.resolve(group, provider, now, &answers) {
-                Ok(step) if out => Ok((What::Out, Some(step.untyped()))),
-                Ok(step) => Ok((What::Event, Some(step.untyped()))),
+                Ok(step) if out => Ok((Effect::Out, Some(step.untyped()))),
+                Ok(step) => Ok((Effect::Event, Some(step.untyped()))),
                 Err(refused) => refuse(entry, refused),
             }
         }
@@ -234,28 +237,28 @@ fn proposed_from_outside(
         let reason = "nobody outside the group may propose this";
         return refuse(entry, stage.refuse(group, reason));
     };
-    let what = match judge.is_revoked(&member) {
+    let effect = match judge.is_revoked(&member) {
         None => return Err(Halt::Ask),
         // The user hears of the revocation by the account, and of the removal when it is committed.
-        Some(true) => What::Event,
-        Some(false) => What::Doubted(device_of(&member.credential)),
+        Some(true) => Effect::Event,
+        Some(false) => Effect::Doubted(device_of(&member.credential)),
     };
     match stage.resolve(group, &[]) {
-        Ok(step) => Ok((what, Some(step.untyped()))),
+        Ok(step) => Ok((effect, Some(step.untyped()))),
         Err(refused) => refuse(entry, refused),
     }
 }
 
-/// A message that is refused is told and passed over; a commit that is refused is the end, as
-/// everybody else goes on without this device.
+/// What a refused entry leads to. A message is reported and passed over. A commit is the end, as everybody else goes on
+/// without this device.
 fn refuse(entry: &LogEntry, refused: Refused) -> Result<Step, Halt> {
     let old = matches!(
         refused.error,
         Error::Rejected(Rejection::WrongEpoch { message, current }) if message < current
     );
     if old {
-        // It was late, and made before this device came in: it is not for it.
-        return Ok((What::Nothing, None));
+        // It came late and was made before this device joined, so it is not meant for it.
+        return Ok((Effect::Nothing, None));
     }
     if entry.content_type == ContentType::Commit {
         let (seq, sender, why) = (entry.seq, entry.sender.clone(), refused.to_string());
@@ -263,5 +266,5 @@ fn refuse(entry: &LogEntry, refused: Refused) -> Result<Step, Halt> {
     }
     let (sender, reason) = (entry.sender.clone(), refused.error.to_string());
     let step = refused.key_deletion.map(|step| step.untyped());
-    Ok((What::Refused { sender, reason, event: step.is_some() }, step))
+    Ok((Effect::Refused { sender, reason, event: step.is_some() }, step))
 }

@@ -7,7 +7,7 @@ use conclave_delivery_api::{GroupState, SubmitCommit};
 use conclave_mls::crypto::{CryptoProvider, Secret};
 use conclave_mls::join::{ExternalCommit, ExternalJoinStage};
 
-/// Why a group is not joined: what the user is told.
+/// Why a group is not joined, as the user is told.
 pub(crate) struct NotJoined(pub(crate) String);
 
 impl<E: core::fmt::Display> From<E> for NotJoined {
@@ -16,8 +16,8 @@ impl<E: core::fmt::Display> From<E> for NotJoined {
     }
 }
 
-/// Lets an external commit take along the members who have asked to leave, as it has to. What is no SelfRemove is left
-/// out.
+/// Has an external commit include the SelfRemove proposals of members who have asked to leave, as it must. Other proposals
+/// are left out.
 pub(crate) fn take_leavers(
     provider: &dyn CryptoProvider,
     stage: &mut ExternalJoinStage,
@@ -28,7 +28,7 @@ pub(crate) fn take_leavers(
     }
 }
 
-/// The call that submits an external commit that was made and stored.
+/// The request that submits an external commit, which was made and stored before.
 pub(crate) fn external_commit(
     provider: &dyn CryptoProvider,
     secret: &Secret,

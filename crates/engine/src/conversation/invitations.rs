@@ -1,4 +1,4 @@
-//! How far invitations have come that are under way.
+//! How far the invitations under way have come.
 
 use crate::reason::Reason;
 use conclave_certificates::device_of;
@@ -19,9 +19,9 @@ pub(crate) struct Inviting {
     pub(crate) missing: Option<(u64, Vec<DeviceId>)>,
     /// The invitations, by their numbers in the queue, that wait for the commit.
     pub(crate) claimed: BTreeMap<u64, Claimed>,
-    /// How many are done by one commit at most: fewer after a refusal, to find out which one it is about.
+    /// How many invitations one commit does at most: fewer after a refusal, to find out which one it is about.
     pub(crate) max_per_commit: usize,
-    /// Whether a commit is made of what there is, as more cannot be claimed now.
+    /// Whether to commit what has been claimed, as no more can be claimed now.
     pub(crate) hurries: bool,
 }
 
@@ -35,24 +35,25 @@ impl Default for Inviting {
 /// What the service has given out for one invitation.
 #[derive(Debug)]
 pub(crate) struct Claimed {
-    /// What was found good.
+    /// The key packages that passed every check.
     pub(crate) packages: Vec<ValidKeyPackage>,
     /// Why other devices are not invited.
     pub(crate) problems: Vec<Reason>,
+    /// How long the key packages are together.
     pub(crate) bytes: usize,
     /// Whether a commit that may have reached the service adds them.
     pub(crate) used: bool,
 }
 
 impl Inviting {
-    /// The one that is under way is looked up again.
+    /// Looks up again the invitation that is under way.
     pub(crate) fn look_again(&mut self) {
         self.missing = None;
     }
 
-    /// An epoch has begun, or an own message has arrived. The key packages of a commit that came too late are not used
+    /// An epoch has begun, or our message has arrived. The key packages of a commit that came too late are not used
     /// again. After a refusal they are, as no Welcome was delivered.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn end_attempt(&mut self) {
         self.claimed.retain(|_, claimed| !claimed.used);
         self.missing = None;
         self.max_per_commit = MAX_INVITATIONS_PER_COMMIT;
@@ -68,7 +69,7 @@ impl Inviting {
         self.max_per_commit = (count / 2).max(1);
     }
 
-    /// The service wants claims to wait: what is claimed already does not.
+    /// The service wants claims to wait: what has been claimed is committed without waiting for them.
     pub(crate) fn hurry(&mut self) {
         self.hurries = !self.claimed.is_empty();
     }

@@ -1,4 +1,4 @@
-//! Invitations: whoever is invited at once is looked up one after another, and comes in by one commit.
+//! Invitations: users who are invited at once are looked up one after another, and come in by one commit.
 
 use super::Conversation;
 use super::call::{Call, Next};
@@ -70,7 +70,6 @@ impl Conversation {
         let bytes: usize =
             run.iter().take(ready).filter_map(|one| claimed.get(&one.key)).map(|c| c.bytes).sum();
         let is_enough = ready > 0 && (*hurries || bytes >= ENOUGH_BYTES);
-
         let current = run.iter().find(|one| !claimed.contains_key(&one.key));
         let current = current.filter(|_| !is_enough).map(|one| (one.key, one.who.clone()));
         let Some((key, who)) = current else {
@@ -110,7 +109,8 @@ impl Conversation {
         claimed.len() < before
     }
 
-    /// Adds whoever of these can be added. What there is to say of other devices is said in any case.
+    /// Makes the commit that adds those devices of these invitations that can be added. Why others are not is told in any
+    /// case.
     fn invite<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -159,7 +159,7 @@ impl Conversation {
         changes
     }
 
-    /// Keeps what a commit adds, in case that the service refuses it. What was said of others is not said again.
+    /// Keeps what a commit adds, in case the service refuses it. The problems that were told are not told again.
     fn keep_used(&mut self, run: Vec<(&Invitation, Claimed)>) {
         let used = run.into_iter().map(|(one, claimed)| {
             (one.key, Claimed { problems: Vec::new(), used: true, ..claimed })
@@ -167,7 +167,7 @@ impl Conversation {
         self.inviting.claimed.extend(used);
     }
 
-    /// What is left of invitations without the key packages in these places. Those of which nothing is left have failed.
+    /// What is left of invitations without the key packages in these places. Those with none left have failed.
     fn without<'a, S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -222,7 +222,7 @@ impl Conversation {
         self.give_up(cx, key, [news])
     }
 
-    /// If the service wants the claims for invitations to wait, those that have what they need do not wait for them.
+    /// If the service wants claims to wait, the invitations that have what they need are done without the others.
     pub(crate) fn hurry_invites(&mut self, call: Call, error: &CallError) {
         if let (Call::InviteClaim, CallError::Postponed { code: ErrorCode::RateLimited, .. }) =
             (call, error)
@@ -231,8 +231,8 @@ impl Conversation {
         }
     }
 
-    /// After a commit of several invitations was refused, as one of them may be why: makes ones of half as many. Whether
-    /// it does; not, if what others have proposed may be why.
+    /// After a commit of several invitations was refused, one of which may be the reason: has them done by commits of half
+    /// as many. Returns whether it does so: it does not if others' proposals may be the reason.
     pub(crate) fn halve_invites<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,

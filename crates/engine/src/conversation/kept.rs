@@ -65,7 +65,7 @@ pub(crate) fn kept_up_to<S: Store>(
     Ok(kept.split_off(gap.map_or(0, |gap| gap + 1)))
 }
 
-/// Nothing is kept of a group that this device is in no more.
+/// The changes that delete what is kept of a group that this device is no longer in.
 pub(crate) fn keep_nothing<S: Store>(
     book: &Book<S>,
     id: &GroupId,

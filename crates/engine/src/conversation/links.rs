@@ -36,7 +36,7 @@ pub(crate) fn judge_received(
     judge_commit(provider, group.view(), &commit, device_of)
 }
 
-/// What components answer to a commit of this device's own.
+/// What components answer to a commit of our own.
 pub(crate) fn judge_own(
     provider: &dyn CryptoProvider,
     group: &Group,
@@ -46,7 +46,7 @@ pub(crate) fn judge_own(
         sender: Sender::Member(group.own_leaf()),
         proposals: draft.proposals().collect(),
         credentials: &[],
-        // It uses no link, so that no end matters.
+        // It uses no link, so it does not matter when links end.
         received_at: 0,
     };
     let judged = judge_commit(provider, group.view(), &commit, device_of);
@@ -56,12 +56,12 @@ pub(crate) fn judge_own(
 }
 
 impl Conversation {
-    /// The links of a group.
+    /// The links into the group.
     pub(crate) fn links(&self) -> JoinLinks {
         JoinLinks::of(self.group.view()).unwrap_or_default()
     }
 
-    /// Makes the commit that makes a link. Links that are over make room for it.
+    /// The commit that makes a link. Links that are over make room for it.
     pub(crate) fn make_link<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -82,7 +82,7 @@ impl Conversation {
         self.change_links(cx, key, &updates, work, |why| Reason::LinkNotMade { why })
     }
 
-    /// Makes the commit that revokes a link.
+    /// The commit that revokes a link.
     pub(crate) fn revoke_link<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -117,8 +117,8 @@ impl Conversation {
         }
     }
 
-    /// Warns that links lead into a group out of which somebody is removed, who may know one. That device's own are of
-    /// no use any more.
+    /// Warns that links lead into the group from which `who` is removed, who may know one. The links that `who` has made no
+    /// longer work.
     pub(crate) fn warn_of_links<S: Store>(&mut self, cx: &mut Context<'_, S>, who: &Who) {
         let now = cx.clock.service_time().as_secs();
         let links = self.links();

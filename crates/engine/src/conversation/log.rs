@@ -1,7 +1,7 @@
 //! The group's log: each entry is processed once, in order, and a page of them is one write.
 
 use super::context::Context;
-use super::entries::{Halt, Judge, What, chained, process, sealed_in};
+use super::entries::{Effect, Halt, Judge, chained, process, sealed_in};
 use super::kept::{keep, keep_nothing};
 use super::leaves::{own_leaf, size_of};
 use super::report::{Planned, Report, noted};
@@ -19,18 +19,18 @@ use conclave_mls::{Group, Transition, UnixTime, Verdict};
 use conclave_store::{Store, StoreError};
 use std::collections::{BTreeSet, VecDeque};
 
-/// What became of a page.
+/// What processing a page has led to.
 #[derive(Default)]
 struct Taken {
-    /// Why the rest of it is not processed.
+    /// Why the rest of the page is not processed, if it is not.
     halt: Option<Halt>,
-    /// Whether what was under way in the group is over: the own message has arrived, or an epoch has begun.
-    settled: bool,
-    /// Whether it has a message of this device's leaf that this state has not sent.
+    /// Whether what was under way in the group is over: our message has arrived, or an epoch has begun.
+    ends_attempt: bool,
+    /// Whether the page has a message of this device's leaf that this state has not sent.
     copy_has_sent: bool,
 }
 
-/// What is known of accounts, about something that was sent at a time by the service's clock.
+/// What is known of accounts, to judge an entry that was sent at a time by the service's clock.
 struct JudgeOf<'a, 'c, S> {
     cx: &'a mut Context<'c, S>,
     sent: UnixTime,
@@ -53,7 +53,7 @@ impl<S: Store> Judge for JudgeOf<'_, '_, S> {
 }
 
 impl Conversation {
-    /// Processes a page of a group's log, from the cursor on.
+    /// Processes a page of the log, from the cursor on, and plans what follows from it.
     pub(crate) fn take_page<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -61,12 +61,12 @@ impl Conversation {
     ) -> Result<(), EngineError> {
         let Some(mut record) = cx.book.record(&self.id).cloned() else { return Ok(()) };
         record.receipt = self.receipt.clone();
-        let Taken { halt, settled, copy_has_sent } = self.take_entries(cx, &record, page)?;
+        let Taken { halt, ends_attempt, copy_has_sent } = self.take_entries(cx, &record, page)?;
         if self.group.status() == Status::Deleted {
             self.standing = Standing::Over;
         }
-        if settled {
-            self.settle();
+        if ends_attempt {
+            self.end_attempt();
         }
 
         let is_whole = halt.is_none();
@@ -88,7 +88,7 @@ impl Conversation {
         }
 
         self.note_found(cx, page, record.cursor)?;
-        if settled {
+        if ends_attempt {
             self.plan_removals(cx);
         }
         if self.is_over() {
@@ -127,8 +127,8 @@ impl Conversation {
         let (mut cursor, mut epoch) = (record.cursor, group.epoch());
         let mut fold = group.fold();
         for entry in page.entries.iter().filter(|entry| entry.seq > record.cursor) {
-            let what = if !lost.is_empty() && lost.contains(&sha256(&entry.message)) {
-                What::Nothing
+            let effect = if !lost.is_empty() && lost.contains(&sha256(&entry.message)) {
+                Effect::Nothing
             } else if !lost.is_empty()
                 && entry.content_type == ContentType::Commit
                 && entry.epoch < epoch.0
@@ -136,7 +136,7 @@ impl Conversation {
                 halt = Some(Halt::Stuck(Reason::LogForked));
                 break;
             } else if own.pop_front_if(|own| **own == *entry.message).is_some() {
-                What::Own
+                Effect::Own
             } else if entry.sender == *cx.device() && own.iter().any(|own| **own == *entry.message)
             {
                 halt = Some(Halt::Stuck(Reason::LogReordered));
@@ -145,11 +145,11 @@ impl Conversation {
                 let sent = UnixTime::from_secs(entry.received_at).unwrap_or(UnixTime::MAX);
                 let mut judge = JudgeOf { cx, sent };
                 match process(provider, fold.state(), now, entry, &mut judge) {
-                    Ok((what, transition)) => {
+                    Ok((effect, transition)) => {
                         if let Some(transition) = transition {
                             push(&mut fold, transition)?;
                         }
-                        what
+                        effect
                     }
                     Err(stop) => {
                         halt = Some(stop);
@@ -158,8 +158,8 @@ impl Conversation {
                 }
             };
             cursor = entry.seq;
-            let out = matches!(what, What::Out);
-            plan.push(Planned { seq: entry.seq, time: entry.received_at, what });
+            let out = matches!(effect, Effect::Out);
+            plan.push(Planned { seq: entry.seq, time: entry.received_at, effect });
             if out {
                 let deletion = fold.state().delete()?;
                 push(&mut fold, deletion)?;
@@ -181,7 +181,7 @@ impl Conversation {
         let today = cx.clock.seen_day();
         let absence = cx.key_policy.absence_in(members);
         let own_key = if own_leaf(fold.state()) == leaf.as_deref() {
-            let sent = plan.iter().filter(|planned| matches!(planned.what, What::Own)).count();
+            let sent = plan.iter().filter(|planned| matches!(planned.effect, Effect::Own)).count();
             let sent = u32::try_from(sent).unwrap_or(u32::MAX);
             OwnKey { sent: record.own_key.sent.saturating_add(sent), ..record.own_key }
         } else {
@@ -189,7 +189,7 @@ impl Conversation {
         };
         let record = GroupRecord { cursor, chain, epoch: epoch.0, own_key, ..record.clone() };
 
-        let (mut settled, mut copy_has_sent) = (false, false);
+        let (mut ends_attempt, mut copy_has_sent) = (false, false);
         let (book, watching, place) = (&mut *cx.book, &mut *cx.watching, cx.evidence_place);
         fold.commit(|write| {
             let mut report = Report::new(provider, book, id, record, (changes, room));
@@ -199,7 +199,7 @@ impl Conversation {
                 report.tell(book, planned, &mut events);
             }
 
-            (settled, copy_has_sent) = (report.settled, report.copy_has_sent);
+            (ends_attempt, copy_has_sent) = (report.ends_attempt, report.copy_has_sent);
             let heard = core::mem::take(&mut report.heard);
             let gossip = watching.hear(provider, place, book, (id, heard));
             let seen = core::mem::take(&mut report.seen);
@@ -208,11 +208,11 @@ impl Conversation {
             changes.extend(gossip.map_err(StoreError::failed)?);
             book.commit(Some(write.batch), changes)
         })?;
-        Ok(Taken { halt, settled, copy_has_sent })
+        Ok(Taken { halt, ends_attempt, copy_has_sent })
     }
 
-    /// A group's log has what this device's leaf has sent, and this state has not: it is a copy. If the leaf has the
-    /// device's key, so has the other copy. Otherwise this device is on its way back into the group.
+    /// The log has a message that this device's leaf has sent and this state has not: the state is a copy. If the leaf has
+    /// the device's current key, the other copy has it too. If not, this device is already on its way back into the group.
     fn copy_has_sent<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), EngineError> {
         let current = &cx.book.identity().signer.public;
         let own = self.group.member(self.group.own_leaf());

@@ -2,12 +2,27 @@
 //!
 //! It owns what concerns one group: the group's state, how far its log is known, what is under way in it and when something
 //! is due. It decides its next step by itself ([`Conversation::next`]), from that, from its record and queue in the book,
-//! and from what a [`Context`](context::Context) says of the time, of accounts and of the service; it takes the reply to its
-//! call ([`Conversation::answered`]), and says when it has something to do next ([`Conversation::wake_at`]). It knows
-//! nothing of other conversations, and the engine is the loop around all of them.
+//! and from what a [`Context`](context::Context) says of the time, of accounts and of the service. It takes the reply to its
+//! call ([`Conversation::answered`]) or the refusal ([`Conversation::refused`]), and says when it has something to do next
+//! ([`Conversation::wake_at`]). It reaches no other conversation; of other groups it reads only what is stored. The engine
+//! is the loop around all conversations.
 //!
 //! Where it stands is a [`Phase`](phase::Phase), which follows from what is stored and what is in memory here. What has to
 //! outlast the process is stored, in the group's record and queue; the rest begins anew with each process.
+//!
+//! # Where to find what
+//!
+//! * Deciding: `phase` says what comes first, `step` makes the call for it, and `outcome` takes what the service answers.
+//! * Reading: `log` takes a page of the log in one write. `entries` says what each entry leads to, and `report` turns that
+//!   into changes of what is stored and news for the user. `receipts` holds the service to what it has signed.
+//! * The user's work, from the queue: `outgoing` encrypts messages, commits, proposes and removes; `inviting` (with its state
+//!   in `invitations`), `links` and `rooms` do what their names say. `remedies` does what the service asks for when it
+//!   refuses a commit.
+//! * This device's own work: `renewal` replaces its keys; `removals` and `stale` see to it that devices leave the group
+//!   which are revoked, or were not seen for long.
+//! * When something is wrong: `rejoining` comes back into the group with a new leaf, `restored` gives back to a service what
+//!   it has lost (with its state in `restoring`, from the entries that `kept` keeps), and `departure` forgets a group that
+//!   this device is out of.
 
 pub(crate) mod call;
 pub(crate) mod context;
@@ -52,14 +67,14 @@ use waits::{LONGEST_COMMIT_WAIT, STALE_SPREAD};
 /// Whether this device is in the group, and can follow its log.
 #[derive(Debug, Default)]
 enum Standing {
-    /// It can, as far as known.
+    /// It can follow the log, as far as it knows.
     #[default]
     Follows,
-    /// What comes next in it waits for somebody's account.
+    /// What comes next waits until somebody's account is fetched.
     Asks,
-    /// The group cannot be followed any further: why.
+    /// It cannot follow the log any further, for this reason.
     Stuck(Reason),
-    /// This device is out: then the conversation is dropped.
+    /// This device is out, and the conversation is to be dropped.
     Over,
 }
 
@@ -68,14 +83,14 @@ enum Standing {
 struct LogEnd {
     /// The number of its last entry.
     head: u64,
-    /// What `head` was when the log was last asked for.
+    /// What `head` was when the log was last fetched.
     asked_head: u64,
-    /// Whether it is to be fetched whatever `head` says.
+    /// Whether the log is to be fetched whatever `head` says.
     sync: bool,
 }
 
 impl LogEnd {
-    /// Nothing is known: the log says it.
+    /// Nothing is known of it until the log is fetched.
     const UNKNOWN: Self = Self { head: 0, asked_head: 0, sync: true };
 
     /// Whether the log is read up to its end.
@@ -83,7 +98,7 @@ impl LogEnd {
         !self.sync && self.head <= cursor
     }
 
-    /// It has at least so many entries.
+    /// Notes that the log has an entry with this number.
     fn reaches(&mut self, seq: u64) {
         self.head = self.head.max(seq);
     }
@@ -92,18 +107,18 @@ impl LogEnd {
 /// What this device has under way in the group, until an epoch begins or what it sends arrives.
 #[derive(Debug, Default)]
 struct Attempt {
-    /// Whether the service took it: the log will bring it.
+    /// Whether the service has accepted it: the log will bring it.
     delivered: bool,
-    /// Whether the pending commit is one that nobody has asked for: of fresh keys, or of stale members' removal.
+    /// Whether the pending commit is one that nobody has asked for: it replaces keys, or removes stale members.
     is_unasked: bool,
-    /// When proposals of others are to be committed.
+    /// When others' proposals are to be committed.
     commit_at: Option<u64>,
-    /// Whether what others have proposed is left out of commits, as one with it did not succeed in this epoch. It stays
-    /// known: others may commit it, and what a commit refers to has to be there.
+    /// Whether commits leave out others' proposals, as one with them failed in this epoch. The proposals stay stored: others
+    /// may commit them, and what a commit refers to has to be there.
     own_only: bool,
-    /// How often this device did what a refusal asked for.
+    /// How often this device has done what a refusal asked for.
     remedies: u32,
-    /// The proposals that the service wants commits to take.
+    /// The proposals that the service wants commits to include.
     demanded: BTreeSet<ProposalRef>,
 }
 
@@ -113,28 +128,29 @@ pub(crate) struct Conversation {
     group: Group,
     log: LogEnd,
     standing: Standing,
-    /// Whether the log goes on with a commit of this device's leaf that it cannot follow.
+    /// Whether the log goes on with a commit of our own leaf that we cannot follow.
     ends_here: bool,
-    /// The state of the group, into which this device comes back.
+    /// The group's state as the service has shown it, for a commit by which this device comes back.
     shown: Option<GroupState>,
-    /// The service's word on the latest place of the log that it has shown. It is stored with what is read next.
+    /// The service's receipt for the latest place of the log that it has shown. It is stored with what is read next.
     receipt: Option<Receipt>,
     attempt: Attempt,
     inviting: Inviting,
-    /// How often in a row the service refused something.
+    /// How often in a row the service has refused something.
     refusals: u32,
-    /// The epoch in which this device has tried last to renew its leaf.
+    /// The epoch in which this device has last tried to renew its leaf.
     renewed_in: Option<u64>,
     /// When this device replaces its keys; none until that is planned.
     renew_at: Option<u64>,
-    /// When stale members are to be removed, if there are any, and when they were last looked for.
+    /// When stale members are to be removed, if there are any.
     stale_at: Option<u64>,
+    /// When stale members were last looked for.
     looked_at: Option<u64>,
     restoring: Restoring,
 }
 
 impl Conversation {
-    /// A conversation as a process begins with it; with the service's last word on its log, if there is one.
+    /// A conversation as a process begins with it, with the service's last receipt for its log, if there is one.
     pub(crate) fn new(group: Group, receipt: Option<Receipt>) -> Self {
         Self {
             id: group.group_id().clone(),
@@ -185,14 +201,14 @@ impl Conversation {
         }
     }
 
-    /// What could not be followed is tried again.
+    /// Tries again to follow the log, if it could not be followed.
     pub(crate) fn try_again(&mut self) {
         if self.stuck().is_some() {
             self.standing = Standing::Follows;
         }
     }
 
-    /// The log is to be fetched.
+    /// Has the log fetched.
     pub(crate) fn read_on(&mut self) {
         self.log.sync = true;
     }
@@ -202,18 +218,18 @@ impl Conversation {
         self.log.is_read(cursor)
     }
 
-    /// How many entries of the log are known that are not read.
+    /// How many entries the log is known to have that are not read.
     pub(crate) fn unread(&self, cursor: u64) -> u64 {
         self.log.head.saturating_sub(cursor)
     }
 
-    /// What could not be followed is tried again, and the log is fetched.
+    /// Has the log fetched, and tries again to follow it.
     pub(crate) fn look_again(&mut self) {
-        self.log.sync = true;
+        self.read_on();
         self.try_again();
     }
 
-    /// The log ends there, or later.
+    /// Notes that the log ends with this number, or a later one.
     pub(crate) fn heard(&mut self, seq: u64) {
         if seq > self.log.head {
             self.log.head = seq;
@@ -221,26 +237,26 @@ impl Conversation {
         }
     }
 
-    /// The service's state is in another life than before. If it was restored since this device knows it, members give back
-    /// what it lost.
+    /// Notes that the service's state is in another life than before. If it was restored since this device has known it,
+    /// members give back what it lost.
     pub(crate) fn service_changed(&mut self, now: u64, is_restored: bool) {
         if is_restored {
             self.restoring.begin(now);
         }
-        // What the service said of its logs is over.
+        // What the service has said of its log no longer holds.
         self.log = LogEnd::UNKNOWN;
         self.attempt.delivered = false;
         self.try_again();
     }
 
-    /// The own message has arrived, or an epoch has begun: what was under way is over.
-    pub(crate) fn settle(&mut self) {
+    /// Our message has arrived, or an epoch has begun: what was under way is over.
+    pub(crate) fn end_attempt(&mut self) {
         self.attempt = Attempt::default();
-        self.inviting.settle();
+        self.inviting.end_attempt();
         self.renew_at = None;
     }
 
-    /// No time lies further ahead than it is ever set: it does if the clock was set back.
+    /// Brings forward times that lie further ahead than they are ever set: they do if the clock was set back.
     pub(crate) fn clamp_times(&mut self, now: u64) {
         let latest = now.saturating_add(LONGEST_COMMIT_WAIT);
         self.attempt.commit_at = self.attempt.commit_at.map(|at| latest.min(at));
@@ -251,7 +267,7 @@ impl Conversation {
 
 #[cfg(test)]
 impl Conversation {
-    /// The service's last word on the log.
+    /// The service's last receipt for the log.
     pub(crate) fn receipt(&self) -> Option<&Receipt> {
         self.receipt.as_ref()
     }

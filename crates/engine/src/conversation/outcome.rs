@@ -1,4 +1,4 @@
-//! What the service answers to a conversation's calls.
+//! What a conversation makes of the service's answers to its calls.
 
 use super::call::Call;
 use super::context::Context;
@@ -17,8 +17,8 @@ use conclave_delivery_api::{
 use conclave_store::Store;
 
 impl Conversation {
-    /// Takes the reply to a call; the result says whether the group has ended. What concerns more than the group is taken
-    /// by the engine.
+    /// Takes the reply to a call. Returns how the group has ended, if the reply says that it has. Replies that concern more
+    /// than the group are the engine's.
     pub(crate) fn answered<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -52,7 +52,7 @@ impl Conversation {
                 Ok(())
             }
             (Call::Rejoin, Reply::SubmitCommit(outcome)) => self.rejoin_judged(cx, outcome),
-            // What cannot be, as each request has its own reply.
+            // This cannot happen, as each request has its own reply.
             _ => Ok(()),
         }?;
         Ok(None)
@@ -98,12 +98,12 @@ impl Conversation {
             self.log.head = page.head;
         }
         self.take_page(cx, &page)?;
-        // Whoever cannot follow it to its end goes on all the same.
+        // A device that cannot follow the log to its end takes the group's end all the same.
         let is_read = self.cursor(cx.book) == page.head || self.is_gone(cx.book);
         Ok(page.ending.filter(|_| is_read))
     }
 
-    /// The service's verdict on messages that were submitted: if it has accepted them, these are they.
+    /// Takes the service's verdict on a submission. `messages` are what was submitted, for the log; none for a proposal.
     fn outcome<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -115,7 +115,7 @@ impl Conversation {
         self.take_receipt(cx, outcome.receipt(), None)?;
         self.refusals = 0;
         match outcome {
-            // What is waited for is not in the log yet, as far as this device has seen it. (Its
+            // What was submitted is not in the log yet, as far as this device has seen it. (A
             // proposal may be: it stays until somebody commits it.)
             Outcome::Accepted { receipt, .. }
                 if !messages.is_empty() && receipt.position.seq <= cursor =>
@@ -126,7 +126,7 @@ impl Conversation {
                 let seq = end.position.seq;
                 self.attempt.delivered = true;
                 self.log.reaches(seq);
-                // Nobody else's came between: no need to fetch them to know them.
+                // If nobody else's came in between, the entries are known without fetching them.
                 if Some(seq) == cursor.checked_add(messages.len() as u64)
                     && let Some(page) = self.page_of(cx, messages, (content_type, received_at), end)
                 {
@@ -146,8 +146,8 @@ impl Conversation {
         }
     }
 
-    /// The part of the log that own messages are; none if it does not lead to the end that the service says. Then the
-    /// log shows by itself how it goes on.
+    /// The page of the log that our messages make; none if it does not lead to the end that the service says. Then the log
+    /// is fetched.
     fn page_of<S: Store>(
         &self,
         cx: &Context<'_, S>,
@@ -171,7 +171,7 @@ impl Conversation {
         is_end.then_some(LogPage { entries, head, before: Some(before), end, ending: None })
     }
 
-    /// The sealed messages at the front are to be encrypted again, in the epoch that the group is in then.
+    /// Has the sealed messages at the front of the queue encrypted again, in the epoch that the group is in by then.
     fn unseal<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<(), EngineError> {
         let unsealed = |(key, item): (u64, &Item)| match &item.work {
             Work::Send { payload, sealed: Some(_) } => {
@@ -197,17 +197,17 @@ impl Conversation {
         book.record(&self.id).map_or(0, |record| record.cursor)
     }
 
-    /// The service's log of a group, which ends with `head`, was longer before.
+    /// The service's log, which now ends with the entry `end`, was longer before.
     fn lost_data<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
-        head: u64,
+        end: u64,
     ) -> Result<(), EngineError> {
-        let cursor = self.cursor(cx.book);
-        self.stick(cx, Reason::LogShorter { end: head, seen: cursor })
+        let seen = self.cursor(cx.book);
+        self.stick(cx, Reason::LogShorter { end, seen })
     }
 
-    /// Says that a group cannot be followed any further. Whoever wanted to leave it is out.
+    /// Notes that the log cannot be followed any further, and tells the host. If this device was leaving, it is out.
     pub(crate) fn stick<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -222,8 +222,8 @@ impl Conversation {
         Ok(())
     }
 
-    /// Something that was to be done in a group was refused. This device may have missed why, so
-    /// the log is looked at before that is final.
+    /// Takes the refusal of something that was to be done in the group; `commit` says whether a commit was refused. This
+    /// device may have missed the reason, so the log is read before the refusal is final.
     fn refused_in_group<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -238,10 +238,13 @@ impl Conversation {
             self.log.sync = true;
             return Ok(());
         }
+
         self.refusals = 0;
         if error.code() == Some(ErrorCode::UnknownGroup) {
             return self.stick(cx, Reason::ServiceRefuses { why: error.to_string() });
         }
+
+        // A commit that others' work may have spoilt is made again without it.
         let is_unasked = commit && core::mem::take(&mut self.attempt.is_unasked);
         if commit && self.halve_invites(cx)? {
             return Ok(());
@@ -250,19 +253,22 @@ impl Conversation {
             self.leave_proposals_out(cx, error);
             return Ok(());
         }
+
         let why = error.to_string();
         if is_unasked {
             cx.failed(&self.id, Reason::CommitFailed { why });
             return Ok(());
         }
+
+        // What the call was for is given up.
         let not_invited = |who: &Who, why| Reason::NotInvited { who: who.to_string(), why };
-        // Whoever was asked for is not the first in the queue.
+        // The user who was looked up need not be the first in the queue.
         if !commit && let Some((key, who)) = self.current_invite(cx.book) {
             return self.give_up_invite(cx, key, not_invited(&who, why));
         }
         let front = cx.book.front(&self.id).map(|(key, item)| (key, item.work.clone()));
         let (key, reason) = match front {
-            // If a commit was refused, it had to come before the message.
+            // A commit that was refused had to come before the message.
             Some((key, Work::Send { .. })) => (key, Reason::MessageRefused { why }),
             Some((key, Work::Invite { who, committing, .. })) if committing == commit => {
                 return self.give_up_invite(cx, key, not_invited(&who, why));
@@ -290,8 +296,8 @@ impl Conversation {
         self.give_up(cx, key, [News::Failed { reason }])
     }
 
-    /// Forgets the own commit. If `again`, or if it held what others have proposed, which may be why it was refused,
-    /// what it was made for is to be done again, and that is the answer.
+    /// Forgets our commit. If `again`, or if it included others' proposals, which may be why it was refused, its work is
+    /// to be done again. Returns whether it is.
     pub(crate) fn reject_commit<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,

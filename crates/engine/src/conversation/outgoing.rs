@@ -1,4 +1,4 @@
-//! What the user wants, done one after another: sealing, committing, proposing.
+//! The queue's work, done one after another: encrypting, committing, proposing.
 
 use super::Conversation;
 use super::call::{Call, Next};
@@ -47,7 +47,7 @@ const BURST: usize = 64;
 const BURST_BYTES: usize = 48 << 10;
 
 impl Conversation {
-    /// The own commit that waits for the service's verdict, to be submitted.
+    /// Our commit that waits for the service's verdict, to be submitted.
     pub(crate) fn pending_commit<S: Store>(&self, book: &Book<S>) -> Option<SubmitCommit> {
         let messages = self.group.pending_commit()?;
         Some(SubmitCommit {
@@ -58,7 +58,7 @@ impl Conversation {
         })
     }
 
-    /// The call that the front of the queue needs; items that need none are done with.
+    /// The call that the front of the queue needs. Items that need none are dealt with on the way.
     pub(crate) fn next_item<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -81,7 +81,7 @@ impl Conversation {
                 Work::MakeLink { .. } => self.make_link(cx, key, &item)?,
                 Work::Unlink { number, .. } => self.revoke_link(cx, key, *number)?,
                 Work::Room { change, .. } => self.next_room_change(cx, key, change)?,
-                // It is in.
+                // This device is in the group.
                 Work::Join { .. } => {
                     self.give_up(cx, key, [])?;
                     None
@@ -94,7 +94,7 @@ impl Conversation {
         Ok(None)
     }
 
-    /// Forgets an item, with a word to the user.
+    /// Forgets an item, and tells the user these news.
     pub(crate) fn give_up<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -122,8 +122,8 @@ impl Conversation {
         Framing { padding: Padding::Padme, ..Framing::default() }
     }
 
-    /// The call that sends the sealed messages at the front of the queue. After a refusal one goes alone, to find out
-    /// whether it is the one.
+    /// The call that sends the sealed messages at the front of the queue. After a refusal it sends the first one alone, to
+    /// find out whether it is the refused one.
     fn send_sealed<S: Store>(&self, cx: &Context<'_, S>) -> Request {
         let alone = self.refusals > 0;
         let most = if alone { 1 } else { BURST };
@@ -142,14 +142,14 @@ impl Conversation {
         }
     }
 
-    /// Encrypts the messages at the front of the queue, all in one write; if others' proposals have to be committed
-    /// first, does that.
+    /// Encrypts the messages at the front of the queue in one write. If others' proposals are pending, a commit has to come
+    /// first: makes that instead.
     fn seal<S: Store>(&mut self, cx: &mut Context<'_, S>, key: u64) -> Result<Next, EngineError> {
         if self.group.pending_proposals() > 0 {
             if self.takes_received(cx.book) {
                 return self.commit_proposals(cx);
             }
-            // Without them a commit ends the epoch that they are of.
+            // A commit without them ends the epoch that they belong to.
             return match self.commit(cx, Vec::new(), None, Vec::new())? {
                 Ok(next) => Ok(next),
                 Err(e) => self.cannot(cx, key, Reason::MessageRefused { why: e.to_string() }),
@@ -161,8 +161,8 @@ impl Conversation {
         }
     }
 
-    /// Encrypts the messages at the front of the queue, up to the first that cannot be; if that is the very first, the
-    /// answer is why.
+    /// Encrypts the messages at the front of the queue, up to the first that cannot be encrypted. If that is the very first,
+    /// the inner result says why.
     fn seal_burst<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -171,7 +171,7 @@ impl Conversation {
         let mut bytes = 0;
         for (key, item) in cx.book.items(&self.id).take(BURST) {
             let Work::Send { payload, sealed: None } = &item.work else { break };
-            // A root goes along once.
+            // One message of a burst takes a root along.
             let is_rooted = burst.iter().any(|(.., record)| record.is_some());
             let (data, record) =
                 if is_rooted { (payload.to_data(), None) } else { self.data_of(cx, payload) };
@@ -220,9 +220,9 @@ impl Conversation {
         Ok(Ok(()))
     }
 
-    /// What a message says. Content takes along the newest root of the service's directory, if that is not what was
-    /// passed on last in this group; then the group's record changes, too. So members learn of it where somebody
-    /// speaks anyway, and no message is sent for it alone.
+    /// The encoded payload of a message. Content takes along the newest root of the service's directory, if that is not the
+    /// one that was last passed on in this group; then the group's record changes, too. So members learn of the root with
+    /// messages that are sent anyway.
     fn data_of<S: Store>(
         &self,
         cx: &Context<'_, S>,
@@ -241,7 +241,8 @@ impl Conversation {
         (payload.to_data(), None)
     }
 
-    /// Makes a commit; `item` says that the front item is what it does.
+    /// Makes a commit, and stores it with the changes `also` and with `item`, the item in the queue that it is for, if it is
+    /// for one. The inner error says why it cannot be made.
     pub(crate) fn commit<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -252,7 +253,7 @@ impl Conversation {
         self.commit_with(cx, proposals, item, also, false)
     }
 
-    /// The same; `force_path` replaces this device's keys even if the proposals need no path.
+    /// Does as [`Self::commit`]; `force_path` replaces this device's keys even if the proposals need no path.
     pub(crate) fn commit_with<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -272,10 +273,11 @@ impl Conversation {
             force_path,
             framing: Self::framing(),
             group_info: Some(GROUP_INFO),
+            leaf: self.leaf_update(cx),
             ..CommitOptions::default()
         };
+
         let now = cx.clock.time();
-        let options = CommitOptions { leaf: self.leaf_update(cx), ..options };
         let (provider, rng) = (cx.provider, &mut *cx.rng);
         let step = self.group.draft_commit(provider, rng, now, options).and_then(|draft| {
             let app_data = judge_own(provider, &self.group, &draft)?;
@@ -285,6 +287,7 @@ impl Conversation {
             Ok(step) => step,
             Err(e) => return Ok(Err(e)),
         };
+
         also.extend(item.map(|(key, item)| Change::Item(key, Some(item))));
         self.step(cx, step, move |_| also)?;
         (self.attempt.delivered, self.attempt.is_unasked) = (false, false);
@@ -292,8 +295,8 @@ impl Conversation {
         Ok(Ok(request.map(|request| (request.into(), Call::Commit))))
     }
 
-    /// Commits this device's certificate and key to a group, if they are not what its leaf there has. That is tried
-    /// once in an epoch.
+    /// The commit that brings this device's credential and key into the group, if its leaf there has others. It is tried once
+    /// in an epoch.
     pub(crate) fn next_renewal<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -312,14 +315,14 @@ impl Conversation {
         }
     }
 
-    /// Whether commits take what others have proposed: unless one with it did not succeed in this epoch, or the service
-    /// proposes to remove a device that its user has not revoked.
+    /// Whether commits include others' proposals: they do unless one with them failed in this epoch, or the service proposes
+    /// to remove a device that its user has not revoked, as far as known.
     pub(crate) fn takes_received<S: Store>(&self, book: &Book<S>) -> bool {
         !self.attempt.own_only
             && self.group.view().proposals().all(|pending| !self.is_doubted(book, &pending))
     }
 
-    /// Whether a proposal is one of the service's about which this device knows no reason.
+    /// Whether a proposal is the service's, and this device knows no reason for it.
     pub(crate) fn is_doubted<S: Store>(
         &self,
         book: &Book<S>,
@@ -338,7 +341,7 @@ impl Conversation {
         }
     }
 
-    /// Commits what others have proposed.
+    /// Commits others' proposals.
     fn commit_proposals<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<Next, EngineError> {
         match self.commit(cx, Vec::new(), None, Vec::new())? {
             Ok(next) => Ok(next),
@@ -349,7 +352,7 @@ impl Conversation {
         }
     }
 
-    /// A commit of what others have proposed did not succeed: they are left to others.
+    /// Leaves others' proposals to other members, as a commit of them failed.
     pub(crate) fn leave_proposals_out<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -373,8 +376,8 @@ impl Conversation {
             })
             .collect();
 
-        // A member cannot commit its own removal, and its commit of anything else undoes the proposal. So this
-        // device commits only if nobody does who is to stay.
+        // A member cannot commit its own removal, and its commit of anything else undoes the proposal. So a device
+        // that is to leave commits only if none of the members who stay does.
         let (least, wait) =
             if leaving || out.contains(&own_leaf) { (2, LEAVER_WAIT) } else { (1, COMMIT_WAIT) };
         if !takes_received || self.group.pending_proposals() < least {
@@ -388,6 +391,7 @@ impl Conversation {
         }
     }
 
+    /// The commit of others' proposals, if it is time.
     pub(crate) fn next_auto_commit<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -402,7 +406,7 @@ impl Conversation {
         self.commit_proposals(cx)
     }
 
-    /// The leaves of some devices.
+    /// The leaves of the devices that `includes` names.
     fn leaves(&self, includes: impl Fn(&DeviceId) -> bool) -> Vec<LeafIndex> {
         let members = self.group.members();
         let wanted =
@@ -410,6 +414,7 @@ impl Conversation {
         wanted.map(|m| m.index).collect()
     }
 
+    /// The commit that removes a user, or one device.
     fn remove<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -440,8 +445,9 @@ impl Conversation {
         }
     }
 
-    /// A member cannot commit its own removal (RFC 9420 section 12.2): removes the user's other
-    /// devices, unless it leaves alone, then proposes its own, for somebody else to commit.
+    /// The call that takes this device out of the group. It cannot commit its own removal (RFC 9420 section 12.2), so it
+    /// removes the user's other devices, unless it leaves `alone`, and then proposes its own removal, for somebody else to
+    /// commit.
     fn next_leave<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -455,11 +461,13 @@ impl Conversation {
             let request = SubmitProposal { proposal: message.as_slice().into() };
             return Ok(Some((request.into(), Call::Proposal)));
         }
+
         let (epoch, own_leaf) = (self.group.epoch(), self.group.own_leaf());
         if self.is_alone() {
             self.forget(cx)?;
             return Ok(None);
         }
+
         let me = cx.device().clone();
         let others = self.leaves(|device| device.user == me.user && *device != me);
         if !others.is_empty() && !alone {
@@ -471,6 +479,7 @@ impl Conversation {
                 Err(e) => self.cannot(cx, key, Reason::OwnDevicesStay { why: e.to_string() }),
             };
         }
+
         let (now, framing) = (cx.clock.time(), Self::framing());
         let (provider, rng) = (cx.provider, &mut *cx.rng);
         let removal = NewProposal::Remove(own_leaf);

@@ -1,5 +1,5 @@
-//! Where a conversation stands: what comes first of all that it has to do. It follows from what is stored and from what this
-//! process knows, so that it does not matter when the last one died.
+//! Where a conversation stands: which of the things that it has to do comes first. This follows from what is stored and from
+//! what this process knows, so that it does not matter when the last process died.
 
 use super::{Conversation, Standing};
 use crate::book::Book;
@@ -8,28 +8,28 @@ use crate::view;
 use conclave_mls::GroupId;
 use conclave_store::Store;
 
-/// Where a conversation stands. What stands further up comes first.
+/// Where a conversation stands. Where several would apply, [`Conversation::phase`] says which one comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// This device is out.
     Over,
-    /// The group cannot be followed any further.
+    /// The log cannot be followed any further.
     Stuck,
     /// The service does not have the group yet.
     Creating,
-    /// This device comes back in place of its former leaf: as soon as the log is read, as far as it can be.
+    /// This device comes back in place of its former leaf. The log has been read, as far as it can be.
     ComingBack,
     /// The log is to be fetched.
     Reading,
-    /// The service gets back what it lost.
+    /// The service is to get back what it lost.
     GivingBack,
-    /// Nothing new is said, as members who have what the service lost are to come first.
+    /// Nothing new is sent, as members who have what the service lost come first.
     Held,
-    /// The own commit waits for the service's verdict.
+    /// Our commit waits for the service's verdict.
     Committing,
-    /// The service took the own commit: the log will bring it.
+    /// The service has accepted our commit: the log will bring it.
     Committed,
-    /// What is to be done next can be done.
+    /// Nothing stands in the way of new work.
     Open,
 }
 
@@ -77,24 +77,23 @@ impl Conversation {
         }
     }
 
-    /// Whether only somebody else can complete something: a departure that is proposed.
+    /// Whether only another member can complete a piece of work: a departure that is proposed.
     fn waits_for_others(&self, item: &Item) -> bool {
         let proposed = matches!(item.work, Work::Leave { proposed: Some(_), .. });
         proposed && self.attempt.delivered
     }
 
-    /// Whether nothing can be done in the group, which this device counts as one of its own: it cannot be followed any
-    /// further.
+    /// Whether nothing can be done any more in a group that this device counts as one of its own.
     pub(crate) fn is_gone<S: Store>(&self, book: &Book<S>) -> bool {
         book.record(&self.id).is_some_and(is_own) && (self.is_over() || self.stuck().is_some())
     }
 
-    /// Whether what comes next in the log waits for somebody's account.
+    /// Whether what comes next waits until somebody's account is fetched.
     pub(crate) fn asks(&self) -> bool {
         matches!(self.standing, Standing::Asks)
     }
 
-    /// When there may be something to do even if nothing comes in.
+    /// When there may be something to do even if nothing comes in, in milliseconds since 1970.
     pub(crate) fn wake_at<S: Store>(&self, book: &Book<S>, now: u64) -> Option<u64> {
         let may_commit = self.stuck().is_none() && self.group.pending_commit().is_none();
         let times = [
@@ -114,7 +113,7 @@ pub(crate) fn is_own(record: &GroupRecord) -> bool {
     matches!(record.stage, Stage::Active | Stage::Creating(_))
 }
 
-/// Where this device stands in a group, as a host is shown it; with its conversation, if there is one.
+/// Where this device stands in a group, as hosts are shown it; `conversation` is the group's, if there is one.
 pub(crate) fn shown<S: Store>(
     book: &Book<S>,
     (id, record): (&GroupId, &GroupRecord),

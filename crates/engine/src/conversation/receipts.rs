@@ -1,4 +1,4 @@
-//! What the service has signed of a group's log: it is held to it.
+//! The receipts for a group's log: the service is held to what it has signed.
 
 use super::Conversation;
 use super::context::Context;
@@ -10,8 +10,8 @@ use crate::watching::keep;
 use conclave_delivery_api::{ChainHash, Link, LogEvidence, LogPage, Receipt};
 use conclave_store::Store;
 
-/// What shows that a receipt and one that was kept cannot both be true, the new one with the page that it ends.
-/// The result is the hash of the new one's log at the place of the kept one, and the entries between.
+/// What shows that the kept receipt and a new one cannot both be true; `page` is the page that ends with the new one. Returns
+/// the hash of the new one's log at the place of the kept one, and the entries in between.
 fn contradiction(
     kept: &Receipt,
     new: &Receipt,
@@ -33,8 +33,8 @@ fn contradiction(
 }
 
 impl Conversation {
-    /// Takes the service's word on a place in a group's log, with the page that ends there: compares it with what
-    /// the service has signed before, and keeps the later one.
+    /// Takes a receipt for a place in the log, with the page that ends there, if there is one: compares it with the kept
+    /// receipt, and keeps the later of the two.
     pub(crate) fn take_receipt<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -55,8 +55,8 @@ impl Conversation {
         Ok(())
     }
 
-    /// The service has gone on with a group's log in two ways: tells the user, with the evidence. Its receipts are
-    /// kept anew from then on, so that the same is not told again.
+    /// The service has gone on with the log in two ways: tells the user, with the evidence. Forgets the kept receipt, so that
+    /// the user is not told the same again.
     fn convict_of_log<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,

@@ -21,6 +21,7 @@ use conclave_certificates::device_of;
 use conclave_delivery_api::{
     CallError, DeviceId, ErrorCode, FetchGroupInfo, GroupState, Outcome, Receipt,
 };
+use conclave_mls::group::Member;
 use conclave_mls::join::{ExternalCommit, ExternalJoinOptions, ExternalJoinStage};
 use conclave_mls::storage::Batch;
 use conclave_store::Store;
@@ -44,12 +45,12 @@ fn begun_again(work: &Work) -> Option<Work> {
 }
 
 impl Conversation {
-    /// Whether this device has to come back into a group before it can do anything else there.
+    /// Whether this device has to come back into the group before it can do anything else there.
     pub(crate) fn comes_back<S: Store>(&self, book: &Book<S>) -> bool {
         book.rejoin(&self.id).is_some_and(|rejoin| rejoin.wanted)
     }
 
-    /// When it may come back, if it has done so too often; none if it may now, or need not.
+    /// When this device may come back, if it has come back too often; none if it may now, or need not.
     pub(crate) fn comes_back_at<S: Store>(&self, book: &Book<S>, now: u64) -> Option<u64> {
         let rejoin =
             book.rejoin(&self.id).filter(|rejoin| rejoin.wanted && rejoin.commit.is_none());
@@ -57,7 +58,7 @@ impl Conversation {
         (at > now).then_some(at)
     }
 
-    /// The log goes on with a commit of this device's own that it cannot follow: it comes back.
+    /// The log goes on with a commit of our own that we cannot follow: has this device come back.
     pub(crate) fn cannot_follow_own<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -96,7 +97,7 @@ impl Conversation {
                 cx.book.commit(None, vec![Change::Rejoin(self.id.clone(), rejoin)])?;
                 self.next_rejoin(cx)
             }
-            // Its members' accounts are asked for first.
+            // The members' accounts are fetched first.
             Ok(None) => {
                 self.shown = Some(state);
                 self.standing = Standing::Asks;
@@ -109,7 +110,7 @@ impl Conversation {
         }
     }
 
-    /// Says once that this device has come back too often.
+    /// Tells the user, once, that this device has come back too often.
     fn rejoin_waits<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -124,7 +125,7 @@ impl Conversation {
         Ok(cx.book.commit(None, vec![rejoin, news])?)
     }
 
-    /// The commit that comes back; none while somebody's account has to be asked for.
+    /// The commit by which this device comes back; none while accounts have to be fetched first.
     fn make_rejoin<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -140,8 +141,7 @@ impl Conversation {
             return Err(NotJoined("the service shows an epoch that is over".into()));
         }
         let me = cx.device();
-        let is_own =
-            |leaf: &conclave_mls::group::Member| device_of(&leaf.credential).as_ref() == Some(me);
+        let is_own = |leaf: &Member| device_of(&leaf.credential).as_ref() == Some(me);
         let own = stage.members().find(is_own).map(|member| member.index);
         let Some(replaces) = own else {
             return Err(NotJoined(not_in_it(me)));
@@ -163,7 +163,7 @@ impl Conversation {
         self.shown = Some(state);
     }
 
-    /// The service's verdict on the commit that comes back.
+    /// Takes the service's verdict on the commit by which this device comes back.
     pub(crate) fn rejoin_judged<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -172,7 +172,7 @@ impl Conversation {
         let Some(rejoin) = cx.book.rejoin(&self.id).cloned() else { return Ok(()) };
         match outcome {
             Outcome::Accepted { receipt, .. } => self.rejoined(cx, rejoin, receipt),
-            // Another commit came first: it is made again, in the group as it is now.
+            // Another commit came first: ours is made again, in the group as it is now.
             Outcome::WrongEpoch { .. } => {
                 let rejoin = Rejoin { commit: None, ..rejoin };
                 Ok(cx.book.commit(None, vec![Change::Rejoin(self.id.clone(), rejoin)])?)
@@ -194,7 +194,7 @@ impl Conversation {
         let made = ExternalCommit::from_secret(cx.provider, config(), secret)?;
         let position = receipt.position;
         let seq = position.seq;
-        // The commit itself was not missed.
+        // Our commit itself was not missed.
         let missed = seq.saturating_sub(record.cursor).saturating_sub(1);
         let record = GroupRecord {
             cursor: seq,
@@ -215,12 +215,14 @@ impl Conversation {
             Change::Rejoin(self.id.clone(), rejoin),
             Change::news(&self.id, News::Rejoined { seq, missed }),
         ];
+
         changes.extend(keep_nothing(cx.book, &self.id)?);
         for (key, item) in cx.book.items(&self.id) {
             if let Some(work) = begun_again(&item.work) {
                 changes.push(Change::Item(key, Some(Item { group: self.id.clone(), work })));
             }
         }
+
         let book = &mut *cx.book;
         let group = made.group.store(|batch| {
             let batch = Batch { new: false, clear: true, ..batch.clone() };
@@ -232,7 +234,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// The service has refused a call on the way back.
+    /// Takes the service's refusal of a call on the way back.
     pub(crate) fn rejoin_refused<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,

@@ -9,24 +9,24 @@ use conclave_delivery_api::{Bytes, CallError, Details, MissingProposal, Name};
 use conclave_mls::group::{PendingProposal, Proposal};
 use conclave_store::Store;
 
-/// How often in an epoch it is done: a service that asks for more and more is not followed for ever.
+/// How often in an epoch this is done: a service that asks for more and more is not followed endlessly.
 const MAX_REMEDIES: u32 = 4;
 
 impl Conversation {
-    /// Does what a refusal of the own commit asks for, and sees to it that the commit is made again; whether it did.
+    /// Does what a refusal of our commit asks for, and has the commit made again. Returns whether it did.
     pub(crate) fn remedy<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
         error: &CallError,
     ) -> Result<bool, EngineError> {
-        let known = self.attempt.remedies < MAX_REMEDIES;
-        let Some(details) = error.details().filter(|_| known) else { return Ok(false) };
+        let may_try = self.attempt.remedies < MAX_REMEDIES;
+        let Some(details) = error.details().filter(|_| may_try) else { return Ok(false) };
         let asked: Vec<Name> = match details {
             Details::Proposals { missing, .. } => {
                 self.demand(missing);
                 self.doubted_users(cx.book)
             }
-            // The next key packages are claimed after the accounts have been looked at.
+            // The next key packages are claimed after the accounts have been fetched.
             Details::Devices { devices, .. } => {
                 devices.iter().map(|one| one.device.user.clone()).collect()
             }
@@ -48,7 +48,7 @@ impl Conversation {
         self.attempt.demanded.extend(missing.iter().map(|one| one.reference.clone().into()));
     }
 
-    /// Whose devices the service wants removed, as revoked, of which this device does not know that they were.
+    /// The users whose devices the service wants removed as revoked, and of whose revocation this device does not know.
     fn doubted_users<S: Store>(&self, book: &Book<S>) -> Vec<Name> {
         let user = |pending: PendingProposal<'_>| {
             let Proposal::Remove(leaf) = pending.proposal else { return None };
@@ -58,9 +58,8 @@ impl Conversation {
         self.group.view().proposals().filter_map(user).collect()
     }
 
-    /// The proposals that the service is to be told the own commit leaves out on purpose: those that this device cannot
-    /// or will not take; and those that the service has asked for and its log does not show to this device, as they were
-    /// refused when they were read.
+    /// The proposals that our commit leaves out on purpose, as the service is told: those that this device cannot or will not
+    /// include, and those that the service has asked for but this device has refused when it read them.
     pub(crate) fn left_out_on_purpose<S: Store>(&self, book: &Book<S>) -> Vec<Bytes> {
         let view = self.group.view();
         let unread = self

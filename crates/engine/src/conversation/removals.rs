@@ -20,7 +20,7 @@ pub(crate) const REMOVAL_WAIT: u64 = 3_000;
 pub(crate) const REMOVAL_SPREAD: u64 = 5_000;
 
 impl Conversation {
-    /// Sees to it that devices which are no longer active leave the group.
+    /// Plans the removal of the group's devices that are no longer active.
     pub(crate) fn plan_removals<S: Store>(&mut self, cx: &mut Context<'_, S>) {
         let members = if self.is_over() { Vec::new() } else { self.devices() };
         let is_member = |device: &DeviceId| members.iter().any(|(member, _)| member == device);
@@ -35,7 +35,7 @@ impl Conversation {
             {
                 continue;
             }
-            // Where the service proposes it, members commit that, and nobody need do it alone.
+            // Where the service proposes removals, any member commits them, and this device need not hurry.
             let own = device.user == me.user && !self.names_service(cx.authority);
             let spread = random(cx.rng) % REMOVAL_SPREAD;
             let wait = if own { 0 } else { REMOVAL_WAIT + spread };
@@ -43,7 +43,7 @@ impl Conversation {
         }
     }
 
-    /// Whether a device's key is known to count no more. A device that has another key since comes back by itself.
+    /// Whether a device's key is known to be no longer valid. A device that has another key since comes back by itself.
     pub(crate) fn has_ended<S: Store>(
         &self,
         cx: &mut Context<'_, S>,
@@ -53,7 +53,7 @@ impl Conversation {
         self.certificate_has_ended(cx, device, key) || is_revoked(cx.book.accounts(), device, key)
     }
 
-    /// Whether a member's certificate counts no more: this device's and the service's clock must agree.
+    /// Whether a member's certificate is no longer valid, by both this device's clock and the service's.
     fn certificate_has_ended<S: Store>(
         &self,
         cx: &mut Context<'_, S>,

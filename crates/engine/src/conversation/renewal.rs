@@ -30,7 +30,7 @@ fn place_of(leaf: &[u8]) -> u32 {
 }
 
 impl Conversation {
-    /// Since when this device's key is in use, if that is not known. A key counts as new if its time lies ahead, as the
+    /// The change that notes since when this device's key is in use, if that is not known. A key counts as new if its time lies ahead, as the
     /// clock was set back, or was not noted by the version that wrote the record.
     pub(crate) fn date_key<S: Store>(&mut self, book: &Book<S>, now: u64) -> Option<Change> {
         let is_unknown = |record: &&GroupRecord| {
@@ -42,7 +42,7 @@ impl Conversation {
         Some(Change::Record(self.id.clone(), GroupRecord { own_key, ..record.clone() }))
     }
 
-    /// Plans when this device's keys are replaced, if that is not known.
+    /// Plans when this device's keys are replaced, if that is not planned.
     pub(crate) fn plan_renewal<S: Store>(&mut self, cx: &mut Context<'_, S>) {
         let Some(record) = cx.book.record(&self.id).filter(|_| self.renew_at.is_none()) else {
             return;

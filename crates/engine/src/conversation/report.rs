@@ -1,7 +1,7 @@
-//! What happened in a group, as changes of the records and words to the user.
+//! What happened in a group, as changes of what is stored and news for the user.
 
 use super::departure::not_sent;
-use super::entries::{Proposed, What, not_committed};
+use super::entries::{Effect, Proposed, not_committed};
 use super::rooms::{history_change, metadata_changes, name_of, role_changes};
 use crate::book::{Book, Change};
 use crate::code::short_member_code;
@@ -22,11 +22,11 @@ use conclave_room::{
 use conclave_store::Store;
 use std::collections::{BTreeMap, VecDeque};
 
-/// What an entry of this number and time leads to.
+/// An entry's number in the log, its time in seconds since 1970, and what it leads to.
 pub(crate) struct Planned {
     pub(crate) seq: u64,
     pub(crate) time: u64,
-    pub(crate) what: What,
+    pub(crate) effect: Effect,
 }
 
 /// Who made the link by which somebody joined, if somebody did.
@@ -45,7 +45,7 @@ fn set<T: Decode>(value: &mut T, data: &[u8]) {
     }
 }
 
-/// Turns what happened in a group into changes of the records.
+/// Turns what happened in a group into changes of what is stored.
 pub(crate) struct Report<'a> {
     provider: &'a dyn CryptoProvider,
     me: DeviceId,
@@ -54,7 +54,9 @@ pub(crate) struct Report<'a> {
     changes: Vec<Change>,
     /// The queue of the group, as it will be.
     items: VecDeque<(u64, Item)>,
-    pub(crate) settled: bool,
+    /// Whether what was under way in the group is over: our message has arrived, or an epoch has begun.
+    pub(crate) ends_attempt: bool,
+    /// Whether this device's leaf has sent a message that this state has not.
     pub(crate) copy_has_sent: bool,
     /// The roots that members have passed on.
     pub(crate) heard: Vec<(DeviceId, PassedRoot)>,
@@ -91,7 +93,7 @@ impl<'a> Report<'a> {
     ) -> Self {
         let items = book.items(id).map(|(key, item)| (key, item.clone())).collect();
         let (me, id) = (book.identity().device.clone(), id.clone());
-        let (settled, copy_has_sent, heard) = (false, false, Vec::new());
+        let (ends_attempt, copy_has_sent, heard) = (false, false, Vec::new());
         let (seen, absence) = (BTreeMap::new(), None);
         Self {
             provider,
@@ -100,7 +102,7 @@ impl<'a> Report<'a> {
             record,
             changes,
             items,
-            settled,
+            ends_attempt,
             copy_has_sent,
             heard,
             seen,
@@ -138,19 +140,19 @@ impl<'a> Report<'a> {
         planned: Planned,
         events: &mut core::slice::Iter<'_, Event>,
     ) {
-        let Planned { seq, time, what } = planned;
-        match what {
-            What::Nothing => {}
-            What::Own => {
+        let Planned { seq, time, effect } = planned;
+        match effect {
+            Effect::Nothing => {}
+            Effect::Own => {
                 if let Some(Work::Send { payload: Payload::Content(content), .. }) = self.front() {
                     let (sender, content) = (book.identity().device.clone(), content.clone());
                     let moderates = self.moderates(&sender);
                     self.news(News::Message { seq, time, sender, own: true, moderates, content });
                 }
                 self.set_front(None);
-                self.settled = true;
+                self.ends_attempt = true;
             }
-            What::Event | What::Out => match events.next() {
+            Effect::Event | Effect::Out => match events.next() {
                 Some(Event::Application(message)) => {
                     self.seen.insert(message.sender.index.0, true);
                     let Some(sender) = device_of(&message.sender.credential) else { return };
@@ -162,26 +164,26 @@ impl<'a> Report<'a> {
                 Some(Event::Removal(change)) => self.epoch(book, (seq, time), change, true),
                 _ => {}
             },
-            What::Proposal(by, proposed) => {
+            Effect::Proposal(by, proposed) => {
                 events.next();
                 match proposed {
                     Proposed::Remove(who) if who == by => self.news(News::Leaving { seq, who }),
                     Proposed::Remove(who) => {
                         self.news(News::Note { notice: Notice::RemovalProposed { by, who } });
                     }
-                    // Whoever commits it is shown to have added it.
+                    // The member who commits it is shown to have added it.
                     Proposed::Add(who) => {
                         self.news(News::Note { notice: Notice::AdditionProposed { by, who } });
                     }
                     Proposed::Other => {}
                 }
             }
-            What::Doubted(who) => {
+            Effect::Doubted(who) => {
                 events.next();
                 let who = who.map_or("a member".to_string(), |who| who.to_string());
                 self.news(News::Note { notice: Notice::RemovalDoubted { who } });
             }
-            What::Refused { sender, reason, event } => {
+            Effect::Refused { sender, reason, event } => {
                 if event {
                     events.next();
                 }
@@ -228,7 +230,7 @@ impl<'a> Report<'a> {
         self.room.as_ref().is_some_and(may)
     }
 
-    /// Somebody says what the group is called.
+    /// A member says what the group is called. The first name that is one counts.
     fn named<S: Store>(&mut self, book: &Book<S>, name: &str) {
         if self.record.name.is_empty() && is_group_name(name) {
             self.record.name = book.free_name(&self.id, name);
@@ -242,13 +244,15 @@ impl<'a> Report<'a> {
         change: &EpochChange,
         out: bool,
     ) {
-        self.settled = true;
+        self.ends_attempt = true;
+
         self.seen.extend(change.removed.iter().map(|member| (member.index.0, false)));
         self.seen.extend(change.added.iter().map(|member| (member.index.0, true)));
         self.seen.insert(change.committer.index.0, true);
+
         let Some(by) = device_of(&change.committer.credential) else { return };
         for who in change.removed.iter().filter_map(|m| device_of(&m.credential)) {
-            // Who comes back by an external commit takes its own former place.
+            // A device that comes back by an external commit takes its own former place.
             if !(out || change.external && who == by) {
                 self.news(News::Removed { seq, who, by: by.clone() });
             }
@@ -257,9 +261,10 @@ impl<'a> Report<'a> {
         let maker = maker_of_link(change);
         for member in &change.added {
             self.added(seq, member, &by, maker.as_ref());
-            // Who is new has heard of no root.
+            // A new member has heard of no root.
             self.record.passed = None;
         }
+
         if change.reinit.is_some() {
             self.news(News::Note { notice: Notice::GroupClosed { by: by.clone() } });
         }
@@ -323,7 +328,7 @@ impl<'a> Report<'a> {
             added.iter().filter_map(|member| device_of(&member.credential)).collect();
         for (_, item) in &self.items {
             let Work::Invite { who, .. } = &item.work else { break };
-            // Whom the user invites, the user knows.
+            // A user who invites somebody knows them.
             let theirs =
                 invited.iter().filter(|device| who.includes(device) && **device != self.me);
             let trust =
@@ -382,7 +387,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// This device is out: what was still to be done is not.
+    /// This device is out: what was still to be done will not be done.
     fn out(&mut self, (seq, time): (u64, u64), by: DeviceId) {
         let leaving = |(_, item): &(u64, Item)| matches!(item.work, Work::Leave { .. });
         let left = self.items.iter().any(leaving);

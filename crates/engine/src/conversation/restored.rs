@@ -27,7 +27,8 @@ use conclave_delivery_api::{
 use conclave_mls::GroupId;
 use conclave_store::Store;
 
-/// Within how many milliseconds members begin to give back, at random, so that few give back the same.
+/// The time over which members spread the moment at which they begin to give back, in milliseconds, so that few give back the
+/// same.
 const SPREAD: u64 = 2_000;
 /// The wait before the service is offered again what it did not take, in milliseconds; each doubles, up to
 /// [`LONGEST_WAIT`].
@@ -36,14 +37,15 @@ const FIRST_WAIT: u64 = 2_000;
 const QUIET_TRIES: u32 = 3;
 
 impl Conversation {
-    /// Whether what this device has of a group's log is of another life of the service's state than this one.
+    /// Whether what this device has of the log is from another life of the service's state than `current`.
     fn is_of_former_life<S: Store>(&self, cx: &Context<'_, S>, current: Incarnation) -> bool {
         let receipt = self.receipt.as_ref();
         receipt.map_or(cx.was_restored, |receipt| receipt.incarnation != current)
     }
 
-    /// Compares the first page of a log in this life of the service's state with what this device has of it. If it does
-    /// not go on where this device is, that is seen to, and the page is of no further use.
+    /// Compares the first page of the log in this life of the service's state with what this device has of it. Returns
+    /// whether the page does not go on from where this device is. Then this has dealt with it, and the page is of no
+    /// further use.
     pub(crate) fn has_lost<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -83,7 +85,7 @@ impl Conversation {
         Ok(true)
     }
 
-    /// Goes back to the last place that the service's log and this device's have in common.
+    /// Goes back to the last place that the service's log and this device's log have in common.
     fn go_back<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -113,7 +115,7 @@ impl Conversation {
         cx: &mut Context<'_, S>,
         reason: Reason,
     ) -> Result<(), EngineError> {
-        // Whatever comes next in the log wakes it.
+        // The next entry of the log ends the wait.
         self.log = LogEnd::UNKNOWN;
         self.restoring.compare = None;
         self.wait_stuck(cx, reason)
@@ -132,7 +134,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// The service refuses to show a log. If it was restored, it may have lost that this device is in the group: a member
+    /// Takes the service's refusal to show the log. If it was restored, it may have lost that this device is in the group: a member
     /// who knows it gives that back.
     pub(crate) fn log_refused<S: Store>(
         &mut self,
@@ -149,19 +151,19 @@ impl Conversation {
         }
     }
 
-    /// Whether a group waits until the service has back what it lost.
+    /// Whether the group waits until the service has back what it lost.
     pub(crate) fn is_missing_something<S: Store>(&self, book: &Book<S>) -> bool {
         book.missing(&self.id).is_some()
     }
 
-    /// When a group has something to give back next; none if it has not, or cannot.
+    /// When something is to be given back next; none if there is nothing, or it cannot be given back.
     pub(crate) fn give_at<S: Store>(&self, book: &Book<S>) -> Option<u64> {
         let may = !matches!(self.standing, Standing::Asks)
             && (self.stuck().is_none() || self.restoring.waits);
         (may && self.is_missing_something(book)).then_some(self.restoring.give_at)
     }
 
-    /// A group that waited for the service to take what it refused tries again.
+    /// Tries again to give back what the service has refused, if it is time.
     pub(crate) fn resume_giving(&mut self, now: u64) {
         if self.restoring.waits && self.restoring.give_at <= now {
             self.try_again();
@@ -187,7 +189,7 @@ impl Conversation {
         Ok(Some((request.into(), Call::Restore)))
     }
 
-    /// The service has dealt with what it was given back: the log shows what it made of it.
+    /// The service has dealt with what it was given back. The log shows what has become of it.
     pub(crate) fn given_back<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -205,7 +207,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// The service does not take what it has lost, or cannot yet.
+    /// The service does not take back what it has lost, or cannot yet.
     pub(crate) fn not_given_back<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -244,8 +246,8 @@ impl Conversation {
         Ok(cx.book.commit(None, changes)?)
     }
 
-    /// Takes note of what of the missing entries a page has, and forgets them when all are there again, or the service
-    /// has dealt with them.
+    /// Notes which of the missing entries a page has. Forgets those that are missing no more: all, once all were found, or
+    /// those that the service has dealt with.
     pub(crate) fn note_found<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -283,7 +285,8 @@ impl Conversation {
     }
 }
 
-/// The places that a page shows, ascending, each with the hash of the log there; none if it does not add up.
+/// The places of the log that a page shows, in ascending order, each with the hash of the log there; empty if the hashes do
+/// not add up.
 fn places(id: &GroupId, page: &LogPage) -> Vec<(u64, ChainHash)> {
     let after = page.end.position.seq.saturating_sub(page.entries.len() as u64);
     let (Some(before), Some(chains)) = (page.before, page.chains(id, None)) else {
@@ -292,8 +295,8 @@ fn places(id: &GroupId, page: &LogPage) -> Vec<(u64, ChainHash)> {
     (after..).zip(core::iter::once(before).chain(chains)).collect()
 }
 
-/// How many of these entries the service can be given at once, and the receipt that proves them: those up to the last
-/// receipt, as far as they are not longer than a page.
+/// How many of the missing entries can be given back at once, and the receipt that proves them: those up to the last receipt
+/// among the entries that fit into a page.
 fn provable(missing: &[Kept]) -> Option<(usize, Receipt)> {
     let mut bytes = 0;
     let fits = |kept: &&Kept| {

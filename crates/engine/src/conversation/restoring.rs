@@ -1,27 +1,27 @@
-//! How far a group has come with what a restored service lost of it.
+//! How far a conversation has come with giving back what a restored service lost.
 
 use std::collections::BTreeSet;
 
-/// How long nothing new is said in any group after the service was restored, in milliseconds: members who have what it
-/// lost are to come first.
+/// How long nothing new is sent in any group after the service was restored, in milliseconds: members who have what it
+/// lost come first.
 const GRACE: u64 = 10_000;
 /// The longest wait before the service is offered again what it did not take, in milliseconds.
 pub(crate) const LONGEST_WAIT: u64 = 300_000;
 
-/// How far a group has come with giving back.
+/// How far a conversation has come with giving back.
 #[derive(Debug, Default)]
 pub(crate) struct Restoring {
-    /// From where on the log is read, to see where it became another one.
+    /// The entry after which the log is fetched, to see where it became another one.
     pub(crate) compare: Option<u64>,
-    /// Until when nothing new is said.
+    /// Until when nothing new is sent.
     pub(crate) hold_until: u64,
     /// When something is given back next.
     pub(crate) give_at: u64,
-    /// How often in a row the service did not take it.
+    /// How often in a row the service has not taken it.
     pub(crate) tries: u32,
-    /// The former numbers of entries that were read in the log again.
+    /// The former numbers of missing entries that were found in the log again.
     pub(crate) found: BTreeSet<u64>,
-    /// The former number of the last entry that the service dealt with, and where its log ended then.
+    /// The former number of the last entry that the service has dealt with, and where its log ended then.
     pub(crate) given: Option<(u64, u64)>,
     /// Whether the group waits for the service to take what it refused.
     pub(crate) waits: bool,
@@ -35,12 +35,12 @@ impl Restoring {
         *self = Self { hold_until: now.saturating_add(GRACE), ..Self::default() };
     }
 
-    /// Until when nothing new may be said; none if it may.
+    /// Until when nothing new may be sent; none if it may be sent now.
     pub(crate) fn held_until(&self, now: u64) -> Option<u64> {
         (self.hold_until > now).then_some(self.hold_until)
     }
 
-    /// No time lies further ahead than it is ever set: it does if the clock was set back.
+    /// Brings forward times that lie further ahead than they are ever set: they do if the clock was set back.
     pub(crate) fn clamp(&mut self, now: u64) {
         self.hold_until = self.hold_until.min(now.saturating_add(GRACE));
         self.give_at = self.give_at.min(now.saturating_add(LONGEST_WAIT));

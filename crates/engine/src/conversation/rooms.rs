@@ -96,7 +96,7 @@ pub(crate) fn role_changes(room: &RoomState, old: &Participants) -> Vec<RoomChan
 }
 
 impl Conversation {
-    /// Makes the commit that changes a room.
+    /// The commit that changes the room.
     pub(crate) fn next_room_change<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,

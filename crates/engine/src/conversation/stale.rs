@@ -1,11 +1,11 @@
-//! Devices that were not seen in a group for long: they are removed, as they may still hold old keys (RFC 9750 section
+//! Devices that were not seen in a group for a long time: they are removed, as they may still hold old keys (RFC 9750 section
 //! 8.2.2). [`KeyPolicy::max_absence`](crate::KeyPolicy::max_absence) says after how long.
 //!
 //! Each device notes on which day it last read something of each member's in the group's log: a message, or a commit. By
 //! that it judges for itself, and removes the devices that its user's role lets it remove. A user's own devices come first,
 //! and other members a day later. No two devices have to agree: the slower one finds nothing left to do.
 //!
-//! Nobody's clock alone gets anybody removed. What is read is noted by the later of this device's clock and the service's,
+//! No single clock gets anybody removed. What is read is noted by the later of this device's clock and the service's,
 //! and judged by the earlier one.
 
 use super::Conversation;
@@ -122,6 +122,7 @@ impl Conversation {
         own.has(Capability::KICK) && own.may_move(theirs.index, RoleIndex::NONE)
     }
 
+    /// Whether stale members are to be removed now.
     fn is_removal_due<S: Store>(&self, book: &Book<S>, now: u64) -> bool {
         self.stale_at.is_some_and(|at| at <= now) && self.may_commit_unasked(book, now)
     }

@@ -1,4 +1,4 @@
-//! What a conversation does next: the one call that it needs now.
+//! What a conversation does next: at most one call.
 
 use super::call::{Call, Next};
 use super::context::Context;
@@ -18,7 +18,7 @@ use conclave_store::Store;
 const PAGE: u32 = 200;
 
 impl Conversation {
-    /// The call that is to be made next; none if there is nothing to do, or nothing that can be done now.
+    /// The next call; none if there is nothing to do, or nothing that can be done now.
     pub(crate) fn next<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<Next, EngineError> {
         self.resume_giving(cx.clock.now);
         let phase = self.phase(cx.book, cx.clock.now);
@@ -43,7 +43,7 @@ impl Conversation {
         }
     }
 
-    /// What this device does of its own accord, or as the user wants it.
+    /// The call for what this device does of its own accord, or what the user has asked for.
     fn next_of_own<S: Store>(&mut self, cx: &mut Context<'_, S>) -> Result<Next, EngineError> {
         let delivered = self.attempt.delivered;
         if !delivered && let Some(next) = self.next_renewal(cx)? {
@@ -64,7 +64,7 @@ impl Conversation {
         self.next_auto_commit(cx)
     }
 
-    /// The call that creates the group. It may end another one, so it is made alone.
+    /// The call that creates the group. It may put an end to the group's predecessor, so it is made alone.
     fn next_creation<S: Store>(&self, cx: &mut Context<'_, S>) -> Result<Next, EngineError> {
         if !cx.may_go_alone() {
             return Ok(None);
@@ -89,7 +89,7 @@ impl Conversation {
         Some((request.into(), Call::Log))
     }
 
-    /// Writes a step of the group with what belongs to it, takes it, and gives out its outcome.
+    /// Writes a step of the group with the changes that belong to it, takes the step, and returns its outcome.
     pub(crate) fn step<S: Store, O: Outcome<Event>>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -103,7 +103,8 @@ impl Conversation {
         })?)
     }
 
-    /// What of this device's leaf is not as it is now: after a renewal, its credential and perhaps its key.
+    /// What this device's leaf in the group lacks, if it is not up to date: after a renewal, the credential and perhaps the
+    /// key.
     pub(crate) fn leaf_update<S: Store>(&self, cx: &Context<'_, S>) -> Option<LeafUpdate> {
         let signer = &cx.book.identity().signer;
         let own = self.group.own_member()?;

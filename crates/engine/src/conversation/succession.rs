@@ -1,4 +1,4 @@
-//! Which group was made to take the place of which.
+//! Successions: groups that were made to take the place of others.
 
 use crate::book::Book;
 use crate::error::EngineError;
@@ -24,7 +24,8 @@ pub(crate) fn is_in<S: Store>(book: &Book<S>, old: &GroupId) -> bool {
     matches!(stage, Some(Stage::Active | Stage::Ended))
 }
 
-/// The request that creates a group, if it takes the place of another.
+/// The request that creates a group in the place of another one; none if it takes no other's place. `request` is the encoded
+/// request that would create the group by itself.
 pub(crate) fn reset_request<S: Store>(
     book: &Book<S>,
     provider: &dyn CryptoProvider,

@@ -1,4 +1,4 @@
-//! How long an engine waits for what.
+//! Waiting times of conversations, and two of the engine.
 
 use core::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the user wants: it is checked and kept, and done in its turn.
+//! What the user wants: commands are checked and stored, and carried out in their turn.
 
 use super::{CommandError, Engine};
 use crate::book::Change;

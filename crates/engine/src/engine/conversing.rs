@@ -1,4 +1,4 @@
-//! The loop around the conversations: whose turn it is, and what each gets to decide with.
+//! The loop around the conversations: whose turn it is, and what the engine lends each for its decision.
 
 use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
@@ -63,7 +63,7 @@ impl<S: Store> Engine<S> {
         done
     }
 
-    /// The next call of the next conversation that needs one and has none under way.
+    /// The call of the next conversation that needs one and has none under way.
     pub(super) fn next_of_conversations(
         &mut self,
     ) -> Result<Option<(Request, Purpose)>, EngineError> {
@@ -123,17 +123,17 @@ impl<S: Store> Engine<S> {
         self.context().judge(requests)
     }
 
-    /// The time as MLS and the service want it: in seconds.
+    /// As [`Clock::time`].
     pub(super) fn time(&self) -> UnixTime {
         self.clock().time()
     }
 
-    /// The time by the service's clock.
+    /// As [`Clock::service_time`].
     pub(super) fn service_time(&self) -> UnixTime {
         self.clock().service_time()
     }
 
-    /// By which day what is read now is noted.
+    /// As [`Clock::seen_day`].
     pub(super) fn seen_day(&self) -> u32 {
         self.clock().seen_day()
     }

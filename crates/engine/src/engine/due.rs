@@ -1,27 +1,35 @@
-//! What is done while nothing else is under way, and in which order.
+//! What the engine does while no call is under way, and in which order.
 
 use super::{Engine, EngineError, Purpose};
 use crate::request::Request;
 use conclave_store::Store;
 
-/// What comes before the conversations.
+/// The engine's own work, which comes before the conversations.
 #[derive(Clone, Copy)]
 enum Chore {
+    /// Counts key packages, and makes and publishes new ones.
     KeyPackages,
+    /// Fetches the proof that one of the directory's roots extends another.
     Proof,
-    /// What the directory lacked is looked up again.
+    /// Plans to look up again what the directory lacked.
     Behind,
+    /// Fetches the account of one user, or the user's certificates.
     Lookup,
+    /// Fetches invitations, takes them, and acknowledges them.
     Inbox,
-    /// The word that this device, which was admitted, can be invited.
+    /// Tells the device which has admitted this one that this one can be invited.
     Ready,
+    /// Plans removals of revoked devices, changes our account, and admits devices to it.
     Account,
+    /// Invites new devices of this user into its groups.
     Newcomers,
+    /// Joins groups by links.
     Joining,
 }
 
-/// The order. A proof that does not come is due again later, so it does not hold up what stands below. What the inbox held
-/// may ask for somebody, so may a change of the own account, and a group to join may have members that nothing is known of.
+/// The order of the chores. A proof that does not come is due again later, so it does not hold up those below it. Users are
+/// looked up again after the inbox, whose invitations may need accounts, and at the end: a change of our account may need
+/// others, and a group to join may have unknown members.
 const CHORES: [Chore; 11] = [
     Chore::KeyPackages,
     Chore::Proof,
@@ -37,7 +45,7 @@ const CHORES: [Chore; 11] = [
 ];
 
 impl<S: Store> Engine<S> {
-    /// The next call, while nothing is under way.
+    /// The next call, while no call is under way.
     pub(super) fn decide(&mut self) -> Result<Option<(Request, Purpose)>, EngineError> {
         if self.session_is_over() {
             self.registered = false;
@@ -45,7 +53,7 @@ impl<S: Store> Engine<S> {
         if !self.registered {
             return self.next_access();
         }
-        // Nothing that uses a key comes before the service has said that this is the device's state.
+        // Nothing uses a key before the service has confirmed that this is the device's latest state.
         if self.book.copied().is_some() {
             return self.next_of_copied();
         }
@@ -63,8 +71,8 @@ impl<S: Store> Engine<S> {
         Ok(self.next_history())
     }
 
-    /// Whether there may be something to do that comes before the conversations. Then no further calls of theirs begin, so
-    /// that they do not overtake it without end.
+    /// Whether the engine may have work of its own, which comes before the conversations. Then they begin no further calls, so
+    /// that the engine's work is not put off endlessly.
     pub(super) fn is_due_alone(&self) -> bool {
         !self.registered
             || self.session_is_over()
@@ -77,6 +85,7 @@ impl<S: Store> Engine<S> {
         self.registered && self.session_until <= self.now
     }
 
+    /// The call that a chore needs; none if it needs none now.
     fn next_of(&mut self, chore: Chore) -> Result<Option<(Request, Purpose)>, EngineError> {
         match chore {
             Chore::KeyPackages => self.next_key_packages(),
@@ -97,6 +106,7 @@ impl<S: Store> Engine<S> {
         }
     }
 
+    /// Whether a chore may have something to do.
     fn is_due(&self, chore: Chore) -> bool {
         match chore {
             Chore::KeyPackages => {

@@ -195,7 +195,7 @@ impl<S: Store> Engine<S> {
         Ok(())
     }
 
-    /// Asks to leave. A device that is alone in a group, or cannot follow it any further, is out at once.
+    /// Begins to leave a group. A device that is alone in a group, or cannot follow it any further, is out at once.
     pub(super) fn leave(&mut self, id: &GroupId) -> Result<(), CommandError> {
         let is_alone = self.conversations.get(id).is_some_and(Conversation::is_alone);
         if self.is_gone(id) || is_alone && !self.book.leaving(id) {
@@ -205,8 +205,8 @@ impl<S: Store> Engine<S> {
         self.queue(id, vec![work], Vec::new())
     }
 
-    /// Whether nothing can be done in a group that this device counts as one of its own: it cannot
-    /// be followed any further, or its state cannot be loaded.
+    /// Whether nothing can be done any more in a group that this device counts as one of its own: its log cannot be followed
+    /// any further, or its state cannot be loaded.
     pub(super) fn is_gone(&self, id: &GroupId) -> bool {
         match self.conversations.get(id) {
             Some(conversation) => conversation.is_gone(&self.book),
@@ -214,7 +214,7 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// Leaves a group without a word to the others: nobody else is in it, or none can be said.
+    /// Leaves a group without telling the other members: there are none, or they cannot be told.
     pub(super) fn forget(&mut self, id: &GroupId) -> Result<(), EngineError> {
         let is_gone = self.is_gone(id);
         forget(&mut self.book, id, is_gone)?;

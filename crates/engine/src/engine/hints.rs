@@ -1,4 +1,4 @@
-//! What the service says of its own accord, and whether it can be reached.
+//! Hints that the service pushes, and whether the service can be reached.
 
 use super::{Engine, FIRST_WAIT};
 use crate::conversation::Conversation;
@@ -15,7 +15,7 @@ impl<S: Store> Engine<S> {
         match heard {
             StreamEvent::Connected => {
                 self.connecting = true;
-                // Whoever waits for something else than an answer goes on waiting.
+                // A wait for something other than an answer goes on.
                 if self.offline && self.sessions_refused == 0 {
                     self.wait = FIRST_WAIT;
                     self.retry_at = 0;
@@ -34,7 +34,7 @@ impl<S: Store> Engine<S> {
             StreamEvent::Event(Hint::Incarnation(current)) => self.heard_incarnation(current),
             StreamEvent::Event(Hint::Inbox) => self.inbox_due = true,
             StreamEvent::Event(Hint::Account { user, length }) => {
-                // Of whom nothing is known, nothing is asked.
+                // Users of whom nothing is known are not looked up.
                 let known = self.book.account(&user).map(|account| account.head().length);
                 let alarmed = self.book.is_alarmed(&user);
                 if known.is_some_and(|known| known != length || alarmed) {
@@ -72,13 +72,14 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// The service answers. Until it takes this device's session, too, that is of little use.
+    /// Notes that the service answers. As long as it refuses sessions, that is of little use.
     pub(super) fn online(&mut self) {
         if self.sessions_refused == 0 && core::mem::take(&mut self.offline) {
             self.answers.push_back(Answer::Online);
         }
     }
 
+    /// Notes that the service cannot be reached.
     pub(super) fn offline(&mut self, reason: Reason) {
         if !core::mem::replace(&mut self.offline, true) {
             self.answers.push_back(Answer::Offline { reason });

@@ -1,4 +1,4 @@
-//! What the directory has of the own user: this device checks all of it, as nobody else can.
+//! What the directory has of our user: this device checks all of it, as nobody else can.
 
 use super::{Engine, EngineError, Purpose};
 use crate::book::Change;
@@ -11,11 +11,11 @@ use conclave_delivery_api::{DirectoryPage, FetchHistory};
 use conclave_directory::{Depth, verify_history};
 use conclave_store::Store;
 
-/// The shortest time between two checks of what the directory has of the own user, in milliseconds.
+/// The shortest time between two such checks, in milliseconds.
 pub(super) const HISTORY_INTERVAL: u64 = 10 * 60 * 1000;
 
 impl<S: Store> Engine<S> {
-    /// The check of what the directory has of the own user, if it is due: nobody else can make it.
+    /// The call that checks what the directory has of our user, if it is due.
     pub(super) fn next_history(&mut self) -> Option<(Request, Purpose)> {
         if !self.history_is_due() {
             return None;
@@ -24,7 +24,7 @@ impl<S: Store> Engine<S> {
         Some((FetchHistory {}.into(), Purpose::History))
     }
 
-    /// All entries that the directory ever had of the own user.
+    /// Takes all entries that the directory ever had of our user, and compares them with our log.
     pub(super) fn history_told(&mut self, page: &DirectoryPage) -> Result<(), EngineError> {
         match self.take_root(&page.root)? {
             Some(Taken::Newest) => {}
@@ -85,11 +85,12 @@ impl<S: Store> Engine<S> {
         self.watching.history_at = self.now;
     }
 
+    /// Whether the check is due.
     pub(super) fn history_is_due(&self) -> bool {
         self.registered && self.unchecked() && self.watching.history_at <= self.now
     }
 
-    /// Whether there is a root against which the own user is not checked.
+    /// Whether there is a root against which our user has not been checked.
     pub(super) fn unchecked(&self) -> bool {
         let newer = |watch: &Watch| !watch.is_convicted() && watch.newest_epoch() > watch.checked;
         self.book.is_confirmed() && self.book.watch().is_some_and(newer)

@@ -8,7 +8,7 @@ use conclave_mls::GroupId;
 use conclave_store::Store;
 
 impl<S: Store> Engine<S> {
-    /// Sees to it that the user's other devices come into a group which has these members; nothing if all are there.
+    /// The change that invites the user's other devices into a group with these members; none if all are there.
     pub(super) fn bring_in_own(&self, id: &GroupId, members: &[DeviceId]) -> Option<Change> {
         let user = self.device().user.clone();
         let is_missing = |name: &Name| {

@@ -9,7 +9,7 @@ use super::EngineError;
 use crate::authority::Authority;
 use crate::book::Book;
 use crate::content::{Content, MAX_CONTENT};
-use crate::conversation::entries::{Judge, What, chained, process, sealed_in};
+use crate::conversation::entries::{Effect, Judge, chained, process, sealed_in};
 use crate::conversation::rooms::{room_of, uri_of};
 use crate::conversation::rules::config;
 use crate::directory::{Directory, Judged};
@@ -492,12 +492,12 @@ impl<S: Store> Peek<S> {
             accounts: self.book.accounts(),
             times: (now, sent),
         };
-        let Ok((what, step)) = process(&*self.provider, &reading.group, now, entry, &mut judge)
+        let Ok((effect, step)) = process(&*self.provider, &reading.group, now, entry, &mut judge)
         else {
             return false;
         };
 
-        if matches!(what, What::Out) {
+        if matches!(effect, Effect::Out) {
             reading.found.removed = true;
             return false;
         }

@@ -1,4 +1,4 @@
-//! How far all is done, and when there is more to do.
+//! How much is done, and when there is more to do.
 
 use super::{Engine, NAME_WAIT};
 use crate::record::{Line, Stage, Work};
@@ -20,7 +20,7 @@ impl<S: Store> Engine<S> {
             return None;
         }
         if self.retry_at > self.now {
-            // Whatever is due waits for that.
+            // Everything that is due waits for that.
             return Some(self.retry_at);
         }
         if !self.registered {

@@ -55,7 +55,7 @@ pub(super) enum Purpose {
     History,
     Inbox,
     Ack(Vec<u64>),
-    /// A call of a conversation's.
+    /// A conversation's call.
     Of(GroupId, Call),
     /// The state of a group that is to be joined by a link.
     LinkedGroup(GroupId),
@@ -87,7 +87,7 @@ impl Purpose {
     /// that a call of another group depends on.
     fn of_group_alone(&self) -> Option<&GroupId> {
         match self {
-            Self::Of(id, call) if call.is_of_group_alone() => Some(id),
+            Self::Of(id, call) if call.concerns_only_its_group() => Some(id),
             _ => None,
         }
     }
