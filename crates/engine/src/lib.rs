@@ -41,6 +41,13 @@
 #![doc = include_str!("../examples/shared_list/host.rs")]
 #![doc = "```"]
 //!
+//! # Inside
+//!
+//! Each group that the device is in is a machine of its own (`conversation/`): it decides which call it needs next, and takes
+//! the reply. The engine (`engine/`) is the loop around them, and has what concerns more than one group: the session,
+//! accounts, key packages and the inbox. Both decide from what is stored (`book.rs`). The documentation in `engine/mod.rs`
+//! leads from a command to the reply of the service, and that in `conversation/mod.rs` says which file does what.
+//!
 //! # Another service
 //!
 //! Whatever answers a [`Request`] with its [`Reply`], or refuses it, is a service. `--example own_service` has one of its own,

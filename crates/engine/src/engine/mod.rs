@@ -1,13 +1,31 @@
-//! What a client decides: a machine that takes commands, replies, hints and the time, and gives out requests and what
-//! there is to say.
+//! What a client decides: a machine that takes commands, replies, hints and the time, and gives out requests, events and
+//! answers.
+//!
+//! # How it works
 //!
 //! The engine is a loop around its [conversations](crate::conversation): each group that this device is in decides for
-//! itself which call it needs next, and takes the reply. The engine has the session, accounts, key packages and the inbox,
-//! and says whose turn it is. What comes next is decided from what is stored, so that it does not matter when the last
-//! process died: first to register, then what [`due`] lists, then each conversation in turn.
+//! itself which call it needs next, and takes the reply. The engine has what concerns more than one group: the session,
+//! accounts, key packages and the inbox. It says whose turn it is.
 //!
-//! Calls of different conversations may be under way at once, one of each. Everything else, which concerns more than one
-//! group, is done while nothing else is.
+//! * **A command** ([`commands`]) is checked. Work in a group is stored as an item in that group's queue. Nothing is sent yet.
+//! * **The next call** ([`Engine::next`]). While no call is under way, [`due`] decides: the session comes first, then the
+//!   engine's own chores in a fixed order, then the conversations, each in its turn ([`conversing`]), and last the check of
+//!   what the directory has of our user ([`history`]). While a conversation's call is under way, other conversations may make
+//!   theirs beside it, one each ([`under_way`]). A call whose outcome concerns more than one group is made alone.
+//! * **A conversation's turn.** [`Engine::with`] lends it a [`Context`](crate::conversation::context::Context): the time,
+//!   randomness, the store, and what is known of accounts and of the service. It finds out what comes first in its group,
+//!   writes what its step changes, and returns the call.
+//! * **The reply** ([`replies`]) goes to the part of the engine, or the conversation, that made the call: the call's
+//!   [`Purpose`] says which. The same part deals with a refusal. A call that got no answer is made again after a while.
+//! * **A hint** of the service ([`hints`]) says only where there is something new. The next calls fetch it.
+//! * **Events** are kept in the store until the host acknowledges them, and **answers** in memory until it takes them
+//!   ([`app`]).
+//!
+//! What has to outlast the process is in the [`Book`], and each step is one write of it, before the step's request leaves. So
+//! it does not matter when the last process died: a call whose outcome was lost is decided on again.
+//!
+//! Joining a group ([`inbox`], [`joining`]), making one ([`groups`]) and putting one in the place of another ([`reset`]) are
+//! the engine's: there is no conversation yet, or there are two.
 
 mod access;
 mod accounts;
