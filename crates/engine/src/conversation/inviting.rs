@@ -273,14 +273,14 @@ impl Conversation {
         let (now, received) = (cx.clock.time(), self.takes_received(cx.book));
         let me = cx.device().user.clone();
         let (provider, rng) = (cx.provider, &mut *cx.rng);
-        // With the first ones, up to a place.
+        // Tries a commit with the key packages before the place `end`.
         let mut attempt = |not_addable: &BTreeMap<usize, Error>, end: usize| {
-            let kept = packages
+            let left = packages
                 .iter()
                 .enumerate()
                 .take(end)
                 .filter(|(at, _)| !not_addable.contains_key(at));
-            let proposals = adds(kept.map(|(_, package)| package));
+            let proposals = adds(left.map(|(_, package)| package));
             let proposals = with_participants(&self.group, &me, proposals, received)?;
             let options = CommitOptions { proposals, received, ..CommitOptions::default() };
             self.group.draft_commit(provider, rng, now, options).map(drop)
@@ -288,9 +288,10 @@ impl Conversation {
         if attempt(&not_addable, 0).is_err() {
             return not_addable;
         }
+
         let mut good = 0;
         while let Err(mut why) = attempt(&not_addable, packages.len()) {
-            // With `good` of them it can be done, with `bad` not: what lies between is halved.
+            // The first `good` of them can be added, the first `bad` cannot: halves what lies in between.
             let mut bad = packages.len();
             while bad - good > 1 {
                 let middle = good + (bad - good) / 2;
@@ -308,7 +309,7 @@ impl Conversation {
         not_addable
     }
 
-    /// The log of an invited user is known.
+    /// Goes on with an invitation, as the user's account or certificates are known now.
     pub(crate) fn invite_looked_up<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -317,10 +318,12 @@ impl Conversation {
         let known = cx.authority.devices_of(cx.book.accounts(), &who.user);
         let devices: Vec<DeviceId> =
             known.into_iter().map(|(device, _)| device).filter(|d| who.includes(d)).collect();
+
         let members = self.devices();
         let present = |device: &DeviceId| members.iter().any(|(member, _)| member == device);
         let (there, missing): (Vec<DeviceId>, Vec<DeviceId>) =
             devices.into_iter().partition(present);
+
         if missing.is_empty() && self.invites_by_itself(cx.book, key) {
             return self.give_up(cx, key, []);
         }
@@ -336,7 +339,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// The service has given out key packages. Those of the devices that were asked for count,
+    /// Takes the key packages that the service has given out. Those of the devices that were asked for count,
     /// and of the group's suite: with others the service could bring in somebody else.
     pub(crate) fn invite_claimed<S: Store>(
         &mut self,
@@ -347,6 +350,7 @@ impl Conversation {
         let Some((key, asked)) = self.inviting.missing.take() else { return Ok(()) };
         // What was refused before concerned another call.
         self.refusals = 0;
+
         let (mut packages, mut problems, mut bytes) = (Vec::new(), Vec::new(), 0);
         for device in asked {
             let found = claimed.iter().find(|claimed| claimed.device == device);
@@ -366,6 +370,7 @@ impl Conversation {
                 }
             }
         }
+
         if packages.is_empty() {
             return self.none_invited(cx, (key, self.invites_by_itself(cx.book, key)), problems);
         }
@@ -375,7 +380,7 @@ impl Conversation {
     }
 }
 
-/// Why there is no device of somebody to invite.
+/// The reason that `who` has no device to invite.
 fn no_device_of<S: Store>(cx: &Context<'_, S>, who: &Who) -> Reason {
     let refusal = cx.authority.certified().and_then(|c| c.refusal(&who.user));
     match refusal {
@@ -387,6 +392,7 @@ fn no_device_of<S: Store>(cx: &Context<'_, S>, who: &Who) -> Reason {
     }
 }
 
+/// Checks a key package that the service has given out for a device. The error says what is wrong with it.
 fn check_key_package<S: Store>(
     cx: &mut Context<'_, S>,
     device: &DeviceId,
@@ -398,11 +404,13 @@ fn check_key_package<S: Store>(
         let (given, asked) = (suite_name(package.cipher_suite), suite_name(suite));
         return Err(format!("the service gives out one of {given} instead of {asked}"));
     }
+
     let now = cx.clock.time();
     let stage = ValidKeyPackage::check(cx.provider, now, &Config::default(), package)
         .map_err(|e| e.to_string())?;
     let credential = stage.credential().clone();
-    // What is claimed is looked at again before the commit, by the same rule: see `drop_outdated`.
+
+    // The same rule is applied again before the commit, in `drop_outdated`.
     let known = cx.authority.devices_of(cx.book.accounts(), &device.user);
     let is_listed = known.contains(&(device.clone(), credential.signature_key.clone()));
     let verdict = match cx.judge(core::slice::from_ref(&credential)) {

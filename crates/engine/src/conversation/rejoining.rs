@@ -208,7 +208,6 @@ impl Conversation {
         };
         let times = rejoin.times.with(cx.clock.now);
         let rejoin = Rejoin { times, ..Rejoin::default() };
-
         let mut changes = vec![
             Change::Record(self.id.clone(), record),
             Change::SeenSince(self.id.clone(), cx.clock.seen_day()),

@@ -111,6 +111,7 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// All changes, with the group's new record.
     pub(crate) fn finish(mut self) -> Vec<Change> {
         self.changes.push(Change::Record(self.id, self.record));
         self.changes
@@ -134,6 +135,7 @@ impl<'a> Report<'a> {
         self.items.front().map(|(_, item)| &item.work)
     }
 
+    /// Takes what an entry leads to, with its event if it has one.
     pub(crate) fn tell<S: Store>(
         &mut self,
         book: &Book<S>,
@@ -204,6 +206,7 @@ impl<'a> Report<'a> {
             let reason = "its sender's role in the room does not allow messages".to_string();
             return self.news(News::Unreadable { seq, sender, reason });
         }
+
         let content = match payload {
             Payload::Content(content) => content,
             Payload::Rooted(root, content) => {
@@ -213,6 +216,7 @@ impl<'a> Report<'a> {
             Payload::Name(name) => return self.named(book, &name),
             Payload::Unknown(data) => Content::unknown(data),
         };
+
         let (own, moderates) = (sender == self.me, self.moderates(&sender));
         self.news(match content.bytes().len() {
             0..=MAX_CONTENT => News::Message { seq, time, sender, own, moderates, content },
@@ -237,6 +241,7 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// An epoch has begun; `out` if without this device.
     fn epoch<S: Store>(
         &mut self,
         book: &Book<S>,
@@ -277,7 +282,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Tells how a commit changed the room.
+    /// The news of how a commit changed the room.
     fn room_changed<S: Store>(
         &mut self,
         book: &Book<S>,
@@ -310,7 +315,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Tells that a device came in: by a commit of somebody's, or by a link that somebody has made.
+    /// The news that a device came in: a member has added it, or it has used a link that a member has made.
     fn added(&mut self, seq: u64, member: &Member, by: &DeviceId, maker: Option<&DeviceId>) {
         let Some(who) = device_of(&member.credential) else { return };
         // No provider that can be used at all lacks SHA-512.
@@ -322,7 +327,7 @@ impl<'a> Report<'a> {
         });
     }
 
-    /// What the own commit was made for is done.
+    /// The work that our commit was made for is done.
     fn committed(&mut self, added: &[Member]) {
         let invited: Vec<DeviceId> =
             added.iter().filter_map(|member| device_of(&member.credential)).collect();
@@ -335,6 +340,7 @@ impl<'a> Report<'a> {
                 theirs.map(|device| Change::Trust(device.clone().into(), Some(Trust::Accepted)));
             self.changes.extend(trust);
         }
+
         // The last invitation of the commit stands for all of them: the name is sent once.
         let committing = |item: Option<&(u64, Item)>| {
             item.is_some_and(|(_, item)| item.work.is_invite_in_commit())
@@ -342,6 +348,7 @@ impl<'a> Report<'a> {
         while committing(self.items.front()) && committing(self.items.get(1)) {
             self.set_front(None);
         }
+
         match self.front() {
             // The new members have no other way to learn the name.
             Some(Work::Invite { committing: true, .. })
@@ -377,8 +384,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Somebody else's commit came first: what the own one was made for is tried again, in the
-    /// group as it is now.
+    /// Somebody else's commit came first: the work that ours was made for is tried again, in the group as it is now.
     fn begin_again(&mut self) {
         for (key, item) in &mut self.items {
             let Some(work) = not_committed(&item.work) else { break };
@@ -394,11 +400,13 @@ impl<'a> Report<'a> {
         self.record.stage = if left { Stage::Left } else { Stage::Removed };
         self.record.asked_by = None;
         self.news(News::Out { seq, by, left });
+
         let since = self.record.own_key.since;
         let days = day(time.saturating_mul(1000).saturating_sub(since));
         if !left && since > 0 && self.absence.is_some_and(|absence| days > absence) {
             self.news(News::Note { notice: Notice::RemovedWhileAway { days } });
         }
+
         while let Some(work) = self.front() {
             if let Some(news) = not_sent(work) {
                 self.news(news);

@@ -2,10 +2,10 @@
 //!
 //! The logs that it shows are then of another life of its state than what this device has of them. If its log ends
 //! earlier, or has gone on in another way since, this device goes back to where both are the same, and gives the
-//! service the entries after that as it had them, with its receipt. Whoever gives them back, and however many do, the
-//! log holds each once. Nothing else is said in the group before that, and this device passes over what it has read
-//! before. So members who were away find in the log what the others know, and no epoch gets a second commit: if another
-//! one came first all the same, the group cannot go on, which the user is told.
+//! service the entries after that as it had them, with its receipt. The log holds each of them once, however many members
+//! give them back. Nothing else is sent in the group before that, and this device passes over what it has read before. So
+//! members who were away find in the log what the others know, and no epoch gets a second commit. If another commit came
+//! first all the same, the group cannot go on, and the user is told so.
 
 use super::Conversation;
 use super::call::{Call, Next};
@@ -102,6 +102,7 @@ impl Conversation {
         let record = GroupRecord { cursor: seq, chain: Some(chain), receipt: None, ..record };
         changes.push(Change::Record(self.id.clone(), record));
         cx.book.commit(None, changes)?;
+
         let give_at = cx.clock.now.saturating_add(random(cx.rng) % SPREAD);
         let hold_until = self.restoring.hold_until;
         self.restoring = Restoring { hold_until, give_at, ..Restoring::default() };
@@ -215,12 +216,14 @@ impl Conversation {
     ) -> Result<(), EngineError> {
         let handshake = |kept: &Kept| kept.entry.content_type != ContentType::Application;
         let moves_on = cx.book.missing_entries(&self.id)?.iter().any(handshake);
+
         // Others may have given it back, or gone on in another way.
         self.log.sync = true;
         self.restoring.tries += 1;
         let tries = self.restoring.tries;
         let wait = FIRST_WAIT.saturating_mul(1 << tries.min(8)).min(LONGEST_WAIT);
         self.restoring.give_at = cx.clock.now.saturating_add(wait);
+
         if tries < QUIET_TRIES {
             return Ok(());
         }
@@ -261,6 +264,7 @@ impl Conversation {
             let same = missing.iter().filter(|(_, lost)| **lost == hash);
             self.restoring.found.extend(same.map(|(seq, _)| *seq));
         }
+
         let found = &self.restoring.found;
         let dealt_with = self.restoring.given.filter(|(_, end)| *end <= cursor);
         let up_to = if missing.keys().all(|seq| found.contains(seq)) {

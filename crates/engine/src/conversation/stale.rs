@@ -57,6 +57,7 @@ impl Conversation {
         let is_planned = self.stale_at.is_some()
             || self.looked_at.is_some_and(was_just_now)
             || record.asked_by.is_some();
+
         // A day in the future was noted while a clock was ahead: nobody would be removed before it came.
         let is_noted = |begun: u32| begun <= cx.clock.seen_day();
         if !cx.book.seen(&self.id).and_then(|seen| seen.begun).is_some_and(is_noted) {
@@ -101,7 +102,7 @@ impl Conversation {
             if !self.may_remove_device_of(me, user.as_str()) {
                 continue;
             }
-            // A user's only device stays, or the one of them that was seen last.
+            // A user's only device stays, or of several the one that was seen last.
             devices.sort_by_key(|device| (device.days, device.leaf));
             stale.extend(devices.into_iter().skip(1).filter(|device| device.days > limit));
         }
