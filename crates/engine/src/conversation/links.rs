@@ -117,8 +117,8 @@ impl Conversation {
         }
     }
 
-    /// Warns that links lead into the group from which `who` is removed, who may know one. The links that `who` has made no
-    /// longer work.
+    /// Warns that links lead into the group, of which `who`, who is being removed, may know one. Links that `who` has made
+    /// are no longer of use.
     pub(crate) fn warn_of_links<S: Store>(&mut self, cx: &mut Context<'_, S>, who: &Who) {
         let now = cx.clock.service_time().as_secs();
         let links = self.links();

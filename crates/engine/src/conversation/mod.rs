@@ -18,8 +18,8 @@
 //! * The user's work, from the queue: `outgoing` encrypts messages, commits, proposes and removes; `inviting` (with its state
 //!   in `invitations`), `links` and `rooms` do what their names say. `remedies` does what the service asks for when it
 //!   refuses a commit.
-//! * This device's own work: `renewal` replaces its keys; `removals` and `stale` see to it that devices leave the group
-//!   which are revoked, or were not seen for long.
+//! * This device's own work: `renewal` replaces its keys; `removals` and `stale` see to it that devices that are revoked,
+//!   or were not seen for a long time, leave the group.
 //! * When something is wrong: `rejoining` comes back into the group with a new leaf, `restored` gives back to a service what
 //!   it has lost (with its state in `restoring`, from the entries that `kept` keeps), and `departure` forgets a group that
 //!   this device is out of.

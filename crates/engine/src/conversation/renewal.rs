@@ -30,8 +30,8 @@ fn place_of(leaf: &[u8]) -> u32 {
 }
 
 impl Conversation {
-    /// The change that notes since when this device's key is in use, if that is not known. A key counts as new if its time lies ahead, as the
-    /// clock was set back, or was not noted by the version that wrote the record.
+    /// The change that notes since when this device's key has been in use, if that is not known. A key counts as new if the
+    /// time lies ahead, as the clock was set back, or was not noted by the version that wrote the record.
     pub(crate) fn date_key<S: Store>(&mut self, book: &Book<S>, now: u64) -> Option<Change> {
         let is_unknown = |record: &&GroupRecord| {
             record.stage == Stage::Active && !(1..=now).contains(&record.own_key.since)

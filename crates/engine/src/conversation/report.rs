@@ -234,7 +234,7 @@ impl<'a> Report<'a> {
         self.room.as_ref().is_some_and(may)
     }
 
-    /// A member says what the group is called. The first name that is one counts.
+    /// A member says what the group is called. The first usable name counts.
     fn named<S: Store>(&mut self, book: &Book<S>, name: &str) {
         if self.record.name.is_empty() && is_group_name(name) {
             self.record.name = book.free_name(&self.id, name);

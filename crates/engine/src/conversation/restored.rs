@@ -135,8 +135,8 @@ impl Conversation {
         Ok(())
     }
 
-    /// Takes the service's refusal to show the log. If it was restored, it may have lost that this device is in the group: a member
-    /// who knows it gives that back.
+    /// Takes the service's refusal to show the log. If the service was restored, it may have lost that this device is in the
+    /// group. Then a member who knows this gives it back.
     pub(crate) fn log_refused<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,

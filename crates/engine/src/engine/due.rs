@@ -71,8 +71,8 @@ impl<S: Store> Engine<S> {
         Ok(self.next_history())
     }
 
-    /// Whether the engine may have work of its own, which comes before the conversations. Then they begin no further calls, so
-    /// that the engine's work is not put off endlessly.
+    /// Whether the engine may have work of its own, which comes before the conversations. Then they begin no further calls,
+    /// so that the engine's work is not put off endlessly.
     pub(super) fn is_due_alone(&self) -> bool {
         !self.registered
             || self.session_is_over()
