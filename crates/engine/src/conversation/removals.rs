@@ -25,9 +25,9 @@ impl Conversation {
         let members = if self.is_over() { Vec::new() } else { self.devices() };
         let is_member = |device: &DeviceId| members.iter().any(|(member, _)| member == device);
         cx.removals.retain(|(id, device), _| *id != self.id || is_member(device));
+        let me = cx.device().clone();
         for (device, key) in members {
             let what = (self.id.clone(), device.clone());
-            let me = cx.book.identity().device.clone();
             if device == me
                 || cx.removals.contains_key(&what)
                 || !self.has_ended(cx, &device, &key)

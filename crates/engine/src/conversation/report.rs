@@ -91,22 +91,18 @@ impl<'a> Report<'a> {
         record: GroupRecord,
         (changes, room): (Vec<Change>, Option<RoomState>),
     ) -> Self {
-        let items = book.items(id).map(|(key, item)| (key, item.clone())).collect();
-        let (me, id) = (book.identity().device.clone(), id.clone());
-        let (ends_attempt, copy_has_sent, heard) = (false, false, Vec::new());
-        let (seen, absence) = (BTreeMap::new(), None);
         Self {
             provider,
-            me,
-            id,
+            me: book.identity().device.clone(),
+            id: id.clone(),
             record,
             changes,
-            items,
-            ends_attempt,
-            copy_has_sent,
-            heard,
-            seen,
-            absence,
+            items: book.items(id).map(|(key, item)| (key, item.clone())).collect(),
+            ends_attempt: false,
+            copy_has_sent: false,
+            heard: Vec::new(),
+            seen: BTreeMap::new(),
+            absence: None,
             room,
         }
     }
@@ -147,7 +143,7 @@ impl<'a> Report<'a> {
             Effect::Nothing => {}
             Effect::Own => {
                 if let Some(Work::Send { payload: Payload::Content(content), .. }) = self.front() {
-                    let (sender, content) = (book.identity().device.clone(), content.clone());
+                    let (sender, content) = (self.me.clone(), content.clone());
                     let moderates = self.moderates(&sender);
                     self.news(News::Message { seq, time, sender, own: true, moderates, content });
                 }
