@@ -158,7 +158,8 @@ impl Access<'_> {
         let from = if at == 0 { 0 } else { segment.first };
         let until = match segments.get(at + 1) {
             Some(next) => Rows::new(&self.segment(room.number, *next)?)?.first,
-            None => u64::MAX,
+            // What comes later is in no segment yet, and becomes one of its own.
+            None => room.indexed.saturating_add(1),
         };
         let range = from..until;
         self.open = Some(OpenSegment {

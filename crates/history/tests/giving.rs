@@ -158,6 +158,35 @@ fn a_new_device_has_what_was_said_before_it_came_and_who_gave_it() {
 }
 
 #[test]
+fn messages_around_the_end_of_the_index_come_into_the_right_segment() {
+    let (mut old, mut some) = (World::new(), World::new());
+    for n in 0..1_500 {
+        let text = format!("n{n} words");
+        old.said(ALICE, &text);
+        if n % 3 == 0 {
+            some.said(ALICE, &text);
+        } else {
+            some.last += 1;
+        }
+    }
+
+    // The last messages of the first file are in no segment until a step of the second one, which also fills the segment
+    // before them.
+    let mut new = newcomer(1_500);
+    take(&mut new, &give(&some, 0), &place(1_501)).unwrap();
+    take(&mut new, &give(&old, 0), &place(1_501)).unwrap();
+    assert_eq!(all(&new).len(), 1_500);
+    is_found(&new);
+
+    // An edit changes the segment in which the message should be.
+    for number in 770..=800 {
+        let id = new.entry(number).unwrap().id;
+        new.say(ALICE, Draft::plain(&format!("changed{number}")).replacing(id));
+        assert_eq!(new.search(&format!("changed{number}")), [number]);
+    }
+}
+
+#[test]
 fn a_room_in_which_nothing_was_said_since_is_given_too() {
     let old = lively();
     let mut new = newcomer(old.last);
