@@ -4,7 +4,7 @@
 //! in one step; the engine then keeps no copy of it. Text of older versions is read as it came.
 
 use crate::compose::{Markup, content_of, draft_of};
-use crate::drafts::{drafts_shown, rows_of_draft};
+use crate::drafts::{NO_DRAFT, drafts_shown, rows_of_draft};
 use crate::engine_rows::{ADOPTED, EngineRows, EngineRowsMut, TABLE, rows_of};
 use crate::error::ChatError;
 use crate::history_word::{Heard, word_of};
@@ -385,7 +385,7 @@ impl Chat {
             DraftCommand::Show | DraftCommand::Send => {
                 told.shown = drafts_shown(engine, &self.history, [group.clone()])?;
                 if told.shown.is_empty() {
-                    told.shown = vec![note("nothing waits to be sent: /draft TEXT keeps TEXT")];
+                    told.shown = vec![note(NO_DRAFT)];
                 }
                 return Ok(told);
             }

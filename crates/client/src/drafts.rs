@@ -8,6 +8,8 @@ use conclave_history::{History, HistoryError, Unsent};
 use conclave_mls::GroupId;
 use conclave_store::Store;
 
+pub(crate) const NO_DRAFT: &str = "nothing waits to be sent: /draft TEXT keeps TEXT";
+
 /// The text; none if nothing is being written.
 pub(crate) fn draft_in<S: Store>(
     engine: &Engine<S>,

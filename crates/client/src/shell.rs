@@ -4,7 +4,7 @@ use crate::attachments::{
     FileCipher, FileToSend, TransferNews, TransferRefusal, TransferReport, TransferSetup, Transfers,
 };
 use crate::chat::Chat;
-use crate::drafts::{draft_in, drafts_shown, rows_of_draft};
+use crate::drafts::{NO_DRAFT, draft_in, drafts_shown, rows_of_draft};
 use crate::error::RunError;
 use crate::lines::{
     ChatCommand, Command, DraftCommand, FileCommand, FileShown, Input, LineError, Shown, parse_line,
@@ -16,8 +16,7 @@ use crate::told::{Failure, Told};
 use crate::words;
 use conclave_delivery::http_client::TlsRoots;
 use conclave_engine::{
-    AppRows, CallError, CallId, CommandError, Content, Engine, GroupId, GroupView, Output, Reply,
-    StreamEvent,
+    AppRows, CallError, CallId, CommandError, Content, Engine, GroupId, Output, Reply, StreamEvent,
 };
 use conclave_store::Store;
 use std::collections::VecDeque;
@@ -379,13 +378,14 @@ impl<S: Store> Shell<'_, S> {
 
     /// The groups whose drafts are shown after a command.
     fn groups_to_open(&self, command: &Command) -> Vec<GroupId> {
-        let groups = self.engine.groups().into_iter();
-        let is_opened = |group: &GroupView| match command {
-            Command::Groups => true,
-            Command::Switch(name) => group.name == *name,
-            _ => false,
+        let name = match command {
+            Command::Groups => None,
+            Command::Switch(name) => Some(name),
+            _ => return Vec::new(),
         };
-        groups.filter(is_opened).map(|group| group.id).collect()
+        let mut groups = self.engine.groups();
+        groups.retain(|group| name.is_none_or(|name| group.name == *name));
+        groups.into_iter().map(|group| group.id).collect()
     }
 
     fn drafts_of(&self, groups: Vec<GroupId>) -> Result<Vec<Shown>, RunError> {
@@ -401,7 +401,7 @@ impl<S: Store> Shell<'_, S> {
         };
         let (history, now) = (self.chat.history(), now());
         let Some(text) = draft_in(&self.engine, history, &group).map_err(RunError::History)? else {
-            return refused("nothing waits to be sent: /draft TEXT keeps TEXT".into());
+            return refused(NO_DRAFT.into());
         };
         let of = (String::new(), now / 1000);
         let rows = rows_of_draft(&self.engine, history, &group, of).map_err(RunError::History)?;

@@ -3,8 +3,8 @@
 use crate::codec::Out;
 use crate::error::HistoryError;
 use crate::reading::Reading;
-use crate::records::{BATCH, GIVEN_ROOM_RECORD, VERSION};
-use crate::rows::{MESSAGE, MessageRow, RoomNumber, number_of};
+use crate::records::{GIVEN_ROOM_RECORD, VERSION};
+use crate::rows::{BATCH, MESSAGE, MessageRow, RoomNumber, number_of};
 use crate::stream::{Sealing, StreamError};
 use conclave_mls::crypto::{Aead, CryptoProvider};
 use conclave_store::{GroupId, Secret};

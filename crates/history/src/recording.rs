@@ -7,9 +7,9 @@ use crate::error::HistoryError;
 use crate::history::History;
 use crate::known::{Known, MayReplace};
 use crate::rows::{
-    DRAFT, Envelope, MESSAGE, META, Mark, Media, MessageRow, NEXT_ROOM, NUMBER, ORDER, PENDING,
-    PendingRow, ROOM, RoomNumber, RoomRow, UNREAD_EXPIRY, WORDS, decode_pending, encode_pending,
-    number_of,
+    BATCH, DRAFT, Envelope, MESSAGE, META, Mark, Media, MessageRow, NEXT_ROOM, NUMBER, ORDER,
+    PENDING, PendingRow, ROOM, RoomNumber, RoomRow, UNREAD_EXPIRY, WORDS, decode_pending,
+    encode_pending, number_of,
 };
 use crate::store::{Rows, RowsMut};
 use conclave_content::{
@@ -23,8 +23,6 @@ use conclave_store::{GroupId, Secret, WriteSet};
 const MAX_PENDING: u64 = 256;
 const MAX_PENDING_OF_ONE: usize = 8;
 const MAX_PENDING_SIZE: usize = 16 << 10;
-/// How many messages are put into the index in one write, where an earlier version has left them out.
-const BATCH: usize = 200;
 
 /// A message of a room's log, as its group has authenticated it.
 #[derive(Clone, Copy)]
@@ -391,8 +389,7 @@ impl<'a> Recording<'a> {
         Ok(())
     }
 
-    /// Puts messages of a room into the index that an earlier version has left out, from a number on: so many as are written
-    /// together. Returns where to go on.
+    /// Indexes a batch of a room's messages that an earlier version has left out, from a number on. Returns where to go on.
     fn mend_from(&mut self, group: &GroupId, from: u64) -> Result<Option<u64>, HistoryError> {
         let mut room = self.access.room(group)?;
         let from = room.number.key_of(from);

@@ -11,8 +11,6 @@ use crate::rows::{
 use conclave_store::Secret;
 
 pub(crate) const VERSION: u8 = 1;
-/// How many messages are read or written together.
-pub(crate) const BATCH: usize = 200;
 
 /// A room of a backup.
 #[cfg(feature = "backup")]

@@ -8,6 +8,8 @@ use crate::error::HistoryError;
 use conclave_content::{Expiration, MessageId};
 use conclave_store::Secret;
 
+/// How many messages are read or written together.
+pub(crate) const BATCH: usize = 200;
 /// The key of hashes, and the number of the next room.
 pub(crate) const META: &str = "h.meta";
 /// Rooms by their group's identifier.

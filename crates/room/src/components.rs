@@ -191,7 +191,7 @@ fields!(StatusNotificationPolicy { delivery_notifications, read_receipts });
 /// which replaces it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JoinLinkPolicy {
-    /// Whether there is at most one link that is good: who makes another one revokes it.
+    /// Whether at most one link is good at a time: the old one is revoked before a new one is made, or with it.
     pub on_request: bool,
     /// Where a link can be asked for; may be empty.
     pub join_link: Text,

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::io::Write;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// How many requests of a client may be under way; no more are read until one is done. That its answer is written is not
-/// waited for: a client that writes a request for each event, and reads nothing meanwhile, would wait for ever.
+/// How many requests of a client may be under way; no more are read until one is done. It is done before its answer is
+/// written: otherwise the daemon and a client that writes a request for each event, and reads nothing meanwhile, would wait
+/// for each other.
 const MAX_IN_FLIGHT: usize = 64;
 /// How many bytes may wait: beyond that no event is taken, and if that many are answers, no request is read.
 const MAX_WAITING: usize = 256 << 10;

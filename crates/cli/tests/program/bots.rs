@@ -524,7 +524,7 @@ fn a_bot_that_is_killed_at_random_answers_every_message_once() {
         }
     }
 
-    // At rest, all are answered: each once, however long that takes as long as it goes on.
+    // At rest, all are answered, each once. Only the time for each answer is bounded.
     let mut answers: BTreeMap<String, usize> = BTreeMap::new();
     while answers.len() < said {
         if asking.child.try_wait().unwrap().is_some() {

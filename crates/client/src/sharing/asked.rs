@@ -26,7 +26,7 @@ const TABLE: &str = "history";
 const OWN: &[u8] = b"own";
 const ASKED: &[u8] = b"by ";
 const VERSION: u8 = 1;
-/// The longest file that is taken, in bytes: some ten million messages. How long it is, the other device says.
+/// The longest file that is taken, in bytes: some ten million messages. The other device says how long it is.
 const MAX_TAKEN: u64 = 4 << 30;
 
 /// What a user asks for.
@@ -64,9 +64,7 @@ impl Kept {
         w.put_opaque(self.beside.expose())?;
         Ok(Secret::new(w.finish()))
     }
-}
 
-impl Kept {
     /// Whether an answer that came in a group is one to this question.
     fn is_answered_by(&self, of: &AskId, group: &GroupId) -> bool {
         self.ask.id == *of && self.group == *group
