@@ -1,6 +1,6 @@
-//! An application with a service of its own: three people talk over `service`, which shares nothing with Conclave's.
+//! An application with its own service: three people talk over `service`, which is not Conclave's.
 //!
-//! Time is a number that the example counts up, and nobody sleeps: engine and service are told what time it is.
+//! Time is a number that the example counts up and passes to the engine and the service, so nothing sleeps.
 
 mod service;
 
@@ -48,7 +48,7 @@ impl World {
         Ok(Device { engine, group: None, heard: Vec::new() })
     }
 
-    /// Lets a device do what there is to do.
+    /// Tells a device what there is to look at, lets it make its calls, and takes its outputs.
     fn turn(&mut self, device: &mut Device) -> Result {
         let id = device.engine.device().clone();
         for event in self.service.watch(&id) {
@@ -79,7 +79,7 @@ impl World {
         Ok(())
     }
 
-    /// Lets an hour pass at most, until something holds of all devices.
+    /// Lets time pass, an hour at most, until something holds for all devices and they are caught up.
     fn until(&mut self, devices: &mut [&mut Device], holds: impl Fn(&Device) -> bool) -> Result {
         let end = self.now + 60 * 60 * 1000;
         while !devices.iter().all(|device| holds(device) && device.engine.is_caught_up()) {
@@ -121,7 +121,7 @@ fn run(folder: &Path) -> Result {
     world.say(&mut carol, "Saturday?")?;
     world.until(&mut [&mut alice, &mut bob, &mut carol], |device| !device.heard.is_empty())?;
 
-    // Bob's process ends. What others say and decide meanwhile, he reads when he is back, and answers.
+    // Bob's process ends. When he is back, he reads what the others have said and decided meanwhile, and answers.
     drop(bob);
     world.say(&mut alice, "at nine")?;
     let room = conclave_engine::RoomChange::Name("long-walks".into());
@@ -145,7 +145,7 @@ fn run(folder: &Path) -> Result {
         .collect();
     assert_eq!(names, ["long-walks"; 3]);
 
-    // What the service does not offer, the engine says: here a further device of Bob's.
+    // The engine reports what the service does not offer: here, a second device of Bob's.
     let mut phone = world.start("bob/phone")?;
     let refused = world.turn(&mut phone).err().map(|error| error.to_string());
     assert!(refused.is_some_and(|why| why.contains("this service has no PutRelay")));

@@ -1,14 +1,15 @@
-//! A service that an application has of its own, in memory. The engine's requests come down to six calls, each of which
-//! answers some of them; what it does not offer, it refuses.
+//! An application's own service, in memory. The engine's requests come down to six calls, each of which answers some of them.
+//! The service refuses what it does not offer.
 
 use conclave_account::{Account, Entry, Standing};
 use conclave_delivery_api::{
-    AccountHead, AccountPage, Acknowledged, Bytes, CallError, ChainInput, ClaimedKeyPackage,
-    ClaimedKeyPackages, ContentType, Created, Decode, DeviceId, DirectoryPage, Encode, ErrorCode,
-    Event, ExtensionProof, GroupId, InboxItem, InboxPage, Incarnation, KeyPackageCount,
-    KeyPackageCounts, KeyPackageRef, LogEntry, LogPage, LogPosition, Mode, Name, OpenedSession,
-    Outcome, Published, Receipt, Registration, SESSION_SCHEME, SentMessages, ServiceInfo,
-    SignaturePublicKey, StateMark, StateMarked, Token, WelcomeItem,
+    AccountHead, AccountPage, Acknowledged, Bytes, CallError, ChainInput, ClaimKeyPackages,
+    ClaimedKeyPackage, ClaimedKeyPackages, ContentType, Created, Decode, DeviceId, DirectoryPage,
+    Encode, ErrorCode, Event, ExtensionProof, GroupId, InboxItem, InboxPage, Incarnation,
+    KeyPackageCount, KeyPackageCounts, KeyPackageRef, LogEntry, LogPage, LogPosition, Mode, Name,
+    OpenedSession, Outcome, Published, Receipt, Registration, SESSION_SCHEME, SentMessages,
+    ServiceInfo, SignaturePublicKey, StateMark, StateMarked, SubmitAccount, SubmitCommit, Token,
+    WelcomeItem,
 };
 use conclave_directory::server::{Directory, MemoryRecords, NameKey};
 use conclave_directory::{Depth, Head, Signer};
@@ -29,6 +30,9 @@ type Answer<T = Reply> = Result<T, CallError>;
 /// How many epochs back the service takes messages.
 const LATE_EPOCHS: u64 = 4;
 
+/// The only one there is, as this service is never restored from a backup.
+const INCARNATION: Incarnation = Incarnation { id: [1; 16], number: 1 };
+
 fn refuse<T>(code: ErrorCode, why: impl ToString) -> Answer<T> {
     Err(CallError::refused(code, why.to_string()))
 }
@@ -45,7 +49,7 @@ struct Device {
     inbox: Vec<InboxItem>,
 }
 
-/// A group's log: entries, each with the place where the log was then.
+/// A group's log: entries, each with the log's position after it.
 struct Log {
     entries: Vec<(LogEntry, LogPosition)>,
     members: BTreeSet<DeviceId>,
@@ -67,12 +71,12 @@ pub(crate) struct OwnService {
     provider: Arc<RustCrypto>,
     /// Signs receipts and the directory's roots.
     key: SignatureKeyPair,
-    /// Of an external sender that proposes nothing: nobody has the private key.
+    /// The key of an external sender that proposes nothing: nobody has the private key.
     sender_key: SignaturePublicKey,
     directory: Directory<MemoryRecords>,
     accounts: BTreeMap<Name, (Option<Account>, Vec<Bytes>)>,
     devices: BTreeMap<DeviceId, Device>,
-    /// Whose each key package is or was.
+    /// The device of each key package that was ever published.
     owners: BTreeMap<KeyPackageRef, DeviceId>,
     logs: BTreeMap<GroupId, Log>,
     inbox_items: u64,
@@ -102,7 +106,7 @@ impl OwnService {
         })
     }
 
-    /// Answers a request of the device that the application's own login says it is of.
+    /// Answers a request of `caller`: the application's own login says which device that is.
     pub(crate) fn answer(&mut self, now: u64, caller: &DeviceId, request: Request) -> Answer {
         use Request as R;
         self.now = now;
@@ -136,9 +140,9 @@ impl OwnService {
         refuse(ErrorCode::UnknownOperation, format!("this service has no {name}"))
     }
 
-    /// First call: who is who. Users' logs of their devices, which each client checks, in a directory that shows all the same.
+    /// First call: who is who. Each user has a log of devices, which clients check, and a directory shows all clients the
+    /// same logs.
     fn account(&mut self, caller: &DeviceId, request: Request) -> Answer {
-        let incarnation = Incarnation { id: [1; 16], number: 1 };
         let now = self.now / 1000;
         Ok(match request {
             Request::DescribeService(_) => Reply::DescribeService(ServiceInfo {
@@ -148,33 +152,10 @@ impl OwnService {
                 registration: Registration::Open,
                 now,
                 minimum_clients: Vec::new(),
-                incarnation,
+                incarnation: INCARNATION,
                 domain: None,
             }),
-            Request::SubmitAccount(asked) => {
-                let (account, log) = self.accounts.entry(asked.user.clone()).or_default();
-                let (mut grown, mut new) = (account.clone(), Vec::new());
-                for bytes in &asked.entries {
-                    let entry = Entry::from_bytes(bytes).map_err(invalid)?;
-                    match log.get(usize::try_from(entry.sequence).unwrap_or(usize::MAX)) {
-                        Some(known) if known == bytes => continue,
-                        Some(_) => return refuse(ErrorCode::AccountForked, "another log"),
-                        None => Account::follow(&mut grown, &*self.provider, &entry)
-                            .map_err(|e| CallError::refused(ErrorCode::BadEntry, e.to_string()))?,
-                    }
-                    new.push(bytes.clone());
-                }
-                let Some(head) = grown.as_ref().map(Account::head) else {
-                    return refuse(ErrorCode::BadEntry, "no entries");
-                };
-                log.extend(new);
-                *account = grown;
-                let user = asked.user.as_str().as_bytes().to_vec();
-                let head = Head { length: head.length, hash: head.hash };
-                self.directory.publish(&[(user, head)], now).map_err(invalid)?;
-                let hash = head.hash.as_slice().into();
-                Reply::SubmitAccount(AccountHead { length: head.length, hash })
-            }
+            Request::SubmitAccount(asked) => Reply::SubmitAccount(self.submit_account(&asked)?),
             Request::OpenSession(asked) => {
                 let known =
                     self.accounts.get(&caller.user).and_then(|(account, _)| account.as_ref());
@@ -184,7 +165,11 @@ impl OwnService {
                 };
                 asked.verify(&*self.provider, &self.key.public, device.scheme).map_err(invalid)?;
                 let token = Token::new("of-this-connection".into());
-                Reply::OpenSession(OpenedSession { token, lifetime: 3600, incarnation })
+                Reply::OpenSession(OpenedSession {
+                    token,
+                    lifetime: 3600,
+                    incarnation: INCARNATION,
+                })
             }
             Request::MarkState(asked) => {
                 let device = self.devices.entry(caller.clone()).or_default();
@@ -220,6 +205,33 @@ impl OwnService {
         })
     }
 
+    /// Adds the entries that the user's log does not have yet, and publishes the log's new head.
+    fn submit_account(&mut self, asked: &SubmitAccount) -> Answer<AccountHead> {
+        let (account, log) = self.accounts.entry(asked.user.clone()).or_default();
+        let (mut grown, mut new) = (account.clone(), Vec::new());
+        for bytes in &asked.entries {
+            let entry = Entry::from_bytes(bytes).map_err(invalid)?;
+            match log.get(usize::try_from(entry.sequence).unwrap_or(usize::MAX)) {
+                Some(known) if known == bytes => continue,
+                Some(_) => return refuse(ErrorCode::AccountForked, "another log"),
+                None => Account::follow(&mut grown, &*self.provider, &entry)
+                    .map_err(|e| CallError::refused(ErrorCode::BadEntry, e.to_string()))?,
+            }
+            new.push(bytes.clone());
+        }
+
+        let Some(head) = grown.as_ref().map(Account::head) else {
+            return refuse(ErrorCode::BadEntry, "no entries");
+        };
+        log.extend(new);
+        *account = grown;
+
+        let user = asked.user.as_str().as_bytes().to_vec();
+        let head = Head { length: head.length, hash: head.hash };
+        self.directory.publish(&[(user, head)], self.now / 1000).map_err(invalid)?;
+        Ok(AccountHead { length: head.length, hash: head.hash.as_slice().into() })
+    }
+
     /// Second call: key packages, by which a device is added to groups while it is away. Each is given out once.
     fn keys(&mut self, caller: &DeviceId, request: Request) -> Answer {
         Ok(match request {
@@ -233,52 +245,54 @@ impl OwnService {
                 });
                 Reply::ReplaceKeyPackages(self.publish(caller, asked.key_packages)?)
             }
-            Request::CountKeyPackages(_) => {
-                let mut counts = BTreeMap::new();
-                let device = self.devices.entry(caller.clone()).or_default();
-                for (package, reference, _) in &device.key_packages {
-                    let cipher_suite = package.cipher_suite;
-                    let none = KeyPackageCount {
-                        cipher_suite,
-                        available: 0,
-                        last_resort: 0,
-                        references: vec![],
-                    };
-                    let count = counts.entry(cipher_suite).or_insert(none);
-                    count.available += u32::from(!package.is_last_resort());
-                    count.last_resort += u32::from(package.is_last_resort());
-                    count.references.push(reference.clone());
-                }
-                let counts = counts.into_values().collect();
-                Reply::CountKeyPackages(KeyPackageCounts { now: self.now / 1000, counts })
-            }
+            Request::CountKeyPackages(_) => Reply::CountKeyPackages(self.count(caller)),
             Request::ClaimKeyPackages(asked) => {
-                let account = self.accounts.get(&asked.user).and_then(|(known, _)| known.as_ref());
-                let Some(account) = account else {
-                    return refuse(ErrorCode::UnknownUser, "no such user");
-                };
-                let mut devices = Vec::new();
-                for name in account.active().map(|device| device.name.clone()) {
-                    let device = DeviceId::new(asked.user.clone(), name);
-                    if device == *caller
-                        || !(asked.devices.is_empty() || asked.devices.contains(&device.device))
-                    {
-                        continue;
-                    }
-                    let packages =
-                        &mut self.devices.entry(device.clone()).or_default().key_packages;
-                    let of_suite =
-                        |package: &KeyPackage| package.cipher_suite == asked.cipher_suite;
-                    let once =
-                        packages.iter().position(|(p, ..)| of_suite(p) && !p.is_last_resort());
-                    let again = packages.iter().find(|(p, ..)| of_suite(p)).map(|p| p.2.clone());
-                    let key_package = once.map(|i| packages.remove(i).2).or(again);
-                    devices.push(ClaimedKeyPackage { device, key_package });
-                }
-                Reply::ClaimKeyPackages(ClaimedKeyPackages { devices })
+                Reply::ClaimKeyPackages(self.claim(caller, &asked)?)
             }
             other => return Self::not_offered(&other),
         })
+    }
+
+    /// How many key packages a device has left of each suite.
+    fn count(&self, caller: &DeviceId) -> KeyPackageCounts {
+        let mut counts = BTreeMap::new();
+        let device = self.devices.get(caller).into_iter();
+        for (package, reference, _) in device.flat_map(|device| &device.key_packages) {
+            let cipher_suite = package.cipher_suite;
+            let none =
+                KeyPackageCount { cipher_suite, available: 0, last_resort: 0, references: vec![] };
+            let count = counts.entry(cipher_suite).or_insert(none);
+            count.available += u32::from(!package.is_last_resort());
+            count.last_resort += u32::from(package.is_last_resort());
+            count.references.push(reference.clone());
+        }
+
+        KeyPackageCounts { now: self.now / 1000, counts: counts.into_values().collect() }
+    }
+
+    /// Gives out a key package of each of a user's devices, but not of the caller.
+    fn claim(&mut self, caller: &DeviceId, asked: &ClaimKeyPackages) -> Answer<ClaimedKeyPackages> {
+        let account = self.accounts.get(&asked.user).and_then(|(known, _)| known.as_ref());
+        let Some(account) = account else {
+            return refuse(ErrorCode::UnknownUser, "no such user");
+        };
+
+        let mut devices = Vec::new();
+        for name in account.active().map(|device| device.name.clone()) {
+            let device = DeviceId::new(asked.user.clone(), name);
+            let is_asked = asked.devices.is_empty() || asked.devices.contains(&device.device);
+            if device == *caller || !is_asked {
+                continue;
+            }
+
+            let packages = &mut self.devices.entry(device.clone()).or_default().key_packages;
+            let of_suite = |package: &KeyPackage| package.cipher_suite == asked.cipher_suite;
+            let once = packages.iter().position(|(p, ..)| of_suite(p) && !p.is_last_resort());
+            let again = packages.iter().find(|(p, ..)| of_suite(p)).map(|p| p.2.clone());
+            let key_package = once.map(|i| packages.remove(i).2).or(again);
+            devices.push(ClaimedKeyPackage { device, key_package });
+        }
+        Ok(ClaimedKeyPackages { devices })
     }
 
     fn publish(&mut self, caller: &DeviceId, messages: Vec<Bytes>) -> Answer<Published> {
@@ -302,8 +316,8 @@ impl OwnService {
         Ok(Published { stored })
     }
 
-    /// Third call: something for a group's log. Each epoch has one commit, so the first one that comes ends it; what was
-    /// sent before and is sent again keeps its place.
+    /// Third call: something for a group's log. Each epoch has one commit: the first one that comes ends it. What was sent
+    /// before and is sent again keeps its place.
     fn append(&mut self, caller: &DeviceId, request: Request) -> Answer {
         Ok(match request {
             Request::CreateGroup(asked) => {
@@ -319,38 +333,47 @@ impl OwnService {
             }
             Request::SendMessage(asked) => Reply::SendMessage(self.put(caller, asked.message)?.0),
             Request::SendMessages(asked) => {
-                let mut sent = None;
-                for (message, nth) in asked.messages.into_iter().zip(1..) {
-                    match (self.put(caller, message)?.0, &sent) {
-                        (Outcome::WrongEpoch { .. }, Some(_)) => break,
-                        (outcome @ Outcome::WrongEpoch { .. }, None) => sent = Some((0, outcome)),
-                        (outcome, _) => sent = Some((nth, outcome)),
-                    }
-                }
-                let Some((taken, outcome)) = sent else {
-                    return refuse(ErrorCode::Malformed, "no messages");
-                };
-                Reply::SendMessages(SentMessages { taken, outcome })
+                Reply::SendMessages(self.put_all(caller, asked.messages)?)
             }
-            Request::SubmitCommit(asked) => {
-                let to = |welcome: Bytes| Ok((welcome_recipients(&welcome)?, welcome));
-                let welcomes: Result<Vec<_>, conclave_mls::Error> =
-                    asked.welcomes.into_iter().map(to).collect();
-                let welcomes = welcomes.map_err(invalid)?;
-                let (outcome, is_new) = self.put(caller, asked.commit)?;
-                if is_new {
-                    self.publish(caller, asked.key_packages)?;
-                    for (to, welcome) in welcomes {
-                        self.invite(caller, outcome.receipt(), (to, welcome), &asked.ratchet_tree)?;
-                    }
-                }
-                Reply::SubmitCommit(outcome)
-            }
+            Request::SubmitCommit(asked) => Reply::SubmitCommit(self.put_commit(caller, asked)?),
             other => return Self::not_offered(&other),
         })
     }
 
-    /// Appends a message, if its epoch allows that. Says whether it is new in the log, too.
+    /// Appends messages in turn, as many as their epochs allow.
+    fn put_all(&mut self, caller: &DeviceId, messages: Vec<Bytes>) -> Answer<SentMessages> {
+        let mut sent = None;
+        for (message, nth) in messages.into_iter().zip(1..) {
+            match (self.put(caller, message)?.0, &sent) {
+                (Outcome::WrongEpoch { .. }, Some(_)) => break,
+                (outcome @ Outcome::WrongEpoch { .. }, None) => sent = Some((0, outcome)),
+                (outcome, _) => sent = Some((nth, outcome)),
+            }
+        }
+        let Some((taken, outcome)) = sent else {
+            return refuse(ErrorCode::Malformed, "no messages");
+        };
+        Ok(SentMessages { taken, outcome })
+    }
+
+    /// Appends a commit. If it is new in the log, delivers its Welcomes and publishes its key packages.
+    fn put_commit(&mut self, caller: &DeviceId, asked: SubmitCommit) -> Answer<Outcome> {
+        let to = |welcome: Bytes| Ok((welcome_recipients(&welcome)?, welcome));
+        let welcomes: Result<Vec<_>, conclave_mls::Error> =
+            asked.welcomes.into_iter().map(to).collect();
+        let welcomes = welcomes.map_err(invalid)?;
+
+        let (outcome, is_new) = self.put(caller, asked.commit)?;
+        if is_new {
+            self.publish(caller, asked.key_packages)?;
+            for (to, welcome) in welcomes {
+                self.invite(caller, outcome.receipt(), (to, welcome), &asked.ratchet_tree)?;
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Appends a message if its epoch allows that. Says, too, whether it is new in the log.
     fn put(&mut self, caller: &DeviceId, message: Bytes) -> Answer<(Outcome, bool)> {
         let (group_id, epoch, content_type) = match MlsMessage::from_bytes(&message) {
             Ok(MlsMessage { body: MlsMessageBody::PublicMessage(m), .. }) => {
@@ -391,7 +414,7 @@ impl OwnService {
         Ok((Outcome::Accepted { receipt, received_at }, true))
     }
 
-    /// Puts a Welcome into the inboxes of those whose key packages it names.
+    /// Puts a Welcome into the inboxes of the devices whose key packages it names.
     fn invite(
         &mut self,
         sender: &DeviceId,
@@ -429,7 +452,7 @@ impl OwnService {
         Ok(Reply::FetchLog(LogPage { entries, head, before, end, ending: None }))
     }
 
-    /// Fifth call: what is for one device alone, until it says that it has it.
+    /// Fifth call: what is for one device alone, kept until the device acknowledges it.
     fn inbox(&mut self, caller: &DeviceId, request: Request) -> Answer {
         let inbox = &mut self.devices.entry(caller.clone()).or_default().inbox;
         Ok(match request {
@@ -446,7 +469,7 @@ impl OwnService {
         })
     }
 
-    /// Sixth call: what there is for a device to look at. A service that pushes says it when it happens.
+    /// Sixth call: what there is for a device to look at. A service that pushes events reports this when it happens.
     pub(crate) fn watch(&self, caller: &DeviceId) -> Vec<Event> {
         let own = self.logs.iter().filter(|(_, log)| log.members.contains(caller));
         let heard = own.map(|(id, log)| Event::Group { group_id: id.clone(), position: log.end() });
@@ -462,12 +485,11 @@ impl OwnService {
         }
     }
 
-    /// What a client holds the service to.
+    /// A signed position of a group's log, which clients hold the service to.
     fn receipt(&self, group: &GroupId, position: LogPosition) -> Answer<Receipt> {
         let now = UnixTime::since_unix_epoch(Duration::from_millis(self.now));
         let now = now.unwrap_or(UnixTime::MAX);
-        let incarnation = Incarnation { id: [1; 16], number: 1 };
         let place = (group.clone(), position);
-        Receipt::signed(&*self.provider, &self.key, incarnation, place, now).map_err(invalid)
+        Receipt::signed(&*self.provider, &self.key, INCARNATION, place, now).map_err(invalid)
     }
 }
