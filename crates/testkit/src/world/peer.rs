@@ -23,10 +23,11 @@ pub(super) struct Seen {
 impl Seen {
     /// Whether both are in the same epoch, with the same tree and secrets.
     pub(super) fn is_in_the_epoch_of(&self, other: &Self) -> bool {
-        let secrets = |seen: &Self| (seen.authenticator.clone(), seen.exported.clone());
-        (&self.context, &self.tree_hash, &self.members)
-            == (&other.context, &other.tree_hash, &other.members)
-            && secrets(self) == secrets(other)
+        self.context == other.context
+            && self.tree_hash == other.tree_hash
+            && self.members == other.members
+            && self.authenticator == other.authenticator
+            && self.exported == other.exported
     }
 
     /// Everything but the secret tree of an epoch.

@@ -28,7 +28,7 @@ impl World {
             80..84 if n > 1 => self.commit_is_rejected(),
             100..106 => self.update_components(),
             106..112 if n > 2 => self.leave(),
-            112..116 => self.go_back(),
+            112..116 => self.rewind(),
             84..90 if n > 1 => self.whisper(),
             _ => self.talk(),
         }
@@ -255,11 +255,11 @@ impl World {
         assert_eq!(self.peers[i].group.epoch(), epoch);
     }
 
-    /// A member commits and speaks on a branch of its own, learns that another one counts, and goes back.
-    pub(super) fn go_back(&mut self) {
+    /// A member commits and speaks on a branch of its own, learns that the group has not taken it, and goes back.
+    pub(super) fn rewind(&mut self) {
         self.count("rewind");
         let i = self.some_peer();
-        // The branch's epochs push out old ones, in which messages may still be on their way.
+        // The branch's epochs push out old ones, in which messages to this member may still be under way.
         while let Some(held) = self.peers[i].held.pop() {
             self.deliver_held(i, &held);
         }
@@ -286,6 +286,7 @@ impl World {
         if self.chance(50) {
             self.peers[i].reload();
         }
+
         let peer = &mut self.peers[i];
         let step = peer.group.drop_checkpoint(epoch);
         peer.take(step.expect("a rewind keeps its checkpoint"));
