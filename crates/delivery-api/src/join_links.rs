@@ -325,8 +325,8 @@ impl JoinLinks {
         Ok(link)
     }
 
-    /// Makes a member's changes, as far as a room's policy for links allows them.
-    fn change_by(
+    /// Makes a member's changes, if the room's policy for links, where it has one, allows all of them.
+    fn change_under(
         &mut self,
         policy: Option<&JoinLinkPolicy>,
         (maker, received_at): (&DeviceId, u64),
@@ -488,7 +488,7 @@ pub fn judge_commit(
             let maker = group.credential(leaf).and_then(|credential| device_of(&credential));
             let nobody = JoinLinkError::NotAllowed("the committer's credential names no device");
             let policy = room.as_ref().and_then(|room| room.join_links.as_ref());
-            links.change_by(policy, (&maker.ok_or(nobody)?, commit.received_at), updates)?;
+            links.change_under(policy, (&maker.ok_or(nobody)?, commit.received_at), updates)?;
         }
         Sender::NewMemberCommit => {
             let key = judge_use(provider, group, commit, (&links, updates), device_of)?;
@@ -672,10 +672,10 @@ mod tests {
         };
         let make =
             |n, expires_at, max_uses| JoinLinksUpdate::Make { key: key(n), expires_at, max_uses };
-        // At 50, when a link of alice's is there that ends at 100.
+        // Beside a link of alice's that ends at 100.
         let changed = |policy: &JoinLinkPolicy, at, updates: Vec<JoinLinksUpdate>| {
             let mut links = links(&[1]);
-            let changed = links.change_by(Some(policy), (&device("bob/pc"), at), updates);
+            let changed = links.change_under(Some(policy), (&device("bob/pc"), at), updates);
             changed.map(|()| links.links().len())
         };
         let refused = |changed| matches!(changed, Err(JoinLinkError::NotAllowed(_)));
@@ -685,7 +685,7 @@ mod tests {
         assert!(refused(changed(&many, 50, vec![make(1, 111, 1)])), "it lasts too long");
         assert!(refused(changed(&policy(false, false), 50, vec![make(1, 110, 2)])), "two users");
 
-        // One at a time: one that is revoked or over stands in nobody's way.
+        // One at a time: a link that is revoked or over does not count.
         let one = policy(true, true);
         let revoke = || JoinLinksUpdate::Revoke { key: key(0) };
         assert!(refused(changed(&one, 50, vec![make(1, 110, 1)])), "there is one");
