@@ -36,8 +36,8 @@ pub fn run(seed: u64, knobs: Knobs, traced: bool) -> Report {
     })
 }
 
-/// Lets so many users, with two devices each, talk in one conversation. `awake` of the devices run, and the others are members
-/// that are away. After each phase it tells what that took. Returns the invariants that were broken.
+/// Lets so many users, with two devices each, talk in one conversation. `awake` of the devices run, and one that is measured;
+/// the others are members that are away. After each phase it tells what that took. Returns the invariants that were broken.
 pub fn scale(users: usize, awake: usize, tell: &mut dyn FnMut(String)) -> Vec<String> {
     let knobs = Knobs { users, devices: 2 * users, ..Knobs::default() };
     world::World::new(1, knobs, false).scale(awake, tell)

@@ -40,7 +40,7 @@ struct Args {
     /// Measure one conversation of so many users, with two devices each; of 1,000 if no number is given.
     #[arg(long, num_args = 0..=1, default_missing_value = "1000")]
     scale: Option<usize>,
-    /// How many of its devices run; the others are members that are away.
+    /// How many of its devices run beside the one that is measured; the others are members that are away.
     #[arg(long, requires = "scale", default_value_t = 60)]
     awake: usize,
     /// Go on after a world that breaks an invariant.

@@ -8,8 +8,8 @@ use crate::knobs::DAY;
 use conclave_engine::GroupId;
 use std::time::Instant;
 
-/// How many clients are opened at once to see what memory they take, and how often at most.
-const CLIENTS_AT_ONCE: usize = 20;
+/// How many clients are opened in a round that measures their memory, and how many rounds there are at most.
+const CLIENTS_IN_A_ROUND: usize = 20;
 const ROUNDS: usize = 20;
 
 /// How many say something, and how many texts each.
@@ -32,8 +32,9 @@ struct Begun {
 }
 
 impl World {
-    /// Lets all users talk in one group, and tells what each phase takes when it is over. So many devices run; the others
-    /// stop when they can be invited, and are members that are away. Returns the invariants that were broken.
+    /// Lets all users talk in one group, and tells what each phase takes when it is over. `awake` devices run, and the one
+    /// that is measured; the others stop when they can be invited, and are members that are away. Returns the invariants
+    /// that were broken.
     pub(crate) fn scale(mut self, awake: usize, tell: &mut dyn FnMut(String)) -> Vec<String> {
         tell(format!(
             "{:<22} {:>8} {:>9} {:>7} {:>10} {:>10} {:>10}",
@@ -89,7 +90,7 @@ impl World {
         self.broken
     }
 
-    /// Stops all devices but `one` and the first so many. A device that comes in looks up all other users, and in a week each
+    /// Stops all devices but `one` and the first `awake`. A device that joins looks up all other users, and in a week each
     /// device that runs replaces its keys, which all others process: the work grows with the square of their number.
     fn let_sleep(&mut self, awake: usize, one: usize) {
         for i in (awake..self.devices.len()).filter(|i| *i != one) {
@@ -131,20 +132,20 @@ impl World {
         )
     }
 
-    /// What a client takes in memory, as the system counts it for clients that are opened from one's disk.
+    /// The memory that a client takes, as the system counts it for clients that are opened from the disk of `one`.
     fn memory(&self, one: usize) -> String {
         let device = &self.devices[one];
         let mut engines = Vec::new();
         let mut open = || {
             let before = resident()?;
-            for _ in 0..CLIENTS_AT_ONCE {
+            for _ in 0..CLIENTS_IN_A_ROUND {
                 let rng = Chance::of(self.seed, "memory");
                 let disk = device.disk.clone();
                 engines.push(client::open(&device.id, self.provider.clone(), rng, &disk).ok()?);
             }
-            Some(resident()?.saturating_sub(before) / CLIENTS_AT_ONCE as u64)
+            Some(resident()?.saturating_sub(before) / CLIENTS_IN_A_ROUND as u64)
         };
-        // The first ones go where the world has freed memory: what counts is what comes after two rounds that take more.
+        // The first clients use memory that the world has freed: the third round in a row that makes the process grow counts.
         let mut last = [0; 3];
         for _ in 0..ROUNDS {
             let Some(each) = open() else { return "memory is not measured on this system".into() };
@@ -164,7 +165,7 @@ fn resident() -> Option<u64> {
     Some(text.split(' ').nth(1)?.parse::<u64>().ok()? * 4096)
 }
 
-/// How many seconds of CPU time this process has taken.
+/// How many seconds of CPU time this process has taken. Linux counts them in hundredths.
 fn cpu_seconds() -> Option<f64> {
     let text = std::fs::read_to_string("/proc/self/stat").ok()?;
     let mut fields = text.rsplit(')').next()?.split_whitespace().skip(11);
