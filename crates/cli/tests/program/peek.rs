@@ -334,7 +334,7 @@ const MEMORY: u64 = 24 << 10;
 /// optimisation they are 21 MiB, of which `conclave --version` has 14.
 const OWN_MEMORY: u64 = 6 << 10;
 
-/// What a messenger that stays takes for itself, likewise.
+/// What a messenger that stays may take for itself, in KiB: the same, without the pages of the program's file.
 const OWN_CLIENT_MEMORY: u64 = 10 << 10;
 
 /// The most memory that a process has had, and how much it has of its program's file, in KiB.
@@ -348,7 +348,7 @@ fn memory(process: &Child) -> (u64, u64) {
 }
 
 #[test]
-fn a_messenger_takes_less_memory_than_a_client_has() {
+fn a_messenger_in_ten_rooms_takes_less_memory_than_its_bound() {
     let people = People::new();
     people.chat("bob", "");
     people.chat("alice", "/new room-0\n/invite bob\n");
@@ -359,7 +359,7 @@ fn a_messenger_takes_less_memory_than_a_client_has() {
     let line = "soup ".repeat(16);
     people.chat("alice", format!("{line}\n").repeat(1_000) + "that is all\n");
 
-    // It has come into ten rooms, and read what was said.
+    // It joins ten rooms, and reads what was said.
     let messenger = people.stay("bob");
     while !messenger.until("message ").ends_with("that is all") {}
     let (peak, program) = memory(&messenger.child);
