@@ -206,12 +206,15 @@ impl Recording<'_> {
                 let group = GroupId::from(record.bytes()?);
                 let was = RoomRow::decode(&Secret::copy_from(record.bytes()?))?;
                 let unsent = record.optional()?;
-                if self.access.find_room(&group)?.is_none() {
-                    let mut room = self.room_or_new(&group, &was.uri)?;
+                let mut room = self.room_or_new(&group, &was.uri)?;
+                // A room of which nothing was taken may be here for a draft.
+                if room.last == 0 && room.messages == 0 {
                     (room.last, room.read, room.since) = (was.last, was.read, was.since);
-                    if let Some(unsent) = unsent {
-                        let unsent = Secret::copy_from(unsent);
-                        self.access.view.put(DRAFT, room.number.key(), unsent);
+                    let key = room.number.key();
+                    if let Some(unsent) = unsent
+                        && self.access.view.get(DRAFT, &key)?.is_none()
+                    {
+                        self.access.view.put(DRAFT, key, Secret::copy_from(unsent));
                     }
                     self.put_room(&group, &room);
                 }

@@ -7,10 +7,10 @@ mod room;
 mod without_aes;
 
 use conclave_content::{Draft, Expiration};
-use conclave_history::{BackupError, Cursor, History, Restored};
+use conclave_history::{BackupError, Cursor, History, Restored, Unsent};
 use conclave_provider_rustcrypto::RustCrypto;
-use conclave_store::{KeyFileError, MemoryStore, Secret};
-use room::{ALICE, BOB, CATHY, NOW, World, group, numbers};
+use conclave_store::{KeyFileError, MemoryStore, Secret, Store};
+use room::{ALICE, BOB, CATHY, NOW, ROOM, World, group, numbers};
 use without_aes::WithoutAes;
 
 fn passphrase(text: &str) -> Secret {
@@ -117,6 +117,27 @@ fn a_restoration_adds_what_is_missing_and_changes_nothing_else() {
     let again = restore(&mut restored, &file).unwrap();
     assert_eq!(again.messages, 0);
     assert_eq!(restored.room().messages, 605);
+}
+
+#[test]
+fn a_room_that_was_here_for_its_draft_gets_its_places_from_the_backup_and_keeps_the_draft() {
+    let world = lively();
+    let file = back_up(&world);
+    let mut other = elsewhere();
+    let here = Unsent { text: "written here".into(), in_reply_to: None };
+    let mut recording = other.history.record(&other.store, NOW);
+    recording.keep_unsent((&group(), ROOM), &here).unwrap();
+    let set = recording.finish();
+    other.store.write(&set).unwrap();
+
+    restore(&mut other, &file).unwrap();
+
+    let [before, after] = [&world, &other].map(|world| {
+        let room = world.history.read(&world.store).room(&group()).unwrap().unwrap();
+        (room.messages, room.unread, room.read_up_to, room.last_taken)
+    });
+    assert_eq!(before, after);
+    assert_eq!(other.history.read(&other.store).unsent(&group()).unwrap(), here);
 }
 
 #[test]

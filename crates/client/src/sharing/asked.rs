@@ -272,8 +272,10 @@ impl Sharing {
         let mut rows = Transfers::rows_without(id);
         // The device may have asked anew meanwhile.
         let question = row_of(&give.device);
-        if kept(engine, &question).ok()?.is_some_and(|kept| kept.ask.id == give.ask.id) {
-            rows.delete(TABLE, question);
+        match kept(engine, &question) {
+            Ok(Some(kept)) if kept.ask.id == give.ask.id => rows.delete(TABLE, question),
+            Ok(_) => {}
+            Err(e) => return Some(Err(e.to_string())),
         }
         let (provider, mut rng) = (engine.provider(), os_rng());
         let between = (engine.device(), &give.device);
