@@ -155,7 +155,9 @@ impl OwnService {
                 incarnation: INCARNATION,
                 domain: None,
             }),
-            Request::SubmitAccount(asked) => Reply::SubmitAccount(self.submit_account(&asked)?),
+            Request::SubmitAccount(asked) => {
+                Reply::SubmitAccount(self.submit_account(caller, &asked)?)
+            }
             Request::OpenSession(asked) => {
                 let known =
                     self.accounts.get(&caller.user).and_then(|(account, _)| account.as_ref());
@@ -205,30 +207,33 @@ impl OwnService {
         })
     }
 
-    /// Adds the entries that the user's log does not have yet, and publishes the log's new head.
-    fn submit_account(&mut self, asked: &SubmitAccount) -> Answer<AccountHead> {
-        let (account, log) = self.accounts.entry(asked.user.clone()).or_default();
-        let (mut grown, mut new) = (account.clone(), Vec::new());
+    /// Adds the entries that the caller's log does not have yet, and publishes the log's new head.
+    fn submit_account(&mut self, caller: &DeviceId, asked: &SubmitAccount) -> Answer<AccountHead> {
+        if asked.user != caller.user {
+            return refuse(ErrorCode::Invalid, "the log of another user");
+        }
+        let (mut account, mut log) = self.accounts.get(&asked.user).cloned().unwrap_or_default();
         for bytes in &asked.entries {
             let entry = Entry::from_bytes(bytes).map_err(invalid)?;
+            if entry.user != asked.user {
+                return refuse(ErrorCode::Invalid, "an entry of another user's log");
+            }
             match log.get(usize::try_from(entry.sequence).unwrap_or(usize::MAX)) {
                 Some(known) if known == bytes => continue,
                 Some(_) => return refuse(ErrorCode::AccountForked, "another log"),
-                None => Account::follow(&mut grown, &*self.provider, &entry)
+                None => Account::follow(&mut account, &*self.provider, &entry)
                     .map_err(|e| CallError::refused(ErrorCode::BadEntry, e.to_string()))?,
             }
-            new.push(bytes.clone());
+            log.push(bytes.clone());
         }
 
-        let Some(head) = grown.as_ref().map(Account::head) else {
+        let Some(head) = account.as_ref().map(Account::head) else {
             return refuse(ErrorCode::BadEntry, "no entries");
         };
-        log.extend(new);
-        *account = grown;
-
         let user = asked.user.as_str().as_bytes().to_vec();
         let head = Head { length: head.length, hash: head.hash };
         self.directory.publish(&[(user, head)], self.now / 1000).map_err(invalid)?;
+        self.accounts.insert(asked.user.clone(), (account, log));
         Ok(AccountHead { length: head.length, hash: head.hash.as_slice().into() })
     }
 
@@ -344,11 +349,12 @@ impl OwnService {
     fn put_all(&mut self, caller: &DeviceId, messages: Vec<Bytes>) -> Answer<SentMessages> {
         let mut sent = None;
         for (message, nth) in messages.into_iter().zip(1..) {
-            match (self.put(caller, message)?.0, &sent) {
-                (Outcome::WrongEpoch { .. }, Some(_)) => break,
-                (outcome @ Outcome::WrongEpoch { .. }, None) => sent = Some((0, outcome)),
-                (outcome, _) => sent = Some((nth, outcome)),
+            let outcome = self.put(caller, message)?.0;
+            if matches!(outcome, Outcome::WrongEpoch { .. }) {
+                sent = sent.or(Some((0, outcome)));
+                break;
             }
+            sent = Some((nth, outcome));
         }
         let Some((taken, outcome)) = sent else {
             return refuse(ErrorCode::Malformed, "no messages");
