@@ -56,7 +56,7 @@ model_of_suite! {
 /// suite for as long as wanted.
 fn short_model(suite: u16, seed: u64) {
     let [taken, refusals] = worlds(suite, seed, 6, 30);
-    took(&taken, &["add", "message read", "component data"]);
+    took(&taken, &["add", "message read"]);
     let refused: u64 = refusals.values().sum();
     assert!(refused > 100, "{refused} hostile messages");
 }
