@@ -1,20 +1,20 @@
-//! Allocations and instructions of single operations in small groups. These figures do not depend on the load
-//! of the machine, so that CI notices a change for the worse.
+//! Allocations and instructions of single operations in small groups, of the library and of the engine. These figures do
+//! not depend on the load of the machine, so that CI notices a change for the worse.
 //!
-//! Valgrind counts instructions. It runs this program once for each operation, and counts within [`measured`]
+//! Valgrind counts instructions. It runs this program once for each operation, and counts within [`measured`](crate::counting)
 //! on one thread. Only Conclave is counted, because the other stacks use thread pools.
 
 use crate::arguments::list;
 use crate::client::{Client, Commit, Result};
+use crate::counting::{counted, sums};
+use crate::engine;
 use crate::op::Op;
 use crate::ops::{self, Pair};
 use crate::stack::Stack::Conclave;
 use serde_json::{Value, json};
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 /// The argument that makes this module run.
 pub const NAME: &str = "counts";
@@ -24,6 +24,7 @@ pub const CHILD: &str = "--count-one";
 pub const USAGE: &str = "\
   counts            counts allocations and (with valgrind) instructions of single operations:
                     --members N,...  default 2,10,100
+                    --only NAME      of those alone whose name in the baseline begins like this
                     --write FILE     writes the counts as a baseline
                     --check FILE     fails if a count exceeds the baseline by more than a margin
 ";
@@ -50,52 +51,7 @@ const OPS: [Op; 15] = [
 /// The margin over the baseline: compilers and processors differ.
 const MARGIN_PERCENT: u64 = 10;
 
-// ── the allocator ────────────────────────────────────────────────────────────────────────────
-
-/// The system's allocator, which counts allocations during a measurement.
-pub struct Counting;
-
-static COUNTS: AtomicBool = AtomicBool::new(false);
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-static BYTES: AtomicU64 = AtomicU64::new(0);
-
-fn note(bytes: usize) {
-    if COUNTS.load(Relaxed) {
-        ALLOCATIONS.fetch_add(1, Relaxed);
-        BYTES.fetch_add(bytes as u64, Relaxed);
-    }
-}
-
-// SAFETY: every call is passed on unchanged to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        note(layout.size());
-        // SAFETY: the caller keeps the contract of the same method.
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        note(layout.size());
-        // SAFETY: the caller keeps the contract of the same method.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        note(size.saturating_sub(layout.size()));
-        // SAFETY: the caller keeps the contract of the same method.
-        unsafe { System.realloc(block, layout, size) }
-    }
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the contract of the same method.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
 // ── one measurement ──────────────────────────────────────────────────────────────────────────
-
-/// The only function in which valgrind counts.
-#[inline(never)]
-fn measured<T>(f: impl FnOnce() -> Result<T>) -> Result<T> {
-    std::hint::black_box(f())
-}
 
 /// Measures one operation of a run.
 struct Gauge {
@@ -108,12 +64,8 @@ impl Gauge {
         if op != self.wanted || self.found.is_some() {
             return f();
         }
-        ALLOCATIONS.store(0, Relaxed);
-        BYTES.store(0, Relaxed);
-        COUNTS.store(true, Relaxed);
-        let value = measured(f);
-        COUNTS.store(false, Relaxed);
-        self.found = Some((ALLOCATIONS.load(Relaxed), BYTES.load(Relaxed)));
+        let value = counted(f);
+        self.found = Some(sums());
         value
     }
 }
@@ -196,9 +148,14 @@ fn bare(op: Op) -> bool {
 
 /// The child: measures one operation and prints its counts.
 pub fn child(args: &[String]) -> Result<()> {
-    let [op, members] = args else { return Err("what to count?".into()) };
-    let op = OPS.into_iter().find(|o| o.name() == op).ok_or("no such operation")?;
-    let (allocations, bytes) = one(op, members.parse()?)?;
+    let [op, size] = args else { return Err("what to count?".into()) };
+    let of_engine = engine::Op::ALL.into_iter().find(|o| o.name() == op);
+    let of_library = OPS.into_iter().find(|o| o.name() == op);
+    let (allocations, bytes) = match (of_engine, of_library) {
+        (Some(op), _) => engine::one(op, size.parse()?)?,
+        (None, Some(op)) => one(op, size.parse()?)?,
+        (None, None) => return Err("no such operation".into()),
+    };
     println!("{allocations} {bytes}");
     Ok(())
 }
@@ -207,10 +164,13 @@ pub fn child(args: &[String]) -> Result<()> {
 
 /// The counts of one operation, by their kind.
 type Counts = BTreeMap<&'static str, u64>;
-/// An operation, the members of its group, and its counts.
-type Row = (Op, usize, Counts);
+/// What is counted: its name, what the table calls it, and how many members its group has, or groups it opens.
+type Work = (&'static str, &'static str, usize);
+type Row = (Work, Counts);
 
-const KINDS: [&str; 3] = ["allocations", "bytes", "instructions"];
+/// What calls of the provider cost is shown, and not checked: it depends on the processor.
+const CRYPTOGRAPHY: &str = "cryptography";
+const KINDS: [&str; 4] = ["allocations", "bytes", "instructions", CRYPTOGRAPHY];
 
 fn output(command: &mut Command) -> Result<(String, String)> {
     let output = command.output()?;
@@ -222,9 +182,35 @@ fn output(command: &mut Command) -> Result<(String, String)> {
     }
 }
 
-fn count(op: Op, members: usize, valgrind: bool) -> Result<Counts> {
+/// What calls of the provider have cost, as valgrind's profile says: all that they call belongs to them.
+fn cryptography(profile: &str) -> Result<u64> {
+    let is_provider = |name: &str| name.contains("AwsLc as") && name.contains("CryptoProvider");
+    let mut names = BTreeMap::new();
+    // A name is written once, and later only its number.
+    let mut name_of = |text: &str| {
+        let (number, name) = text.split_once(' ').unwrap_or((text, ""));
+        let known = names.entry(number.to_string()).or_insert_with(|| name.to_string());
+        is_provider(known)
+    };
+    let (mut from_provider, mut to_provider, mut sum) = (false, false, 0);
+    let mut lines = profile.lines();
+    while let Some(line) = lines.next() {
+        if let Some(name) = line.strip_prefix("fn=") {
+            from_provider = name_of(name);
+        } else if let Some(name) = line.strip_prefix("cfn=") {
+            to_provider = name_of(name);
+        } else if line.starts_with("calls=") {
+            let cost = lines.next().and_then(|line| line.split_whitespace().nth(1));
+            let cost: u64 = cost.ok_or("a call without its cost")?.parse()?;
+            sum += if to_provider && !from_provider { cost } else { 0 };
+        }
+    }
+    Ok(sum)
+}
+
+fn count((name, _, size): Work, valgrind: bool) -> Result<Counts> {
     let own = std::env::current_exe()?;
-    let args = [CHILD.into(), op.name().into(), members.to_string()];
+    let args = [CHILD.into(), name.into(), size.to_string()];
     let (stdout, _) = output(Command::new(&own).args(&args))?;
     let mut counts = Counts::new();
     for (kind, number) in KINDS.into_iter().zip(stdout.split_whitespace()) {
@@ -232,10 +218,12 @@ fn count(op: Op, members: usize, valgrind: bool) -> Result<Counts> {
     }
 
     if valgrind {
+        let profile = std::env::temp_dir().join(format!("counts-{}.callgrind", std::process::id()));
         let (_, stderr) = output(
             Command::new("valgrind")
-                .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-                .arg("--toggle-collect=*counts::measured*")
+                .arg("--tool=callgrind")
+                .arg(format!("--callgrind-out-file={}", profile.display()))
+                .arg("--toggle-collect=*counting::measured*")
                 .arg(own)
                 .args(&args),
         )?;
@@ -244,7 +232,16 @@ fn count(op: Op, members: usize, valgrind: bool) -> Result<Counts> {
         if collected == 0 {
             return Err("valgrind has counted nothing: is the symbol `measured` gone?".into());
         }
-        counts.insert("instructions", collected);
+        let text = std::fs::read_to_string(&profile)?;
+        std::fs::remove_file(&profile)?;
+        if engine::Op::ALL.iter().any(|op| op.name() == name) {
+            // What the library adds to it, the other rows say.
+            let cryptography = cryptography(&text)?;
+            counts.insert("instructions", collected.saturating_sub(cryptography));
+            counts.insert(CRYPTOGRAPHY, cryptography);
+        } else {
+            counts.insert("instructions", collected);
+        }
     }
 
     Ok(counts)
@@ -253,17 +250,20 @@ fn count(op: Op, members: usize, valgrind: bool) -> Result<Counts> {
 /// The options of the subcommand.
 pub struct Options {
     members: Vec<usize>,
+    only: String,
     write: Option<PathBuf>,
     check: Option<PathBuf>,
 }
 
 impl Options {
     pub fn parse(mut args: impl Iterator<Item = String>) -> Result<Self> {
-        let mut options = Self { members: vec![2, 10, 100], write: None, check: None };
+        let (members, only) = (vec![2, 10, 100], String::new());
+        let mut options = Self { members, only, write: None, check: None };
         while let Some(arg) = args.next() {
             let mut value = || args.next().ok_or_else(|| format!("{arg} what?"));
             match arg.as_str() {
                 "--members" => options.members = list(&value()?, |n| n.parse().ok())?,
+                "--only" => options.only = value()?,
                 "--write" => options.write = Some(value()?.into()),
                 "--check" => options.check = Some(value()?.into()),
                 _ => return Err(USAGE.into()),
@@ -279,21 +279,33 @@ pub fn main(options: &Options) -> Result<()> {
         eprintln!("valgrind is missing: instructions are not counted (apt-get install valgrind)");
     }
 
-    println!("| operation | members | allocations | bytes | instructions |");
-    println!("|---|---|---|---|---|");
+    println!(
+        "| operation | members | allocations | bytes | instructions | of the provider, beside |"
+    );
+    println!("|---|---|---|---|---|---|");
+    let of_library = options.members.iter().flat_map(|&members| {
+        let ops = OPS.into_iter().filter(move |op| members > 3 || !bare(*op));
+        ops.map(move |op| (op.name(), op.title(), members))
+    });
+    let of_engine = engine::Op::ALL.into_iter().flat_map(|op| {
+        let sizes = options.members.iter().filter(move |size| **size <= op.largest());
+        sizes.map(move |size| (op.name(), op.title(), *size))
+    });
     let mut rows = Vec::new();
-    for &members in &options.members {
-        for op in OPS.into_iter().filter(|op| members > 3 || !bare(*op)) {
-            let counts = count(op, members, valgrind)?;
-            let cell = |kind| counts.get(kind).map_or("–".into(), u64::to_string);
-            let [allocations, bytes, instructions] = KINDS.map(cell);
-            println!("| {} | {members} | {allocations} | {bytes} | {instructions} |", op.title());
-            rows.push((op, members, counts));
-        }
+    let wanted = |work: &Work| work.0.starts_with(&options.only);
+    for work in of_library.chain(of_engine).filter(wanted) {
+        let counts = count(work, valgrind)?;
+        let cell = |kind| counts.get(kind).map_or("–".into(), u64::to_string);
+        let [allocations, bytes, instructions, cryptography] = KINDS.map(cell);
+        let (_, title, size) = work;
+        println!(
+            "| {title} | {size} | {allocations} | {bytes} | {instructions} | {cryptography} |"
+        );
+        rows.push((work, counts));
     }
 
     if let Some(file) = &options.write {
-        let row = |(op, members, counts): &Row| json!({"operation": op.name(), "members": members, "counts": counts});
+        let row = |((name, _, size), counts): &Row| json!({"operation": name, "members": size, "counts": counts});
         let rows: Vec<Value> = rows.iter().map(row).collect();
         std::fs::write(file, serde_json::to_string_pretty(&rows)? + "\n")?;
     }
@@ -306,16 +318,14 @@ fn check(file: &Path, rows: &[Row]) -> Result<()> {
     let baseline: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(file)?)?;
     let mut worse = Vec::new();
     let mut better = 0;
-    for (op, members, counts) in rows {
-        let row =
-            baseline.iter().find(|row| row["operation"] == op.name() && row["members"] == *members);
-        let row =
-            row.ok_or_else(|| format!("{} has no {} of {members}", file.display(), op.name()))?;
-        for (kind, now) in counts {
+    for ((name, title, size), counts) in rows {
+        let row = baseline.iter().find(|row| row["operation"] == *name && row["members"] == *size);
+        let row = row.ok_or_else(|| format!("{} has no {name} of {size}", file.display()))?;
+        for (kind, now) in counts.iter().filter(|(kind, _)| **kind != CRYPTOGRAPHY) {
             let was = row["counts"][kind].as_u64().ok_or_else(|| format!("no {kind}: {row}"))?;
             let margin = was * MARGIN_PERCENT / 100 + 2;
             if *now > was + margin {
-                worse.push(format!("{}, {members} members: {kind} {was} -> {now}", op.title()));
+                worse.push(format!("{title}, {size} members: {kind} {was} -> {now}"));
             }
             better += u32::from(now + margin < was);
         }

@@ -4,7 +4,9 @@ mod arguments;
 mod client;
 mod clock;
 mod conclave;
+mod counting;
 mod counts;
+mod engine;
 mod floor;
 mod forge;
 mod measure;
@@ -29,7 +31,7 @@ use std::time::Duration;
 use table::Table;
 
 #[global_allocator]
-static ALLOCATOR: counts::Counting = counts::Counting;
+static ALLOCATOR: counting::Counting = counting::Counting;
 
 /// The largest group in which a stack takes less than minutes for a step.
 fn most_members(stack: Stack) -> usize {
