@@ -1,10 +1,11 @@
 //! Bots: what scripts say and hear, the daemon's protocol, and that every message is answered once.
 
 #![cfg(unix)]
+
 mod asynchronous;
 mod schema;
 
-use crate::common::{CONCLAVE, Done, PATIENCE, People, Process, run};
+use crate::common::{CONCLAVE, DONE, Done, PATIENCE, People, Process, run};
 use conclave_delivery_api::to_hex;
 use schema::Schema;
 use serde_json::{Value, json};
@@ -17,8 +18,6 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-
-const DONE: Option<i32> = Some(0);
 
 /// The repository's folder.
 fn root() -> PathBuf {

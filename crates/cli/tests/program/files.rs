@@ -2,15 +2,13 @@
 
 mod network;
 
-use crate::common::{Done, PATIENCE, People, Process, from_environment};
+use crate::common::{DONE, Done, PATIENCE, People, Process, REFUSED, from_environment};
 use network::Network;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-const DONE: Option<i32> = Some(0);
-const REFUSED: Option<i32> = Some(3);
 const MIB: usize = 1 << 20;
 /// The most anonymous memory of a messenger that sends or saves a file of any length, in bytes. It is less than the length
 /// of [`USUAL_MIB`], so that one that held the file in memory would exceed it.

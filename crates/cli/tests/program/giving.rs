@@ -1,10 +1,7 @@
 //! A new device is given what was said before it came in, by another device of its user's.
 
-use crate::common::{Done, PATIENCE, People, number, two_people};
+use crate::common::{DONE, Done, PATIENCE, People, REFUSED, number, two_people};
 use std::time::{Duration, Instant};
-
-const DONE: Option<i32> = Some(0);
-const REFUSED: Option<i32> = Some(3);
 
 /// The texts of a page, and who has given each.
 fn page(done: &Done, group: &str) -> Vec<(String, Option<String>)> {

@@ -1,10 +1,7 @@
 //! What was said, as scripts see it: replies, reactions, edits, deletions, search, unread counts, export.
 
-use crate::common::{Done, People, number, two_people};
+use crate::common::{DONE, Done, People, REFUSED, number, two_people};
 use std::path::Path;
-
-const DONE: Option<i32> = Some(0);
-const REFUSED: Option<i32> = Some(3);
 
 /// Whether a file in a folder holds these bytes.
 fn holds(folder: &Path, bytes: &[u8]) -> bool {

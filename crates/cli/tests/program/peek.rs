@@ -6,7 +6,7 @@
 #![cfg(target_os = "linux")]
 
 use crate::common::chats::{Chat, Dice, seed};
-use crate::common::{CONCLAVE, Done, People, Process, Server, from_environment, run};
+use crate::common::{CONCLAVE, DONE, Done, People, Process, Server, from_environment, run, signal};
 use serde_json::{Value, json};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,6 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-const DONE: Option<i32> = Some(0);
 const NOTHING: Option<i32> = Some(3);
 
 fn args(user: &str, url: &str, data: &Path, options: &[&str]) -> Vec<String> {
@@ -36,11 +35,6 @@ fn shown(done: &Done) -> Vec<String> {
     done.lines.iter().map(without_time).collect()
 }
 
-fn signal(process: &Process, signal: &str) {
-    let id = process.child.id().to_string();
-    assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
-}
-
 /// A messenger that holds its state, and does nothing until it is woken.
 struct Asleep(Process);
 
@@ -48,12 +42,12 @@ impl Asleep {
     fn of(people: &People, user: &str) -> Self {
         let process = people.stay(user);
         process.until("ready ");
-        signal(&process, "-STOP");
+        signal(&process.child, "-STOP");
         Self(process)
     }
 
     fn wake(self) -> Process {
-        signal(&self.0, "-CONT");
+        signal(&self.0.child, "-CONT");
         self.0
     }
 }
@@ -242,7 +236,7 @@ fn peeks_that_are_killed_at_any_moment_change_nothing_for_those_who_talk() {
             // So there is something to be seen by the peeks, and a messenger that wakes up beside them.
             if dice.below(8) == 0 {
                 let [alice, bob] = &mut chats;
-                signal(&bob.process, "-STOP");
+                signal(&bob.process.child, "-STOP");
                 for n in 0..3 {
                     let text = format!("{said} while bob is asleep, {n}");
                     alice.process.write(&text);
@@ -250,7 +244,7 @@ fn peeks_that_are_killed_at_any_moment_change_nothing_for_those_who_talk() {
                 }
                 said += 3;
                 thread::sleep(Duration::from_millis(dice.below(800)));
-                signal(&bob.process, "-CONT");
+                signal(&bob.process.child, "-CONT");
             }
         }
         for chat in &mut chats {

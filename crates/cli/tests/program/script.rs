@@ -1,14 +1,9 @@
 //! What scripts meet at `conclave chat`: their lines, their exit codes, the names they may use.
 
-use crate::common::{CONCLAVE, Done, People, replace_bytes, run};
+use crate::common::{CONCLAVE, DONE, Done, People, REFUSED, USAGE, WAITING, replace_bytes, run};
 
 /// The longest line, in bytes.
 const MAX_LINE: usize = 65_536;
-
-const DONE: Option<i32> = Some(0);
-const USAGE: Option<i32> = Some(2);
-const REFUSED: Option<i32> = Some(3);
-const WAITING: Option<i32> = Some(4);
 
 fn has_error(done: &Done, text: &str) -> bool {
     done.lines.iter().any(|line| line.starts_with("error ") && line.contains(text))

@@ -1,11 +1,11 @@
 //! `conclave serve` as an operator runs it: settings, TLS, health, metrics, logs, and stopping.
 
-use crate::common::{CONCLAVE, Done, PATIENCE, Process, get, run};
+use crate::common::{CONCLAVE, Done, PATIENCE, Process, get, run, signal};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// A running service with its standard error in a file.
@@ -273,13 +273,6 @@ fn half_a_request(url: &str) -> TcpStream {
     stream
 }
 
-fn signal(process: &Process) {
-    let id = process.child.id().to_string();
-    assert!(
-        Command::new("kill").args(["-TERM", &id]).stdin(Stdio::null()).status().unwrap().success()
-    );
-}
-
 #[test]
 fn a_stop_is_announced_and_finishes_what_is_in_work() {
     let dir = tempfile::tempdir().unwrap();
@@ -287,7 +280,7 @@ fn a_stop_is_announced_and_finishes_what_is_in_work() {
     let mut service = Service::start(dir.path(), &options);
     let metrics = service.metrics();
     let mut request = half_a_request(&service.url);
-    signal(&service.process);
+    signal(&service.process.child, "-TERM");
     let begun = Instant::now();
     loop {
         let answer = get(&metrics, "/health/ready");
@@ -317,7 +310,7 @@ fn requests_that_do_not_end_are_told_by_the_exit_code_and_a_second_signal_ends_a
 
     let mut service = Service::start(dir.path(), &["--grace", "1 h"]);
     let request = half_a_request(&service.url);
-    signal(&service.process);
+    signal(&service.process.child, "-TERM");
     std::thread::sleep(Duration::from_millis(300));
     assert_eq!(service.process.terminate(), 128 + 15);
     drop(request);

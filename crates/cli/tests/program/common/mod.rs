@@ -14,8 +14,21 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 pub(crate) const CONCLAVE: &str = env!("CARGO_BIN_EXE_conclave");
+/// The exit codes of a command that did what it was told, of a wrong command line, of one that was refused something, and
+/// of one whose messages still wait to be sent.
+pub(crate) const DONE: Option<i32> = Some(0);
+pub(crate) const USAGE: Option<i32> = Some(2);
+pub(crate) const REFUSED: Option<i32> = Some(3);
+pub(crate) const WAITING: Option<i32> = Some(4);
 /// Longer than anything here takes on a machine that has much else to do.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
+
+/// Sends a signal, as `kill` names it.
+#[cfg(unix)]
+pub(crate) fn signal(process: &Child, signal: &str) {
+    let id = process.id().to_string();
+    assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+}
 
 /// A number from the environment, for tests that can run for longer.
 pub(crate) fn from_environment(name: &str, usual: u64) -> u64 {
@@ -108,8 +121,7 @@ impl Process {
 
     #[cfg(unix)]
     pub(crate) fn terminate(&mut self) -> i32 {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        signal(&self.child, "-TERM");
         self.child.wait().unwrap().code().unwrap()
     }
 }

@@ -1,7 +1,7 @@
 //! A service in a process, and what can happen to it.
 
 use super::disk::{Disk, Failing, IO_ERROR, NO_SPACE};
-use crate::common::{CONCLAVE, run};
+use crate::common::{CONCLAVE, run, signal};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -96,11 +96,6 @@ impl Service {
         std::thread::sleep(Duration::from_millis(while_));
     }
 
-    fn signal(&mut self, signal: &str) {
-        let id = self.child().id().to_string();
-        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
-    }
-
     pub(crate) fn kill_9(&mut self) {
         self.child().kill().unwrap();
         self.child().wait().unwrap();
@@ -132,13 +127,13 @@ impl Service {
                 }
             }
             Terminated => {
-                self.signal("-TERM");
+                signal(self.child(), "-TERM");
                 assert!(self.child().wait().unwrap().success());
             }
             Frozen => {
-                self.signal("-STOP");
+                signal(self.child(), "-STOP");
                 std::thread::sleep(Duration::from_millis(700));
-                self.signal("-CONT");
+                signal(self.child(), "-CONT");
             }
             Full => {
                 self.kill_9();
@@ -179,7 +174,7 @@ impl Service {
 
     /// Stops it, and has it checked whether all that is stored holds.
     pub(crate) fn check_state(mut self) {
-        self.signal("-TERM");
+        signal(self.child(), "-TERM");
         assert!(self.child().wait().unwrap().success());
         let checked = run(&["admin", "check", "--data", self.data().to_str().unwrap()], b"");
         assert!(checked.has("all is well"), "{checked:?}");

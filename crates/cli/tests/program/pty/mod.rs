@@ -76,9 +76,7 @@ impl Terminal {
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let id = self.child.id().to_string();
-        let kill = std::process::Command::new("kill").args([signal, &id]).status().unwrap();
-        assert!(kill.success());
+        crate::common::signal(&self.child, signal);
     }
 }
 
