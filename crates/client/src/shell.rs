@@ -12,7 +12,7 @@ use crate::lines::{
 use crate::messenger::{IN_NO_GROUP, Messenger};
 use crate::service::{Arrived, Service, now, os_rng, write_evidence};
 use crate::sharing::{Sharing, Wanted};
-use crate::told::{Failure, Told};
+use crate::told::{Failure, Told, refused};
 use crate::words;
 use conclave_delivery::http_client::TlsRoots;
 use conclave_engine::{
@@ -297,7 +297,8 @@ impl<S: Store> Shell<'_, S> {
                     self.refused += self.show(answer, screen)?;
                 }
                 Ok(Input::Command(Command::Chat(ChatCommand::Draft(DraftCommand::Send)))) => {
-                    let answer = self.send_draft()?;
+                    let told = self.send_draft();
+                    let answer = self.do_told(told)?;
                     self.refused += self.show(answer, screen)?;
                 }
                 Ok(Input::Command(Command::Chat(command))) => {
@@ -389,37 +390,20 @@ impl<S: Store> Shell<'_, S> {
     }
 
     fn drafts_of(&self, groups: Vec<GroupId>) -> Result<Vec<Shown>, RunError> {
-        drafts_shown(&self.engine, self.chat.history(), groups).map_err(RunError::History)
+        Ok(drafts_shown(&self.engine, self.chat.history(), groups)?)
     }
 
     /// Sends what the user has kept to be sent. It stays kept if it cannot be sent.
-    fn send_draft(&mut self) -> Result<Vec<Shown>, RunError> {
-        let refused = |why: String| Ok(vec![Shown::Refused(why)]);
-        let group = match self.messenger.group_to_talk_in(&self.engine) {
-            Ok(group) => group,
-            Err(why) => return refused(why),
-        };
-        let (history, now) = (self.chat.history(), now());
-        let Some(text) = draft_in(&self.engine, history, &group).map_err(RunError::History)? else {
-            return refused(NO_DRAFT.into());
-        };
-        let of = (String::new(), now / 1000);
-        let rows = rows_of_draft(&self.engine, history, &group, of).map_err(RunError::History)?;
+    fn send_draft(&mut self) -> Result<Told, Failure> {
+        let group = self.messenger.group_to_talk_in(&self.engine).map_err(Failure::Refused)?;
+        let (history, now) = (self.chat.history(), now() / 1000);
+        let text = draft_in(&self.engine, history, &group)?.ok_or_else(|| refused(NO_DRAFT))?;
+        let rows = rows_of_draft(&self.engine, history, &group, (String::new(), now))?;
 
         let typed = Content::from_text(text);
-        let content = match self.chat.outgoing(&self.engine, &group, typed) {
-            Ok(content) => content,
-            Err(why) => return refused(why),
-        };
-        match self.engine.send_with(now, &group, content, &[], rows) {
-            Ok(()) => {}
-            Err(CommandError::Refused(reason)) => {
-                return refused(words::about_group(&self.engine, Some(&group), &reason));
-            }
-            Err(CommandError::Engine(e)) => return Err(e.into()),
-        }
-        let read = self.chat.mark_read(&self.engine, &group, (u64::MAX, now / 1000));
-        self.do_told(read.map_err(Failure::Fatal))
+        let content = self.chat.outgoing(&self.engine, &group, typed).map_err(Failure::Refused)?;
+        self.send_with(&group, content, rows)?;
+        Ok(self.chat.mark_read(&self.engine, &group, (u64::MAX, now))?)
     }
 
     fn chat_command(&mut self, command: ChatCommand) -> Result<Vec<Shown>, RunError> {
@@ -510,16 +494,33 @@ impl<S: Store> Shell<'_, S> {
         content: Content,
         rows: AppRows,
     ) -> Result<Vec<Shown>, RunError> {
-        match self.engine.send_with(now(), group, content, &[], rows) {
-            Ok(()) => self.transfers.sent(id),
-            Err(CommandError::Refused(reason)) => {
-                self.transfers.discard(&mut self.engine, id)?;
-                let why = words::about_group(&self.engine, Some(group), &reason);
-                return Ok(vec![Shown::Refused(why)]);
+        match self.send_with(group, content, rows) {
+            Ok(()) => {
+                self.transfers.sent(id);
+                Ok(Vec::new())
             }
-            Err(CommandError::Engine(e)) => return Err(e.into()),
+            Err(Failure::Refused(why)) => {
+                self.transfers.discard(&mut self.engine, id)?;
+                Ok(vec![Shown::Refused(why)])
+            }
+            Err(Failure::Fatal(e)) => Err(e.into()),
         }
-        Ok(Vec::new())
+    }
+
+    /// Has a message sent, with other rows in the same write.
+    fn send_with(
+        &mut self,
+        group: &GroupId,
+        content: Content,
+        rows: AppRows,
+    ) -> Result<(), Failure> {
+        match self.engine.send_with(now(), group, content, &[], rows) {
+            Ok(()) => Ok(()),
+            Err(CommandError::Refused(reason)) => {
+                Err(refused(words::about_group(&self.engine, Some(group), &reason)))
+            }
+            Err(CommandError::Engine(e)) => Err(e.into()),
+        }
     }
 
     /// Writes and sends what a command leads to, and returns what is shown of it.
