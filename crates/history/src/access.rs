@@ -165,6 +165,18 @@ impl<'a> Access<'a> {
         row.ok_or(HistoryError::Damaged("the index"))
     }
 
+    /// The number at which a segment begins.
+    pub(crate) fn first_of_segment(
+        &self,
+        room: RoomNumber,
+        number: u64,
+    ) -> Result<u64, HistoryError> {
+        match self.open_segment(room, number) {
+            Some(open) => Ok(open.segment.first),
+            None => Ok(segment::Rows::new(&self.segment(room, number)?)?.first),
+        }
+    }
+
     fn open_segment(&self, room: RoomNumber, number: u64) -> Option<&OpenSegment> {
         self.open.as_ref().filter(|open| (open.room, open.segment_number) == (room, number))
     }
@@ -180,7 +192,7 @@ impl<'a> Access<'a> {
         while low < high {
             let middle = low + (high - low) / 2;
             let segment = segments.get(middle).copied().unwrap_or_default();
-            let first = segment::Rows::new(&self.segment(room.number, segment)?)?.first;
+            let first = self.first_of_segment(room.number, segment)?;
             if first <= number {
                 low = middle + 1;
             } else {

@@ -9,7 +9,7 @@ use crate::rows::{
     BODY, EXPIRY, MARK, MESSAGE, Mark, MessageRow, ORDER, REACTION, RECEIPT, RoomRow, TOPIC,
     UNREAD_EXPIRY, WORDS, expiry_key, number_of,
 };
-use crate::segment::{MAX_MESSAGES, MAX_TEXT, Placed, Rows, Segment, encode_order};
+use crate::segment::{MAX_MESSAGES, MAX_TEXT, Placed, Segment, encode_order};
 use conclave_content::MessageId;
 use conclave_store::{Secret, WriteSet};
 
@@ -157,7 +157,7 @@ impl Access<'_> {
         let segment = Segment::decode(&self.segment(room.number, segment_number)?)?;
         let from = if at == 0 { 0 } else { segment.first };
         let until = match segments.get(at + 1) {
-            Some(next) => Rows::new(&self.segment(room.number, *next)?)?.first,
+            Some(next) => self.first_of_segment(room.number, *next)?,
             // What comes later is in no segment yet, and becomes one of its own.
             None => room.indexed.saturating_add(1),
         };
