@@ -4,7 +4,6 @@
 //! cryptography than the engine, so that a profile tells whose is whose.
 
 #[path = "../../crates/engine/examples/own_service/service.rs"]
-#[allow(dead_code)]
 mod service;
 
 use crate::client::Result;
