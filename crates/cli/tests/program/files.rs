@@ -274,6 +274,41 @@ fn a_download_goes_on_after_the_process_was_killed() {
 }
 
 #[test]
+fn transfers_go_on_at_a_service_that_was_killed_and_has_forgotten_their_sessions() {
+    let (mut people, folder) = two_people(&[]);
+    let content = content(6 * MIB);
+    let path = write(&folder, "a.bin", &content);
+    let network = Network::new(&people.server.url());
+    let mut alice = stay(&people, "alice", &network);
+    let mut bob = stay(&people, "bob", &network);
+    alice.until("ready");
+    bob.until("ready");
+
+    network.hold_at(network.moved() + 3 * MIB as u64);
+    alice.write(&format!("/send {}", path.display()));
+    wait_until("three parts", || network.holds());
+    let before = network.moved();
+    people.server.kill_9_and_restart();
+    network.open();
+    alice.until("attachment g ");
+    assert!(network.moved() - before < 5 * MIB as u64, "the upload began anew");
+    let line = bob.until("attachment g ");
+    let number = line.split(' ').nth(2).unwrap();
+
+    let to = folder.path().join("saved");
+    network.hold_at(network.moved() + 3 * MIB as u64);
+    bob.write(&format!("/save {number} {}", to.display()));
+    wait_until("three parts", || network.holds());
+    let before = network.moved();
+    people.server.kill_9_and_restart();
+    network.open();
+    bob.until(&format!("saved g {number} {} ", content.len()));
+    assert!(network.moved() - before < 5 * MIB as u64, "the download began anew");
+    assert!(std::fs::read(&to).unwrap() == content);
+    assert_eq!((alice.end_now(), bob.end_now()), (DONE, DONE));
+}
+
+#[test]
 fn what_is_cancelled_is_gone_here_and_at_the_service() {
     let (people, folder) = two_people(&[]);
     let path = write(&folder, "a.bin", &content(4 * MIB));

@@ -3,7 +3,7 @@
 use crate::attachments::cipher::TAG_LENGTH;
 use crate::files::private_options;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 /// The folder, below that of the device.
@@ -107,14 +107,15 @@ impl Spool {
         std::fs::rename(self.part(id), self.opening(id))
     }
 
-    /// Cuts the tag off a file that was decrypted, and gives the file its name.
+    /// Cuts the tag off a file that was decrypted, and gives the file its name. Until the transfer is forgotten, the spool
+    /// has it as well: see [`Self::delivered`].
     pub(super) fn deliver(&self, id: u64, mut file: File, to: &Path) -> io::Result<u64> {
         let length = file.metadata()?.len().saturating_sub(TAG_LENGTH);
         file.set_len(length)?;
         file.sync_all()?;
-        let from = self.opening(id);
+
         // A link never takes the place of a file that is there.
-        match std::fs::hard_link(&from, to) {
+        match std::fs::hard_link(self.opening(id), to) {
             Ok(()) => {}
             // Nor is one saved that was cancelled meanwhile.
             Err(e) if matches!(e.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {
@@ -126,19 +127,59 @@ impl Spool {
                 copy_out(&mut file, to)?;
             }
         }
-        remove(&from)?;
         Ok(length)
     }
+
+    /// The length of a file that was delivered before the process died; none if it was not.
+    pub(super) fn delivered(&self, id: u64, to: &Path) -> io::Result<Option<u64>> {
+        let open = |path: &Path| match File::open(path) {
+            Ok(file) => Ok(Some(file)),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e),
+        };
+        let (Some(opened), Some(there)) = (open(&self.opening(id))?, open(to)?) else {
+            return Ok(None);
+        };
+        let length = opened.metadata()?.len();
+        let is_it = there.metadata()?.len() == length && are_alike(opened, there)?;
+        Ok(is_it.then_some(length))
+    }
+}
+
+/// Whether two files have the same content.
+fn are_alike(one: File, other: File) -> io::Result<bool> {
+    let (mut one, mut other) = (BufReader::new(one), BufReader::new(other));
+    loop {
+        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
+        let count = left.len().min(right.len());
+        if left[..count] != right[..count] {
+            return Ok(false);
+        }
+        if count == 0 {
+            return Ok(left.len() == right.len());
+        }
+        one.consume(count);
+        other.consume(count);
+    }
+}
+
+/// Where a file is written before it is given its name. No file of the user's is called that.
+fn beside(to: &Path) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(to.file_name().unwrap_or_default());
+    name.push(".conclave-part");
+    to.with_file_name(name)
+}
+
+/// Deletes what was written of a file that was to be copied to a place.
+pub(super) fn discard_copy(to: &Path) {
+    let _ = remove(&beside(to));
 }
 
 /// Copies a file to a place where there is none. Nobody sees a part of it under that name: it is written beside it
 /// first.
 fn copy_out(file: &mut File, to: &Path) -> io::Result<()> {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(to.file_name().unwrap_or_default());
-    name.push(".part");
-    let beside = to.with_file_name(name);
-
+    let beside = beside(to);
     remove(&beside)?;
     let mut copy = open_private(&beside, true)?;
     let copied = io::copy(file, &mut copy).and_then(|_| copy.sync_all()).and_then(|()| {
@@ -210,6 +251,37 @@ mod tests {
         assert_eq!(std::fs::read(&to).unwrap(), b"content");
         let beside = std::fs::read_dir(&folder.0).unwrap().count();
         assert_eq!(beside, 2, "the folder of files and the first file");
+    }
+
+    #[test]
+    fn a_file_that_was_delivered_just_before_the_process_died_is_known_again() {
+        let folder = Folder::new("delivered");
+        let spool = Spool::open(&folder.0).unwrap();
+        let (linked, copied) = (folder.0.join("linked"), folder.0.join("copied"));
+        let file = fetched(&spool, 1, b"content");
+        assert_eq!(spool.delivered(1, &linked).unwrap(), None);
+        spool.deliver(1, file, &linked).unwrap();
+        std::fs::copy(&linked, &copied).unwrap();
+        assert_eq!(spool.delivered(1, &linked).unwrap(), Some(7));
+        assert_eq!(spool.delivered(1, &copied).unwrap(), Some(7));
+
+        // Another file of that name is the user's.
+        for other in [&b"another"[..], b"content and more", b"cont"] {
+            std::fs::write(&copied, other).unwrap();
+            assert_eq!(spool.delivered(1, &copied).unwrap(), None);
+        }
+        spool.discard(1);
+        assert_eq!(spool.delivered(1, &linked).unwrap(), None);
+        assert_eq!(std::fs::read(&linked).unwrap(), b"content");
+    }
+
+    #[test]
+    fn a_copy_that_was_cut_off_is_deleted_with_its_transfer() {
+        let folder = Folder::new("copy");
+        let to = folder.0.join("to");
+        std::fs::write(beside(&to), b"a part").unwrap();
+        discard_copy(&to);
+        assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 0);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::attachments::cipher::FileCipher;
 use crate::attachments::message::{attached, content_of};
 use crate::attachments::record::{Record, Sealed, TABLE, Task, ToGive, ToSave, ToSend};
-use crate::attachments::spool::Spool;
+use crate::attachments::spool::{Spool, discard_copy};
 use crate::attachments::work::{Report, Work};
 use crate::compose::{Markup, draft_of};
 use crate::connection::Connection;
@@ -449,6 +449,9 @@ impl Transfers {
         let one = self.under_way.remove(&id)?;
         one.stop.store(true, Ordering::Relaxed);
         self.spool.discard(id);
+        if let Task::Save(save) = &one.record.task {
+            discard_copy(Path::new(&save.path));
+        }
         Some(one)
     }
 

@@ -151,6 +151,10 @@ impl Work {
 
     fn save(&self, save: &ToSave) -> Result<Report, Ended> {
         let failed = |e: std::io::Error| Ended::Failed(format!("{}: {e}", save.path));
+        let to = Path::new(&save.path);
+        if let Some(length) = self.spool.delivered(self.id, to).map_err(failed)? {
+            return Ok(Report::Saved(length));
+        }
         let mut file = self.spool.part_file(self.id).map_err(failed)?;
         (self.say)(Report::Moved(0, save.sealed.length));
         self.download(&save.sealed, &mut file)?;
@@ -163,7 +167,7 @@ impl Work {
             ),
             e => Ended::Failed(format!("{}: {e}", save.path)),
         })?;
-        let delivered = self.spool.deliver(self.id, file, Path::new(&save.path));
+        let delivered = self.spool.deliver(self.id, file, to);
         let length = delivered.map_err(|e| match e.kind() {
             ErrorKind::AlreadyExists => Ended::Failed(format!(
                 "{}: there is a file of that name, and it stays as it is: save this one under another name",
