@@ -53,6 +53,9 @@ mod step;
 pub(crate) mod succession;
 pub(crate) mod waits;
 
+#[cfg(test)]
+mod tests;
+
 use crate::reason::Reason;
 use conclave_certificates::device_of;
 use conclave_delivery_api::{DeviceId, GroupState, Receipt};
