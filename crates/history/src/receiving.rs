@@ -59,8 +59,9 @@ pub struct Receiving<R> {
     /// Whether it was read through once.
     is_checked: bool,
     room: Option<Current>,
-    /// The rooms that were named.
+    /// The rooms that were named, and how long their identifiers are together.
     named: BTreeSet<GroupId>,
+    named_bytes: usize,
     given: Given,
 }
 
@@ -87,7 +88,7 @@ impl<R: Read + Seek> Receiving<R> {
     pub fn new(key: Secret, input: R) -> Self {
         let opening = Opening::new(AEAD, key.clone(), 0);
         let (room, named, given) = (None, BTreeSet::new(), Given::default());
-        Self { input, key, opening, is_checked: false, room, named, given }
+        Self { input, key, opening, is_checked: false, room, named, named_bytes: 0, given }
     }
 
     /// Checks the next messages or, once all were checked, takes those that are missing here, in one write: they are shown
@@ -140,6 +141,7 @@ impl<R: Read + Seek> Receiving<R> {
         self.input.seek(SeekFrom::Start(0))?;
         self.opening = Opening::new(AEAD, self.key.clone(), 0);
         self.named.clear();
+        self.named_bytes = 0;
         self.is_checked = true;
         Ok(None)
     }
@@ -164,7 +166,10 @@ impl<R: Read + Seek> Receiving<R> {
                 if uri.len() > MAX_NAME || group.as_ref().len() > MAX_NAME {
                     return Err(record.damaged());
                 }
-                if self.named.len() == MAX_ROOMS || !self.named.insert(group.clone()) {
+                self.named_bytes += group.as_ref().len();
+                let is_too_much =
+                    self.named.len() == MAX_ROOMS || self.named_bytes > MAX_NAMED_BYTES;
+                if is_too_much || !self.named.insert(group.clone()) {
                     return Err(record.damaged());
                 }
 
@@ -203,6 +208,8 @@ impl<R: Read + Seek> Receiving<R> {
 
 /// After how many bytes a write is made, however few messages they are.
 const MAX_BYTES: usize = 8 << 20;
+/// How long the identifiers of a file's rooms may be together, as all of them stay in memory.
+const MAX_NAMED_BYTES: usize = 4 << 20;
 const RECORD: &str = "a record that was given";
 
 /// What became of a message that was given.
@@ -462,6 +469,17 @@ mod tests {
         take(vec![room(), message(1, &row()), other(), message(1, &row())]).unwrap();
         assert!(is_refused(vec![room(), message(1, &row()), room(), message(2, &row())]));
         assert!(is_refused(vec![room(), other(), room()]));
+    }
+
+    #[test]
+    fn a_file_cannot_fill_the_memory_with_names_of_rooms() {
+        let rooms = |count: usize| -> Vec<Out> {
+            let id = |at: usize| [&at.to_be_bytes(), [0; MAX_NAME - 8].as_slice()].concat();
+            (0..count).map(|at| room_of(&id(at))).collect()
+        };
+        let most = MAX_NAMED_BYTES / MAX_NAME;
+        take(rooms(most)).unwrap();
+        assert!(is_refused(rooms(most + 1)));
     }
 
     #[test]
