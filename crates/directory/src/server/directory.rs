@@ -1,4 +1,5 @@
 use super::error::DirectoryError;
+use super::extensions::{Ends, Extensions};
 use super::names::NameKey;
 use super::records::{Batch, Put, Records};
 use super::rows::{self, CURRENT, Current, PastRoot};
@@ -52,6 +53,7 @@ pub struct Directory<R> {
     signer: Signer,
     provider: Arc<dyn CryptoProvider>,
     publishing: Mutex<()>,
+    extensions: Extensions,
 }
 
 impl<R: Records> Directory<R> {
@@ -67,7 +69,8 @@ impl<R: Records> Directory<R> {
         now: u64,
     ) -> Result<Self, DirectoryError> {
         let records = Arc::new(records);
-        let directory = Self { records, names, signer, provider, publishing: Mutex::new(()) };
+        let (publishing, extensions) = (Mutex::new(()), Extensions::default());
+        let directory = Self { records, names, signer, provider, publishing, extensions };
 
         if directory.records.get(CURRENT)?.is_none() {
             directory.begin(now)?;
@@ -104,7 +107,7 @@ impl<R: Records> Directory<R> {
         let keys: Vec<_> =
             (from..=newest.min(from.saturating_add(MAX_PAGE - 1))).map(rows::root_key).collect();
         let values = self.records.get_many(&keys)?;
-        values.iter().map(|value| past_root(value.as_deref()).map(|past| past.root)).collect()
+        values.into_iter().map(|value| Ok(past_root(&past_root_row(value)?)?.root)).collect()
     }
 
     /// Publishes a batch of names and the ends of their account logs, and returns the new root. A batch that
@@ -221,8 +224,14 @@ impl<R: Records> Directory<R> {
             if from >= to || to > current.root.epoch {
                 return Err(DirectoryError::NoEpoch);
             }
-            let old = past_root(snapshot.row(&rows::root_key(from))?.as_deref())?;
-            let new = past_root(snapshot.row(&rows::root_key(to))?.as_deref())?;
+            let ends = Ends {
+                old: past_root_row(snapshot.row(&rows::root_key(from))?)?,
+                new: past_root_row(snapshot.row(&rows::root_key(to))?)?,
+            };
+            if let Some(proof) = self.extensions.find(&ends) {
+                return Ok(proof.to_vec());
+            }
+            let (old, new) = (past_root(&ends.old)?, past_root(&ends.new)?);
             let (kept, added) = walk::between(snapshot, from, to)?;
 
             let mut extension = Extension {
@@ -247,7 +256,9 @@ impl<R: Records> Directory<R> {
                 .verify(&*self.provider, &root(&old.root)?, &root(&new.root)?)
                 .map_err(|_| DirectoryError::Damaged("the tree does not lead to its roots"))?;
             extension.sign(&*self.provider, &self.signer)?;
-            encoded(&extension)
+            let proof = encoded(&extension)?;
+            self.extensions.keep(ends, &proof);
+            Ok(proof)
         })?;
         if page.proof.len() > MAX_EXTENSION {
             return Err(DirectoryError::TooLarge);
@@ -392,8 +403,11 @@ fn check_name(user: &[u8]) -> Result<(), DirectoryError> {
     Ok(())
 }
 
-fn past_root(bytes: Option<&[u8]>) -> Result<PastRoot, DirectoryError> {
-    let bytes = bytes.ok_or(DirectoryError::Damaged("a root is missing"))?;
+fn past_root_row(row: Option<Vec<u8>>) -> Result<Vec<u8>, DirectoryError> {
+    row.ok_or(DirectoryError::Damaged("a root is missing"))
+}
+
+fn past_root(bytes: &[u8]) -> Result<PastRoot, DirectoryError> {
     PastRoot::from_bytes(bytes).map_err(|_| DirectoryError::Damaged("a root"))
 }
 

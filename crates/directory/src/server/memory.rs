@@ -33,6 +33,13 @@ impl MemoryRecords {
         self.0.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
+    /// Holds what others hold, from now on.
+    #[cfg(test)]
+    pub(crate) fn restore(&self, from: &Self) {
+        let rows = from.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = rows;
+    }
+
     /// Loses a record.
     #[cfg(test)]
     pub(crate) fn remove(&self, key: &[u8]) {

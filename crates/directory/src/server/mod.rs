@@ -5,6 +5,7 @@
 
 mod directory;
 mod error;
+mod extensions;
 mod memory;
 mod names;
 mod records;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::server::{Batch, DirectoryError, Put, Records, RecordsError};
+use crate::verify_append_only;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -234,4 +235,42 @@ fn a_lost_record_is_noticed_before_anything_is_signed() {
         assert_eq!(hole.directory.root().unwrap(), newest);
         assert!(hole.directory.append_only(0, 1).is_err());
     }
+}
+
+#[test]
+fn an_extension_is_made_once_for_all_who_ask() {
+    let records = Failing::default();
+    let directory = open(&records).unwrap();
+    let many: Vec<_> = (0..200).map(|n| entry(&format!("user-{n}"), 1)).collect();
+    directory.publish(&many[..100], START).unwrap();
+    directory.publish(&many, START).unwrap();
+    let asked = |from| {
+        records.reads.store(usize::MAX, Ordering::SeqCst);
+        let proof = directory.append_only(from, 2).unwrap();
+        (proof, usize::MAX - records.reads.load(Ordering::SeqCst))
+    };
+
+    let (first, reads) = asked(1);
+    assert!(reads > 100);
+    // The newest root, before and after, and the two at the ends.
+    assert_eq!(asked(1), (first, 4));
+    assert!(asked(0).1 > 100);
+}
+
+#[test]
+fn an_extension_of_records_that_were_put_back_is_not_given_to_those_that_followed() {
+    let service = Service::new();
+    service.publish(&[("alice", 1)]);
+    let backup = service.records.fork();
+    service.publish(&[("bob", 1)]);
+    let before = service.directory.append_only(1, 2).unwrap();
+
+    service.records.restore(&backup);
+    assert_eq!(service.directory.append_only(1, 2), Err(DirectoryError::NoEpoch));
+    let new = service.publish(&[("carol", 1)]);
+    let old = service.verified(&service.directory.roots(1).unwrap()[0]);
+    let proof = service.directory.append_only(1, 2).unwrap();
+    assert_ne!(proof, before);
+    let new = service.verified(&new);
+    assert_eq!(verify_append_only(&*service.provider, &old, &new, &proof), Ok(()));
 }

@@ -3,12 +3,16 @@
 
 use clap::Parser;
 use conclave_simulator::scenarios::{scenario, scenarios};
-use conclave_simulator::{COLUMNS, Knobs, Report, run, scale};
+use conclave_simulator::{COLUMNS, CountingHeap, Knobs, Report, run, scale};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+/// `--scale` measures the memory of clients.
+#[global_allocator]
+static HEAP: CountingHeap = CountingHeap;
 
 /// Runs random worlds until one breaks an invariant, and says how to see it again.
 #[derive(Parser)]

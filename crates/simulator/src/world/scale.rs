@@ -4,13 +4,16 @@ use super::{Event, World};
 use crate::chance::Chance;
 use crate::client::{self, Ask};
 use crate::cost::Cost;
+use crate::heap;
 use crate::knobs::DAY;
 use conclave_engine::GroupId;
 use std::time::Instant;
 
-/// How many clients are opened in a round that measures their memory, and how many rounds there are at most.
-const CLIENTS_IN_A_ROUND: usize = 20;
-const ROUNDS: usize = 20;
+/// The most heap that a client may take at any time.
+const MAX_CLIENT: i64 = 16 << 20;
+/// The most that it may take when it begins and when it has caught up: so much, and for each user of the conversation.
+const MAX_AT_REST: i64 = 64 << 10;
+const MAX_AT_REST_A_USER: i64 = 2 << 10;
 
 /// How many say something, and how many texts each.
 const SPEAKERS: usize = 20;
@@ -36,6 +39,7 @@ impl World {
     /// that is measured; the others stop when they can be invited, and are members that are away. Returns the invariants
     /// that were broken.
     pub(crate) fn scale(mut self, awake: usize, tell: &mut dyn FnMut(String)) -> Vec<String> {
+        heap::count();
         tell(format!(
             "{:<22} {:>8} {:>9} {:>7} {:>10} {:>10} {:>10}",
             "phase", "cpu s", "virtual s", "calls", "sent", "received", "written"
@@ -81,12 +85,15 @@ impl World {
             self.settle("a day");
         }
         let begun = self.begin(one);
+        heap::begin_peak();
+        let before = heap::live();
         self.at(self.now, Event::Start { device: one });
         self.settle("catching up");
+        let peak = heap::peak() - before;
         tell(self.figures("catching up a week", one, &begun));
 
-        tell(self.memory(one));
         self.check();
+        tell(self.memory(one, peak));
         self.broken
     }
 
@@ -132,37 +139,37 @@ impl World {
         )
     }
 
-    /// The memory that a client takes, as the system counts it for clients that are opened from the disk of `one`.
-    fn memory(&self, one: usize) -> String {
-        let device = &self.devices[one];
-        let mut engines = Vec::new();
-        let mut open = || {
-            let before = resident()?;
-            for _ in 0..CLIENTS_IN_A_ROUND {
-                let rng = Chance::of(self.seed, "memory");
-                let disk = device.disk.clone();
-                engines.push(client::open(&device.id, self.provider.clone(), rng, &disk).ok()?);
-            }
-            Some(resident()?.saturating_sub(before) / CLIENTS_IN_A_ROUND as u64)
-        };
-        // The first clients use memory that the world has freed: the third round in a row that makes the process grow counts.
-        let mut last = [0; 3];
-        for _ in 0..ROUNDS {
-            let Some(each) = open() else { return "memory is not measured on this system".into() };
-            last = [last[1], last[2], each];
-            if last.iter().all(|each| *each > 0) {
-                break;
+    /// The heap that the client of `one` takes: when it begins, when it has caught up, and, with what the service makes for
+    /// it, at most while it does (`peak`).
+    fn memory(&mut self, one: usize, peak: i64) -> String {
+        let device = &mut self.devices[one];
+        let before = heap::live();
+        drop(device.engine.take());
+        let caught_up = before - heap::live();
+
+        let before = heap::live();
+        let rng = Chance::of(self.seed, "memory");
+        let opened = client::open(&device.id, self.provider.clone(), rng, &device.disk);
+        let begins = heap::live() - before;
+        drop(opened);
+
+        let stored = device.disk.bytes_held();
+        let at_rest = MAX_AT_REST + MAX_AT_REST_A_USER * self.knobs.users as i64;
+        for (what, bytes, most) in [
+            ("that begins", begins, at_rest),
+            ("that has caught up", caught_up, at_rest),
+            ("that catches up", peak, MAX_CLIENT),
+        ] {
+            // (Without an allocator that counts, there is nothing to be held to a bound.)
+            if bytes <= 0 || bytes > most.min(MAX_CLIENT) {
+                self.break_with(format!("a client {what} takes {bytes} bytes, and {most} at most"));
             }
         }
-        let (each, stored) = (last[2], device.disk.bytes_held());
-        format!("{each} bytes of memory a client that begins, with {stored} bytes stored")
+        format!(
+            "bytes of heap: {begins} of a client that begins, {caught_up} of the one that has caught up, {peak} at most while it \
+             did; its groups have {stored} bytes of rows"
+        )
     }
-}
-
-/// How many bytes of memory this process has.
-fn resident() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/statm").ok()?;
-    Some(text.split(' ').nth(1)?.parse::<u64>().ok()? * 4096)
 }
 
 /// How many seconds of CPU time this process has taken. Linux counts them in hundredths.
