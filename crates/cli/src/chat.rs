@@ -66,6 +66,21 @@ is more:
 
   more GROUP before NUMBER                 repeat it with 'before NUMBER'
 
+What a room says of itself and how it is changed, with times in seconds:
+
+  policy GROUP expiry required|optional|forbidden MIN MAX DEFAULT
+                                           /room: whether messages disappear,
+                                           and after which time; '-' for none
+  policy GROUP reports DELIVERED READ      /room: whether members report what
+                                           has arrived and was read: required,
+                                           optional or forbidden
+  policy GROUP history SECONDS             /room: of how long ago new devices
+                                           are given messages; '-' for nothing
+  expiry-policy GROUP NUMBER by USER/DEVICE required|... MIN MAX DEFAULT
+  reports-policy GROUP NUMBER by USER/DEVICE DELIVERED READ
+  history-policy GROUP NUMBER by USER/DEVICE SECONDS
+                                           who has changed it
+
 Events of the account, where CHECK is the first part of a device's
 verification code:
 

@@ -7,6 +7,7 @@ use crate::compose::{Markup, content_of, draft_of};
 use crate::drafts::{NO_DRAFT, drafts_shown, rows_of_draft};
 use crate::engine_rows::{ADOPTED, EngineRows, EngineRowsMut, TABLE, rows_of};
 use crate::error::ChatError;
+use crate::expiry::expiry_policy;
 use crate::history_word::{Heard, word_of};
 use crate::lines::{ChatCommand, Did, DraftCommand, Shown};
 use crate::messenger::{IN_NO_GROUP, Messenger};
@@ -16,7 +17,7 @@ use crate::telling::{said, shown};
 use crate::told::{Failure, Told, refused};
 use conclave_content::{Draft, MessageId, MessageStatus, MessageStatusReport, Replacing};
 use conclave_delivery_api::DeviceId;
-use conclave_engine::{AppRows, Content, Engine, News, Output, Phase};
+use conclave_engine::{AppRows, Content, Engine, MessageExpiration, News, Output, Phase};
 use conclave_history::{Body, Cursor, Entry, Event, ExportError, Format, History, Taken, nobody};
 use conclave_mls::GroupId;
 use conclave_mls::crypto::CryptoRng;
@@ -58,7 +59,7 @@ fn event<'a>(
     group: &'a GroupId,
     (number, time): (u64, u64),
     names: &'a Names,
-    (content, moderates): (&'a Content, bool),
+    (content, moderates, expiration): (&'a Content, bool, Option<MessageExpiration>),
 ) -> Event<'a> {
     Event {
         group,
@@ -71,6 +72,7 @@ fn event<'a>(
         media_type: content.media_type(),
         bytes: content.bytes(),
         may_replace: if moderates { &deletions } else { &nobody },
+        expiry: expiry_policy(expiration),
     }
 }
 
@@ -117,12 +119,14 @@ impl Chat {
             let mut recording = self.history.record(&rows, now() / 1000);
             let mut adopted = Vec::new();
             for news in kept {
-                let News::Message { seq, time, sender, moderates, content, .. } = news else {
+                let News::Message { seq, time, sender, moderates, expiration, content, .. } = news
+                else {
                     continue;
                 };
                 let place = Place::of_content(engine, group, content);
                 let names = Names::of(place, &self.me, sender);
-                recording.take(&event(group, (*seq, *time), &names, (content, *moderates)))?;
+                let said = (content, *moderates, *expiration);
+                recording.take(&event(group, (*seq, *time), &names, said))?;
                 adopted.push((group.clone(), *seq));
             }
             recording.mark_read(group, u64::MAX)?;
@@ -154,7 +158,7 @@ impl Chat {
         for output in outputs {
             let Output::News {
                 group: Some(group),
-                news: News::Message { seq, time, sender, moderates, content, .. },
+                news: News::Message { seq, time, sender, moderates, expiration, content, .. },
                 ..
             } = output
             else {
@@ -175,7 +179,8 @@ impl Chat {
             };
             let place = Place::of_content(engine, group, content);
             let names = Names::of(place, &self.me, sender);
-            let event = event(group, (*seq, *time), &names, (content, *moderates));
+            let said = (content, *moderates, *expiration);
+            let event = event(group, (*seq, *time), &names, said);
             let taken = match recording.take(&event)? {
                 // It was taken over from the engine, and not shown.
                 Taken::Known => match self.history.read(&rows).entry(group, *seq)? {
@@ -210,7 +215,7 @@ impl Chat {
             let report = MessageStatusReport::of(MessageStatus::DELIVERED, ids);
             // A report can always be made: it is short.
             let place = Place::of(engine, &group);
-            let content = self.content(engine, &place, Draft::status(&report)).ok();
+            let content = self.content(engine, (&group, &place), Draft::status(&report)).ok();
             told.to_send.extend(content.map(|content| (group, content)));
         }
         Ok(told)
@@ -225,7 +230,7 @@ impl Chat {
     fn content<S: Store>(
         &mut self,
         engine: &Engine<S>,
-        place: &Place,
+        place: (&GroupId, &Place),
         draft: Draft,
     ) -> Result<Content, String> {
         content_of(engine, place, draft, &mut *self.rng)
@@ -242,7 +247,7 @@ impl Chat {
             Some(text) => {
                 let place = Place::of(engine, group);
                 let draft = draft_of(engine, (group, &place), text, Markup::Plain);
-                self.content(engine, &place, draft)
+                self.content(engine, (group, &place), draft)
             }
             None => Ok(typed),
         }
@@ -302,7 +307,8 @@ impl Chat {
             let ids = self.history.read(&rows).said_by_others(group, read, MAX_REPORTED)?;
             if !ids.is_empty() {
                 let report = Draft::status(&MessageStatusReport::of(MessageStatus::READ, ids));
-                let content = self.content(engine, &Place::of(engine, group), report).ok();
+                let place = Place::of(engine, group);
+                let content = self.content(engine, (group, &place), report).ok();
                 told.to_send.extend(content.map(|content| (group.clone(), content)));
             }
         }
@@ -361,7 +367,8 @@ impl Chat {
                 let group = messenger.group_to_talk_in(engine).map_err(refused)?;
                 let place = Place::of(engine, &group);
                 for draft in self.drafts(engine, (&group, &place), command)? {
-                    let content = self.content(engine, &place, draft).map_err(refused)?;
+                    let content = self.content(engine, (&group, &place), draft);
+                    let content = content.map_err(refused)?;
                     told.to_send.push((group.clone(), content));
                 }
             }

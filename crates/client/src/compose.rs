@@ -1,6 +1,8 @@
 //! What people and programs write, as what is sent.
 
+use crate::expiry::expiry_policy;
 use crate::mimi::Place;
+use crate::service::now;
 use conclave_content::{Draft, MIMI_CONTENT, Salt, mention};
 use conclave_delivery_api::Name;
 use conclave_engine::{Content, Engine};
@@ -46,16 +48,29 @@ pub(crate) fn draft_of<S: Store>(
     }
 }
 
-/// MIMI content of a draft, or why there is none.
+/// A draft for a group, with the expiration that the room demands.
+pub(crate) fn under_policy<S: Store>(engine: &Engine<S>, group: &GroupId, draft: Draft) -> Draft {
+    draft.under(&expiry_policy(engine.message_expiration(group)), now() / 1000)
+}
+
+/// Whether what is said in a group now expires although nobody has chosen that.
+#[must_use]
+pub fn expires_by_policy<S: Store>(engine: &Engine<S>, group: &GroupId) -> bool {
+    let policy = expiry_policy(engine.message_expiration(group));
+    policy.to_send(None, now() / 1000).is_some()
+}
+
+/// MIMI content of a draft for a group, or why there is none.
 pub(crate) fn content_of<S: Store>(
     engine: &Engine<S>,
-    place: &Place,
+    (group, place): (&GroupId, &Place),
     draft: Draft,
     rng: &mut dyn CryptoRng,
 ) -> Result<Content, String> {
     let mut salt = [0; 16];
     rng.fill_bytes(&mut salt);
     let user = place.user(&engine.device().user);
+    let draft = under_policy(engine, group, draft);
     let sent = draft.finish(Salt(salt), &user, place.room()).map_err(|e| e.to_string())?;
     Content::new(MIMI_CONTENT, sent.bytes).map_err(|e| e.to_string())
 }
@@ -72,5 +87,5 @@ pub fn compose<S: Store>(
 ) -> Result<Content, String> {
     let place = Place::of(engine, group);
     let draft = draft_of(engine, (group, &place), text, markup);
-    content_of(engine, &place, draft, rng)
+    content_of(engine, (group, &place), draft, rng)
 }

@@ -3,7 +3,8 @@
 use crate::lines::{Render, Shown, escaped};
 use crate::telling::shown;
 use conclave_content::{
-    Disposition, Draft, Expiration, ExternalPart, MIMI_CONTENT, MessageId, NestedPart, Salt,
+    Disposition, Draft, Expiration, ExpiryPolicy, ExternalPart, MIMI_CONTENT, MessageId,
+    NestedPart, Salt,
 };
 use conclave_delivery_api::DeviceId;
 use conclave_history::{Cursor, Event, GroupId, History, nobody};
@@ -48,6 +49,7 @@ impl Room {
             media_type,
             bytes,
             may_replace: &nobody,
+            expiry: ExpiryPolicy::Open,
         };
         let taken = recording.take(&event).unwrap();
         let set = recording.finish();

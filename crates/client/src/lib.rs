@@ -24,6 +24,7 @@ mod connection;
 mod drafts;
 mod engine_rows;
 mod error;
+mod expiry;
 mod files;
 mod headless;
 mod history_word;
@@ -47,24 +48,25 @@ pub use attachments::{
     TransferReport, TransferSetup, Transfers,
 };
 pub use catch_up::catch_up;
-pub use compose::{Markup, compose};
+pub use compose::{Markup, compose, expires_by_policy};
 pub use conclave_engine::{
     Answer, AppRows, CLASSIC, CertificateFiles, Command as EngineCommand, CommandError, Content,
     DeviceId, Engine, EngineError, Evidence, Finding, GroupId, GroupView, HYBRID, KeyPolicy,
-    MAX_CONTENT, Member, Name, NameError, News, Output, Peek, PeekError, Peeked, PeekedGroup,
-    PeekedMessage, Phase, Problem, Reason, Reply, Request, RoomChange, Roster, SUITES, Setup, Who,
-    certificate_request, epoch_code, is_post_quantum, member_code, pair_code, suite_name,
-    suite_number,
+    MAX_CONTENT, Member, MessageExpiration, Name, NameError, News, Optionality, Output, Peek,
+    PeekError, Peeked, PeekedGroup, PeekedMessage, Phase, Problem, Reason, Reply, Request,
+    RoomChange, Roster, SUITES, Setup, StatusNotificationPolicy, Who, certificate_request,
+    epoch_code, is_post_quantum, member_code, pair_code, suite_name, suite_number,
 };
 pub use conclave_history::{Body, Entry};
 pub use engine_rows::{kept_by_messenger, message_kept_by_messenger};
 pub use error::RunError;
+pub use expiry::expires_at;
 pub use files::write_private;
 pub use headless::{Headless, open_device};
 pub use lines::{
     ChatCommand, Command, Did, DraftCommand, FileCommand, FileShown, Input, LineError, MAX_LINE,
-    Render, Said, Shown, SuiteError, escaped, find_suite, help_line, help_text, parse_line, plain,
-    suite_list, timestamp, unescaped,
+    Render, Said, Shown, SuiteError, escaped, find_suite, help_line, help_text, optionality_word,
+    parse_line, plain, policy_sentence, suite_list, timestamp, unescaped,
 };
 pub use messenger::Messenger;
 pub use mimi::{MimiMessage, Texts, text_of};

@@ -401,7 +401,12 @@ impl Messenger {
         let users = users
             .map(|(user, role)| Shown::RoomUser { group: group.clone(), user, role })
             .collect::<Vec<_>>();
+        let policies = room.policies.clone().into_iter();
+        let policies = policies
+            .map(|policy| Shown::RoomPolicy { group: group.clone(), policy })
+            .collect::<Vec<_>>();
         let mut shown = vec![Shown::Room { group, room }];
+        shown.extend(policies);
         shown.extend(users);
         shown
     }

@@ -1,8 +1,8 @@
 //! MIMI content, as it comes into a group's room.
 
 use conclave_content::{
-    Arrival, Chosen, GFM_MIMI, Limits, MIMI_CONTENT, Meaning, MessageId, MimiContent, Part,
-    interpret, is_media_type, markdown, mention, text_rank,
+    Arrival, Chosen, Expiration, GFM_MIMI, Limits, MIMI_CONTENT, Meaning, MessageId, MimiContent,
+    Part, interpret, is_media_type, markdown, mention, text_rank,
 };
 use conclave_delivery_api::{DeviceId, Name, is_successor, parse_hex};
 use conclave_engine::{Content, Engine, News, PeekedGroup, PeekedMessage};
@@ -151,6 +151,11 @@ impl MimiMessage {
     #[must_use]
     pub fn id(&self) -> MessageId {
         self.id
+    }
+
+    /// When it expires, as its sender chose.
+    pub(crate) fn chosen_expiration(&self) -> Option<Expiration> {
+        self.content.expires
     }
 
     /// What it means to a client that knows no other message.

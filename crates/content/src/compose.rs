@@ -3,6 +3,7 @@
 use crate::cbor::Value;
 use crate::content::{Expiration, MimiContent};
 use crate::error::ContentError;
+use crate::expiry::ExpiryPolicy;
 use crate::extensions::{ExtensionKey, Extensions};
 use crate::external::{ExternalFault, ExternalPart};
 use crate::id::{MessageId, Salt, UriTooLong};
@@ -218,6 +219,16 @@ impl Draft {
     #[must_use]
     pub fn expiring(mut self, expires: Expiration) -> Self {
         self.expires = Some(expires);
+        self
+    }
+
+    /// A message that expires as a room's policy demands, if it is sent at a time in seconds since 1970. An edit keeps the
+    /// expiration that it has: that of the original.
+    #[must_use]
+    pub fn under(mut self, policy: &ExpiryPolicy, now: u64) -> Self {
+        if self.replaces.is_none() {
+            self.expires = policy.to_send(self.expires, now);
+        }
         self
     }
 

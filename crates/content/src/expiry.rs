@@ -48,3 +48,137 @@ impl Expiration {
         if now < end { Lifetime::Until(end) } else { Lifetime::Over }
     }
 }
+
+/// What a room's policy says of the expiry of its messages, in seconds. Bounds of more than a year are bounds of a year:
+/// what expires later makes no sense ([`Expiration::is_sensible`]).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ExpiryPolicy {
+    /// Nothing: the sender's choice counts.
+    #[default]
+    Open,
+    /// No message expires.
+    Never,
+    /// Messages may expire, or must.
+    Within {
+        /// Whether they must.
+        required: bool,
+        /// After how long at the earliest.
+        min: u32,
+        /// After how long at the latest.
+        max: u32,
+        /// After how long if the sender chooses nothing; if this is missing and they must, at the latest.
+        default: Option<u32>,
+    },
+}
+
+impl ExpiryPolicy {
+    /// The expiration that counts for a message that came in at a time in seconds since 1970, whatever its sender chose:
+    /// all devices that know the policy and the time come to the same one. It counts from that time, or from reading if the
+    /// sender chose that.
+    ///
+    /// A choice that makes no sense stays: such a message is discarded.
+    #[must_use]
+    pub fn bounded(&self, chosen: Option<Expiration>, received_at: u64) -> Option<Expiration> {
+        let is_sensible = |expires: &Expiration| expires.is_sensible(received_at);
+        let (required, min, max) = match *self {
+            _ if !chosen.as_ref().is_none_or(is_sensible) => return chosen,
+            Self::Open => return chosen,
+            Self::Never => return None,
+            Self::Within { required, min, max, .. } => (required, in_a_year(min), in_a_year(max)),
+        };
+        let after = |seconds: u64| received_at.saturating_add(seconds);
+        Some(match chosen {
+            None if required => Expiration::at(within_u32(after(max))),
+            None => return None,
+            Some(Expiration { relative: true, time }) => {
+                Expiration::after_reading(within_u32(u64::from(time).max(min).min(max)))
+            }
+            Some(Expiration { relative: false, time }) => {
+                Expiration::at(within_u32(u64::from(time).max(after(min)).min(after(max))))
+            }
+        })
+    }
+
+    /// The expiration of a message that is sent at a time in seconds since 1970: the sender's choice within the policy's
+    /// bounds, or what the policy has for those who choose nothing.
+    #[must_use]
+    pub fn to_send(&self, chosen: Option<Expiration>, now: u64) -> Option<Expiration> {
+        let usual = match *self {
+            Self::Within { required, max, default, .. } => default.or(required.then_some(max)),
+            Self::Open | Self::Never => None,
+        };
+        let usual =
+            usual.map(|seconds| Expiration::at(within_u32(now.saturating_add(in_a_year(seconds)))));
+        self.bounded(chosen.or(usual), now)
+    }
+}
+
+fn in_a_year(seconds: u32) -> u64 {
+    u64::from(seconds).min(YEAR)
+}
+
+fn within_u32(number: u64) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+    const DAY: u32 = 24 * 3600;
+
+    fn at(seconds: u32) -> Option<Expiration> {
+        Some(Expiration::at(within_u32(NOW + u64::from(seconds))))
+    }
+
+    fn within(required: bool, default: Option<u32>) -> ExpiryPolicy {
+        ExpiryPolicy::Within { required, min: DAY, max: 7 * DAY, default }
+    }
+
+    #[test]
+    fn a_message_lives_as_long_as_its_room_lets_it_whatever_its_sender_says() {
+        let must = within(true, Some(2 * DAY));
+        // None where one is required, too long, too short, and one that is fine.
+        assert_eq!(must.bounded(None, NOW), at(7 * DAY));
+        assert_eq!(must.bounded(at(8 * DAY), NOW), at(7 * DAY));
+        assert_eq!(must.bounded(at(1), NOW), at(DAY));
+        assert_eq!(must.bounded(Some(Expiration::at(NOW as u32 - 1)), NOW), at(DAY));
+        assert_eq!(must.bounded(at(3 * DAY), NOW), at(3 * DAY));
+        // Those that count from reading still do.
+        for (chosen, counts) in [(0, DAY), (2 * DAY, 2 * DAY), (30 * DAY, 7 * DAY)] {
+            let chosen = Some(Expiration::after_reading(chosen));
+            assert_eq!(must.bounded(chosen, NOW), Some(Expiration::after_reading(counts)));
+        }
+
+        let may = within(false, None);
+        assert_eq!((may.bounded(None, NOW), may.bounded(at(8 * DAY), NOW)), (None, at(7 * DAY)));
+        assert_eq!(ExpiryPolicy::Never.bounded(at(1), NOW), None);
+        assert_eq!(ExpiryPolicy::Open.bounded(at(1), NOW), at(1));
+    }
+
+    #[test]
+    fn bounds_of_more_than_a_year_are_bounds_of_a_year() {
+        let long = ExpiryPolicy::Within { required: true, min: 0, max: u32::MAX, default: None };
+        let counts = long.bounded(None, NOW).unwrap();
+        assert!(counts.is_sensible(NOW) && counts.time == NOW as u32 + YEAR as u32);
+        assert_eq!(long.to_send(None, NOW), Some(counts));
+        // What makes no sense is discarded for that, under any policy.
+        for nonsense in [Expiration::at(1), Expiration::after_reading(u32::MAX)] {
+            for policy in [long, ExpiryPolicy::Never, ExpiryPolicy::Open] {
+                assert_eq!(policy.bounded(Some(nonsense), NOW), Some(nonsense));
+            }
+        }
+    }
+
+    #[test]
+    fn a_sender_who_chooses_nothing_sends_what_the_room_has_for_that() {
+        assert_eq!(within(true, Some(2 * DAY)).to_send(None, NOW), at(2 * DAY));
+        assert_eq!(within(true, None).to_send(None, NOW), at(7 * DAY));
+        assert_eq!(within(false, Some(2 * DAY)).to_send(None, NOW), at(2 * DAY));
+        assert_eq!(within(false, None).to_send(None, NOW), None);
+        assert_eq!(within(true, None).to_send(at(30 * DAY), NOW), at(7 * DAY));
+        assert_eq!(ExpiryPolicy::Never.to_send(at(DAY), NOW), None);
+        assert_eq!(ExpiryPolicy::Open.to_send(None, NOW), None);
+    }
+}

@@ -82,7 +82,7 @@ pub use conclave_crypto::Secret;
 pub use content::{Expiration, MIMI_CONTENT, MimiContent};
 pub use derived::{MessageDerivedValues, Timestamp};
 pub use error::{ContentError, Fault};
-pub use expiry::Lifetime;
+pub use expiry::{ExpiryPolicy, Lifetime};
 pub use extensions::{ExtensionKey, Extensions};
 pub use external::{Aead, Decryption, ExternalFault, ExternalPart, Fetch, HashAlgorithm};
 pub use history::{History, KnownMessage, Replacing};

@@ -96,7 +96,10 @@ pub use code::{epoch_code, member_code, pair_code};
 pub use command::Command;
 pub use conclave_delivery_api::{CallError, DeviceId, Name, NameError, StreamEvent};
 pub use conclave_mls::GroupId;
-pub use conclave_room::{Capability, HistoryReach, StatusReports};
+pub use conclave_room::{
+    Capability, HistoryReach, MessageExpiration, Optionality, StatusNotificationPolicy,
+    StatusReports,
+};
 pub use content::{Content, InvalidMediaType, MAX_CONTENT, TEXT, UNKNOWN_KIND};
 pub use engine::{
     CallId, CommandError, Engine, EngineError, Evidence, MAX_CALLS, Peek, PeekError, Peeked,

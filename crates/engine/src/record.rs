@@ -12,6 +12,7 @@ pub(crate) use crate::who::Who;
 use conclave_delivery_api::{ChainHash, DeviceId, JoinLink, LogEntry, Name, Receipt};
 use conclave_mls::crypto::{Secret, SignatureKeyPair};
 use conclave_mls::{CipherSuite, GroupId};
+use conclave_room::{MessageExpiration, StatusNotificationPolicy};
 
 /// Who this device is.
 #[derive(Clone, Debug)]
@@ -188,6 +189,10 @@ pub enum RoomChange {
     },
     /// Devices that come in are given what was said in the last so many seconds; nothing, if there is no number.
     History(Option<u32>),
+    /// Whether messages expire.
+    Expiry(MessageExpiration),
+    /// Whether members report that messages have arrived and were read.
+    Reports(StatusNotificationPolicy),
 }
 
 /// The data of an application message.
@@ -220,6 +225,8 @@ pub enum News {
         /// Whether the sender's role in the room, at this place in the log, allowed deleting what others have said. False for
         /// messages that an earlier version has stored.
         moderates: bool,
+        /// What the room's policy said of expiry at this place in the log, if it said anything.
+        expiration: Option<MessageExpiration>,
         /// What.
         content: Content,
     },

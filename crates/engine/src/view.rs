@@ -1,6 +1,7 @@
 //! What a host can look at.
 
 use crate::reason::Reason;
+use crate::record::RoomChange;
 use conclave_delivery_api::{DeviceId, Name};
 use conclave_mls::{CipherSuite, GroupId};
 use conclave_room::Capability;
@@ -161,4 +162,6 @@ pub struct RoomView {
     pub own_role: String,
     /// What that role allows.
     pub capabilities: Vec<Capability>,
+    /// What its policies say, as the changes that would make them.
+    pub policies: Vec<RoomChange>,
 }

@@ -13,7 +13,9 @@
     reason = "a program for whoever measures"
 )]
 
-use conclave_content::{Draft, MIMI_CONTENT, MessageId, MessageStatus, MessageStatusReport, Salt};
+use conclave_content::{
+    Draft, ExpiryPolicy, MIMI_CONTENT, MessageId, MessageStatus, MessageStatusReport, Salt,
+};
 use conclave_history::{
     Cursor, Event, GIVEN_KEY_LEN, Giver, Giving, GroupId, History, Receiving, RoomPlace,
     RoomToGive, nobody,
@@ -279,7 +281,13 @@ fn give(history: &History, store: &SqliteStore, group: &GroupId, mut other: Sqli
     }
 
     let place = |_: &GroupId| {
-        Some(RoomPlace { uri: ROOM.into(), me: USERS[0].into(), before: u64::MAX, since: 0 })
+        Some(RoomPlace {
+            uri: ROOM.into(),
+            me: USERS[0].into(),
+            before: u64::MAX,
+            since: 0,
+            bounds_expiry: false,
+        })
     };
     let giver = Giver { device: "alice/main", place: &place };
     let mut receiving = Receiving::new(key, std::io::Cursor::new(file));
@@ -321,6 +329,7 @@ fn take(
         media_type: MIMI_CONTENT,
         bytes,
         may_replace: &nobody,
+        expiry: ExpiryPolicy::Open,
     };
     recording.take(&event).unwrap();
 }

@@ -20,7 +20,7 @@
 //! What shows of a sealed store is in the crate's README.
 //!
 //! ```
-//! use conclave_content::{Draft, MIMI_CONTENT, Salt};
+//! use conclave_content::{Draft, ExpiryPolicy, MIMI_CONTENT, Salt};
 //! use conclave_history::{Cursor, Event, GroupId, History, Taken, nobody};
 //! use conclave_store::{MemoryStore, Store};
 //!
@@ -44,6 +44,7 @@
 //!     media_type: MIMI_CONTENT,
 //!     bytes: &sent.bytes,
 //!     may_replace: &nobody,
+//!     expiry: ExpiryPolicy::Open,
 //! })?;
 //! assert!(matches!(taken, Taken::Said(_)));
 //! let set = recording.finish();

@@ -40,6 +40,8 @@ pub struct RoomPlace {
     pub before: u64,
     /// Messages that the service accepted before this time, in seconds since 1970, are not taken.
     pub since: u64,
+    /// Whether the room has a policy for expiry. Then a message may expire at another time than its sender chose.
+    pub bounds_expiry: bool,
 }
 
 /// Who gives, and what may be taken.
@@ -247,7 +249,7 @@ impl Recording<'_> {
         if number >= bound.unwrap_or(place.before) || message.row.time < place.since {
             return Ok(TakenGiven::NotTaken);
         }
-        if !fits(&message, &[uri, &place.uri]) {
+        if !fits(&message, &[uri, &place.uri], place.bounds_expiry) {
             return Ok(TakenGiven::LeftOut);
         }
         let Some(deadline) = deadline(&message.row, self.now) else {
@@ -337,7 +339,7 @@ fn is_bounded(message: &MessageRecord) -> bool {
 
 /// Whether a message is the one whose identifier it has. A message that was deleted or edited is not checked: the content
 /// from which its identifier derives is gone.
-fn fits(message: &MessageRecord, rooms: &[&str]) -> bool {
+fn fits(message: &MessageRecord, rooms: &[&str], bounds_expiry: bool) -> bool {
     let MessageRecord { number, row, .. } = message;
     if row.deleted_by.is_some() || !row.edits.is_empty() {
         return true;
@@ -350,7 +352,7 @@ fn fits(message: &MessageRecord, rooms: &[&str]) -> bool {
     let has_envelope = content.as_ref().is_none_or(|content| {
         content.in_reply_to == envelope.in_reply_to
             && content.topic_id == envelope.topic
-            && content.expires == envelope.expires
+            && (bounds_expiry || content.expires == envelope.expires)
     });
     let salt = content.as_ref().map_or(Salt(u128::from(*number).to_be_bytes()), |c| c.salt);
     // What waited while a group was begun anew names the room that it was said for.

@@ -13,8 +13,9 @@ use crate::rows::{
 };
 use crate::store::{Rows, RowsMut};
 use conclave_content::{
-    Arrival, Expiration, Ignored, Lifetime, Limits, MIMI_CONTENT, Meaning, MessageId, MimiContent,
-    Reference, ReferenceState, Salt, TEXT_PLAIN, essence, interpret, is_media_type, text_rank,
+    Arrival, Expiration, ExpiryPolicy, Ignored, Lifetime, Limits, MIMI_CONTENT, Meaning, MessageId,
+    MimiContent, Reference, ReferenceState, Salt, TEXT_PLAIN, essence, interpret, is_media_type,
+    text_rank,
 };
 use conclave_store::{GroupId, Secret, WriteSet};
 
@@ -48,6 +49,8 @@ pub struct Event<'a> {
     pub bytes: &'a [u8],
     /// Whether the room's policy lets somebody replace what somebody else has written.
     pub may_replace: MayReplace<'a>,
+    /// What the room's policy said of expiry when the message was sent.
+    pub expiry: ExpiryPolicy,
 }
 
 /// The policy by which nobody replaces what somebody else has written.
@@ -192,9 +195,14 @@ impl<'a> Recording<'a> {
             None => Media::Other(essence(event.media_type).into()),
         };
         match content.flatten() {
-            Some(content) => self.take_content(room, &from, (&content, bytes), event.may_replace),
+            Some(mut content) => {
+                // What counts from here on. The identifier, and what is kept, are of the message as it was sent.
+                content.expires = event.expiry.bounded(content.expires, time);
+                self.take_content(room, &from, (&content, bytes), event.may_replace)
+            }
             None => {
-                let envelope = Envelope { id, in_reply_to: None, topic: Vec::new(), expires: None };
+                let expires = event.expiry.bounded(None, time);
+                let envelope = Envelope { id, in_reply_to: None, topic: Vec::new(), expires };
                 self.say(room, &from, (media, bytes), envelope)
             }
         }
@@ -460,6 +468,7 @@ mod tests {
                 media_type: TEXT_PLAIN,
                 bytes: text.as_bytes(),
                 may_replace: &nobody,
+                expiry: ExpiryPolicy::Open,
             };
             recording.take(&event).unwrap();
         }

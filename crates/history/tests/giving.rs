@@ -8,7 +8,7 @@
 
 mod room;
 
-use conclave_content::{Draft, Expiration, MIMI_CONTENT};
+use conclave_content::{Draft, Expiration, ExpiryPolicy, MIMI_CONTENT};
 use conclave_crypto::testing::TestRng;
 use conclave_history::{
     Cursor, Entry, GIVEN_KEY_LEN, Given, Giver, Giving, History, Receiving, RoomPlace, RoomToGive,
@@ -47,7 +47,7 @@ fn newcomer(before: u64) -> World {
 }
 
 fn place(before: u64) -> RoomPlace {
-    RoomPlace { uri: ROOM.into(), me: BOB.into(), before, since: 0 }
+    RoomPlace { uri: ROOM.into(), me: BOB.into(), before, since: 0, bounds_expiry: false }
 }
 
 /// Takes a file, at most so many steps of it.
@@ -263,6 +263,37 @@ fn expiry_is_obeyed_where_a_message_is_given() {
     // The giver leaves out what has expired there.
     old.now = NOW + 60;
     assert!(give(&old, 0).len() < file.len());
+}
+
+#[test]
+fn what_a_room_makes_expire_does_so_where_it_is_given() {
+    let mut old = World::new();
+    old.expiry = ExpiryPolicy::Within { required: true, min: 60, max: 3600, default: None };
+    old.said(ALICE, "chose nothing");
+    let late = Expiration::after_reading(100_000);
+    old.say(ALICE, Draft::plain("burns late").expiring(late));
+    old.take(ALICE, "text/plain", b"of an older version");
+    let file = give(&old, 0);
+
+    let bounding = RoomPlace { bounds_expiry: true, ..place(5) };
+    let mut new = newcomer(4);
+    new.now = NOW + 100;
+    assert_eq!(take(&mut new, &file, &bounding).unwrap().messages, 3);
+    new.now = NOW + 3600;
+    let mut expired = new.expire();
+    expired.sort_unstable();
+    assert_eq!(expired, [1, 3]);
+    // This one counts as read when it was given.
+    new.now = NOW + 3700;
+    assert_eq!(new.expire(), [2]);
+    assert!(new.numbers().is_empty());
+
+    // What is over where it comes is not taken, nor what has another expiry than its room can have given it.
+    let mut new = newcomer(4);
+    new.now = NOW + 3600;
+    assert_eq!(take(&mut new, &file, &bounding).unwrap().messages, 1);
+    let given = take(&mut newcomer(4), &file, &place(5)).unwrap();
+    assert_eq!((given.messages, given.left_out), (1, 2));
 }
 
 #[test]

@@ -4,8 +4,8 @@
 mod room;
 
 use conclave_content::{
-    Disposition, Draft, Expiration, ExternalPart, MIMI_CONTENT, MessageId, MessageStatus,
-    MessageStatusReport, markdown,
+    Disposition, Draft, Expiration, ExpiryPolicy, ExternalPart, MIMI_CONTENT, MessageId,
+    MessageStatus, MessageStatusReport, markdown,
 };
 use conclave_history::{Body, Cursor, Event, Ignored, Taken, Unsent, nobody};
 use conclave_store::Store;
@@ -61,6 +61,7 @@ fn several_messages_are_written_in_one_step() {
             media_type: MIMI_CONTENT,
             bytes,
             may_replace: &nobody,
+            expiry: ExpiryPolicy::Open,
         };
         recording.take(&event).unwrap();
     }
@@ -322,11 +323,47 @@ fn a_message_that_expired_before_it_was_taken_is_never_stored() {
         media_type: MIMI_CONTENT,
         bytes: &sent.bytes,
         may_replace: &nobody,
+        expiry: ExpiryPolicy::Open,
     });
     assert_eq!(taken, Ok(Taken::Ignored(Ignored::Expired)));
     let set = recording.finish();
     world.store.write(&set).unwrap();
     assert!(!world.holds(b"gone"));
+}
+
+#[test]
+fn a_message_expires_as_its_room_demands_whatever_its_sender_chose() {
+    let mut world = World::new();
+    let at = |seconds: u64| Expiration::at(u32::try_from(NOW + seconds).unwrap());
+    world.said(ALICE, "before there was a policy");
+    world.expiry = ExpiryPolicy::Within { required: true, min: 60, max: 3600, default: Some(3600) };
+    let (id, _) = world.say(ALICE, Draft::plain("chose nothing"));
+    world.take(ALICE, "text/plain", b"of an older version");
+    world.say(ALICE, Draft::plain("too long").expiring(at(100_000)));
+    world.say(ALICE, Draft::plain("too short").expiring(at(1)));
+    world.say(ALICE, Draft::plain("burns late").expiring(Expiration::after_reading(100_000)));
+    // An edit, by which nobody makes a message stay, and nobody's own message does.
+    world.say(ALICE, Draft::plain("edited").replacing(id));
+    world.say(BOB, Draft::plain("of this user's"));
+    world.expiry = ExpiryPolicy::Never;
+    world.say(ALICE, Draft::plain("stays").expiring(at(60)));
+
+    world.read_up_to(6);
+    let expire = |world: &mut World, now: u64| {
+        world.now = now;
+        world.expire()
+    };
+    assert!(expire(&mut world, NOW + 59).is_empty());
+    assert_eq!(expire(&mut world, NOW + 60), [5]);
+    assert!(expire(&mut world, NOW + 3599).is_empty());
+    let mut expired = expire(&mut world, NOW + 3600);
+    expired.sort_unstable();
+    assert_eq!(expired, [2, 3, 4, 6, 8]);
+    assert!(expire(&mut world, NOW + 1_000_000).is_empty());
+    assert_eq!(world.numbers(), [1, 9]);
+    for gone in ["chose nothing", "older version", "too long", "edited", "burns late"] {
+        assert!(!world.holds(gone.as_bytes()), "{gone}");
+    }
 }
 
 #[test]

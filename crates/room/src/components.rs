@@ -294,6 +294,28 @@ pub enum MessageExpiration {
     },
 }
 
+impl MessageExpiration {
+    /// Each sender may choose, and most choose nothing: as in a room without such a policy.
+    pub const OPEN: Self = Self::Allowed { required: false, min: 0, max: u32::MAX, default: None };
+
+    /// All messages expire after so many seconds.
+    #[must_use]
+    pub fn after(seconds: u32) -> Self {
+        Self::Allowed { required: true, min: seconds, max: seconds, default: Some(seconds) }
+    }
+
+    /// Whether its bounds make sense: those of a policy that decodes do.
+    #[must_use]
+    pub fn is_consistent(&self) -> bool {
+        match *self {
+            Self::Forbidden => true,
+            Self::Allowed { min, max, default, .. } => {
+                min <= max && default.is_none_or(|default| (min..=max).contains(&default))
+            }
+        }
+    }
+}
+
 impl Encode for MessageExpiration {
     fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
         let Self::Allowed { required, min, max, default } = self else {
@@ -313,13 +335,13 @@ impl Decode for MessageExpiration {
             other => other == Optionality::Required,
         };
         let (min, max) = (u32::decode(r)?, u32::decode(r)?);
-        let default: Option<u32> = Decode::decode(r)?;
-        let is_outside = default.is_some_and(|default| default < min || default > max);
-        if min > max || is_outside {
+        let policy = Self::Allowed { required, min, max, default: Decode::decode(r)? };
+        if policy.is_consistent() {
+            Ok(policy)
+        } else {
             let value = max.into();
-            return Err(DecodeError::InvalidValue { field: "max_expiration_duration", value });
+            Err(DecodeError::InvalidValue { field: "max_expiration_duration", value })
         }
-        Ok(Self::Allowed { required, min, max, default })
     }
 }
 

@@ -142,10 +142,11 @@ impl Roles {
         ])
     }
 
-    /// The roles of a direct chat: its two users have one role. Nobody is added or removed.
+    /// The roles of a direct chat: its two users have one role, and each may change its policies. Nobody is added or removed.
     #[must_use]
     pub fn direct() -> Self {
-        let capabilities = READING.iter().chain(WRITING).copied();
+        let policies = [Capability::CHANGE_OTHER_POLICY_ATTRIBUTE];
+        let capabilities = READING.iter().chain(WRITING).copied().chain(policies);
         let capabilities = capabilities.filter(|c| *c != Capability::REMOVE_SELF).collect();
         Self::checked([role(MEMBER, "member", "talks", capabilities, Vec::new())])
     }

@@ -52,9 +52,23 @@ impl RoomMetadata {
     /// # Errors
     /// [`RoomError::Malformed`].
     pub fn of(group: GroupView<'_>) -> Result<Option<Self>, RoomError> {
-        let data = AppDataDictionary::find_data(group.extensions(), ROOM_METADATA).ok().flatten();
-        optional(ROOM_METADATA, data)
+        in_group(group, ROOM_METADATA)
     }
+}
+
+impl MessageExpiration {
+    /// Whether messages of the room that a group is expire, if it says so.
+    ///
+    /// # Errors
+    /// [`RoomError::Malformed`].
+    pub fn of(group: GroupView<'_>) -> Result<Option<Self>, RoomError> {
+        in_group(group, MESSAGE_EXPIRATION_POLICY)
+    }
+}
+
+/// One component of a group.
+fn in_group<T: Decode>(group: GroupView<'_>, id: ComponentId) -> Result<Option<T>, RoomError> {
+    optional(id, AppDataDictionary::find_data(group.extensions(), id).ok().flatten())
 }
 
 /// How far back what was said in a room may be given to a device that comes in.

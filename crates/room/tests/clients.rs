@@ -23,7 +23,8 @@ use conclave_room::standard::{ADMIN, MEMBER, MODERATOR, OWNER, VISITOR};
 use conclave_room::{
     BASE_ROOM_POLICY, CHAT_HISTORY_POLICY, COMPONENTS, HistoryPolicy, LinkUse,
     MESSAGE_EXPIRATION_POLICY, MessageExpiration, PARTICIPANT_LIST, PREAUTH_LIST,
-    Preauthorizations, ROLES_LIST, ROOM_METADATA, RoleIndex, RoomPolicy, RoomState, Text, user_uri,
+    Preauthorizations, ROLES_LIST, ROOM_METADATA, RoleIndex, RoomPolicy, RoomState,
+    STATUS_NOTIFICATION_POLICY, StatusNotificationPolicy, Text, user_uri,
 };
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -249,6 +250,10 @@ impl World {
             "change the policy for expiry" => {
                 update(MESSAGE_EXPIRATION_POLICY, MessageExpiration::Forbidden.to_bytes().unwrap())
             }
+            "change the policy for status notifications" => update(
+                STATUS_NOTIFICATION_POLICY,
+                StatusNotificationPolicy::default().to_bytes().unwrap(),
+            ),
             "define roles" => update(ROLES_LIST, room.roles.to_bytes().unwrap()),
             "preauthorize users" => {
                 update(PREAUTH_LIST, Preauthorizations::default().to_bytes().unwrap())

@@ -1,8 +1,9 @@
 //! Events as JSON.
 
 use conclave_client::{
-    Body, Content, DeviceId, Engine, Entry, GroupId, GroupView, MimiMessage, Name, News,
-    PeekedGroup, PeekedMessage, Phase, RoomChange,
+    Body, Content, DeviceId, Engine, Entry, GroupId, GroupView, MessageExpiration, MimiMessage,
+    Name, News, PeekedGroup, PeekedMessage, Phase, RoomChange, expires_at, optionality_word,
+    policy_sentence,
 };
 use conclave_content::{Chosen, Meaning, MessageId, Part, safe};
 use conclave_delivery_api::to_hex;
@@ -77,14 +78,16 @@ pub(crate) fn waiting_besides(
 /// What is particular to a kind of event.
 fn fields<S: Store>(engine: &Engine<S>, group: Option<&GroupId>, news: &News) -> Value {
     match news {
-        News::Message { seq, time, sender, own, content, .. } => {
+        News::Message { seq, time, sender, own, expiration, content, .. } => {
             let message =
                 group.and_then(|group| MimiMessage::read(engine, group, (sender, *time), content));
+            let expires_at = expires_at(message.as_ref(), *expiration, *time);
             let mut said = said(message.as_ref(), content);
             said.insert("seq".into(), (*seq).into());
             said.insert("time".into(), (*time).into());
             said.insert("sender".into(), device(sender));
             said.insert("own".into(), (*own).into());
+            said.extend(expires_at.map(|at| ("expires_at".into(), at.into())));
             Value::Object(said)
         }
         News::Created { .. } => json!({ "kind": "created", "own": true }),
@@ -125,20 +128,29 @@ fn fields<S: Store>(engine: &Engine<S>, group: Option<&GroupId>, news: &News) ->
             "kind": "unreadable", "seq": seq, "sender": device(sender), "text": reason,
         }),
         News::Room { seq, by, change } => {
-            let seconds;
+            let policy;
             let (what, text, user) = match change {
                 RoomChange::Name(name) => ("name", name, None),
                 RoomChange::Topic(topic) => ("topic", topic, None),
                 RoomChange::Picture(uri) => ("picture", uri, None),
                 RoomChange::Role { user, role } => ("role", role, Some(user.as_str())),
                 RoomChange::History(of) => {
-                    seconds = of.unwrap_or_default().to_string();
-                    ("history", &seconds, None)
+                    policy = of.unwrap_or_default().to_string();
+                    ("history", &policy, None)
+                }
+                RoomChange::Expiry(_) => {
+                    policy = policy_sentence(change).unwrap_or_default();
+                    ("expiry", &policy, None)
+                }
+                RoomChange::Reports(_) => {
+                    policy = policy_sentence(change).unwrap_or_default();
+                    ("reports", &policy, None)
                 }
             };
+            let (expiry, reports) = policies(core::slice::from_ref(change));
             json!({
                 "kind": "room", "seq": seq, "sender": device(by), "change": what, "text": text,
-                "user": user,
+                "user": user, "expiry": expiry, "reports": reports,
             })
         }
         News::StateCopied { since, .. } => json!({ "kind": "state-copied", "since": since }),
@@ -267,6 +279,9 @@ pub(super) fn kept(own: &DeviceId, (id, name): (&GroupId, &str), entry: &Entry) 
         }
         Body::Said { .. } | Body::Deleted { .. } => {}
     }
+    if let Some(at) = entry.expires_at {
+        fields.insert("expires_at".into(), at.into());
+    }
     if let Some(by) = &entry.given_by {
         fields.insert("given_by".into(), by.as_str().into());
     }
@@ -286,8 +301,35 @@ pub(super) fn kept(own: &DeviceId, (id, name): (&GroupId, &str), entry: &Entry) 
     event
 }
 
+/// What policies say of expiry, and of reports of what has arrived and was read; null if they say nothing.
+fn policies(policies: &[RoomChange]) -> (Value, Value) {
+    let (mut expiry, mut reports) = (Value::Null, Value::Null);
+    for policy in policies {
+        match policy {
+            RoomChange::Expiry(MessageExpiration::Forbidden) => {
+                expiry = json!({ "mode": "forbidden" });
+            }
+            RoomChange::Expiry(MessageExpiration::Allowed { required, min, max, default }) => {
+                let mode = if *required { "required" } else { "optional" };
+                expiry = json!({ "mode": mode, "min": min, "max": max, "default": default });
+            }
+            RoomChange::Reports(policy) => {
+                let delivered = optionality_word(policy.delivery_notifications);
+                let read = optionality_word(policy.read_receipts);
+                reports = json!({ "delivered": delivered, "read": read });
+            }
+            RoomChange::Name(_)
+            | RoomChange::Topic(_)
+            | RoomChange::Picture(_)
+            | RoomChange::Role { .. }
+            | RoomChange::History(_) => {}
+        }
+    }
+    (expiry, reports)
+}
+
 /// A room, as `rooms` lists it.
-pub(super) fn listed(group: &GroupView) -> Value {
+pub(super) fn listed(group: &GroupView, of_room: &[RoomChange]) -> Value {
     let (state, by, why) = match &group.phase {
         Phase::Creating => ("creating", None, None),
         Phase::Member => ("member", None, None),
@@ -298,6 +340,7 @@ pub(super) fn listed(group: &GroupView) -> Value {
         Phase::Removed => ("removed", None, None),
         Phase::Left => ("left", None, None),
     };
+    let (expiry, reports) = policies(of_room);
     json!({
         "id": to_hex(&group.id),
         "name": group.name,
@@ -307,6 +350,8 @@ pub(super) fn listed(group: &GroupView) -> Value {
         "epoch": group.epoch,
         "members": group.members,
         "to_do": group.to_do,
+        "expiry": expiry,
+        "reports": reports,
     })
 }
 

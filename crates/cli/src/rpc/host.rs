@@ -10,8 +10,8 @@ use super::sent::{Fate, Outgoing, Sent, digest};
 use conclave_client::{
     Answer, AppRows, Arrived, CommandError, Content, Engine, EngineCommand, EngineError,
     FileToSend, GroupId, Headless, Markup, News, Output, Reason, RunError, TransferNews,
-    TransferRefusal, TransferReport, compose, kept_by_messenger, message_kept_by_messenger, now,
-    os_rng, plain,
+    TransferRefusal, TransferReport, compose, expires_by_policy, kept_by_messenger,
+    message_kept_by_messenger, now, os_rng, plain,
 };
 use conclave_content::{Limits, MimiContent};
 use conclave_mls::crypto::CryptoRng;
@@ -291,8 +291,10 @@ impl<S: Store> Host<S> {
             // These are answered elsewhere.
             Method::Devices | Method::Subscribe { .. } => Value::Null,
             Method::Rooms => {
-                let rooms = self.device.engine().groups();
-                json!({ "rooms": rooms.iter().map(event::listed).collect::<Vec<_>>() })
+                let engine = self.device.engine();
+                let rooms = engine.groups().into_iter();
+                let rooms = rooms.map(|group| event::listed(&group, &engine.policies(&group.id)));
+                json!({ "rooms": rooms.collect::<Vec<_>>() })
             }
             Method::Members(room) => self.members(room)?,
             Method::Send(send) => return self.send(send),
@@ -312,6 +314,10 @@ impl<S: Store> Host<S> {
             Method::Leave(room) => self.about(room, EngineCommand::Leave)?,
             Method::Accept(room) => self.about(room, EngineCommand::Accept)?,
             Method::Decline(room) => self.about(room, EngineCommand::Decline)?,
+            Method::SetPolicy(room, policy) => {
+                let change = policy.clone();
+                self.about(room, |group| EngineCommand::ChangeRoom { group, change })?
+            }
             Method::History(room, limit) => {
                 let group = self.room(room)?;
                 json!({ "events": self.history(&group, *limit)? })
@@ -427,10 +433,11 @@ impl<S: Store> Host<S> {
         }
     }
 
-    /// What is sent: text as it is, unless it is Markdown or mentions somebody.
+    /// What is sent: text as it is, unless it is Markdown, mentions somebody, or expires by the room's policy.
     fn content(&mut self, room: &GroupId, send: &Send) -> Result<Content, Failed> {
         let plain = Content::from_text(send.text.as_str());
-        if send.markup == Markup::Plain && !send.text.contains('@') {
+        let is_plain = send.markup == Markup::Plain && !send.text.contains('@');
+        if is_plain && !expires_by_policy(self.device.engine(), room) {
             return Ok(plain);
         }
         let text = (send.text.as_str(), send.markup);

@@ -2,7 +2,10 @@
 
 use super::fault::Fault;
 use super::params::{Params, needed};
-use conclave_client::{DeviceId, GroupId, MAX_CONTENT, Markup, Name, Who};
+use conclave_client::{
+    DeviceId, GroupId, MAX_CONTENT, Markup, MessageExpiration, Name, Optionality, RoomChange,
+    StatusNotificationPolicy, Who,
+};
 use conclave_delivery_api::parse_hex;
 use serde_json::Value;
 
@@ -50,6 +53,7 @@ pub(super) enum Method {
     Leave(RoomRef),
     Accept(RoomRef),
     Decline(RoomRef),
+    SetPolicy(RoomRef, RoomChange),
     History(RoomRef, usize),
     Acknowledge(Acknowledge),
     Subscribe { cursor: u64, rooms: Vec<String> },
@@ -166,6 +170,8 @@ fn method(name: &str, params: &mut Params) -> Result<Method, Fault> {
         "leave" => Method::Leave(room(params)?),
         "accept" => Method::Accept(room(params)?),
         "decline" => Method::Decline(room(params)?),
+        "set_expiry" => Method::SetPolicy(room(params)?, expiry(params)?),
+        "set_reports" => Method::SetPolicy(room(params)?, reports(params)?),
         "history" => {
             let limit = params.number("limit")?.unwrap_or(50);
             if limit > MAX_HISTORY {
@@ -281,6 +287,55 @@ fn send(params: &mut Params) -> Result<Send, Fault> {
     })
 }
 
+/// What a room's policy is to say of expiry.
+fn expiry(params: &mut Params) -> Result<RoomChange, Fault> {
+    let mut seconds = |name: &str| match params.number(name)?.map(u32::try_from).transpose() {
+        Ok(seconds) => Ok(seconds),
+        Err(_) => Err(Fault::params(format!("{name} is a number of seconds below 2^32"))),
+    };
+    let (min, max, default) = (seconds("min")?, seconds("max")?, seconds("default")?);
+    let mode = optionality("mode", params)?;
+    let policy = match (mode, max) {
+        (Optionality::Forbidden, None) if min.is_none() && default.is_none() => {
+            MessageExpiration::Forbidden
+        }
+        (Optionality::Forbidden, _) => {
+            return Err(Fault::params("where expiry is forbidden there are no bounds"));
+        }
+        (Optionality::Required, None) => {
+            return Err(Fault::params("max is missing: where expiry is required there is one"));
+        }
+        (mode, max) => MessageExpiration::Allowed {
+            required: mode == Optionality::Required,
+            min: min.unwrap_or_default(),
+            max: max.unwrap_or(u32::MAX),
+            default,
+        },
+    };
+    if policy.is_consistent() && max != Some(0) {
+        Ok(RoomChange::Expiry(policy))
+    } else {
+        Err(Fault::params("min is at most default, default at most max, and max is not 0"))
+    }
+}
+
+/// What a room's policy is to say of reports of what has arrived and was read.
+fn reports(params: &mut Params) -> Result<RoomChange, Fault> {
+    Ok(RoomChange::Reports(StatusNotificationPolicy {
+        delivery_notifications: optionality("delivered", params)?,
+        read_receipts: optionality("read", params)?,
+    }))
+}
+
+fn optionality(name: &str, params: &mut Params) -> Result<Optionality, Fault> {
+    match needed(name, params.text(name)?)?.as_str() {
+        "optional" => Ok(Optionality::Optional),
+        "required" => Ok(Optionality::Required),
+        "forbidden" => Ok(Optionality::Forbidden),
+        _ => Err(Fault::params(format!("{name} is optional, required or forbidden"))),
+    }
+}
+
 fn acknowledge(params: &mut Params) -> Result<Acknowledge, Fault> {
     let rooms = rooms(params)?;
     match (params.number("cursor")?, params.numbers("only")?) {
@@ -327,6 +382,14 @@ mod tests {
             ("invite", r#"{"room":"00","who":[]}"#),
             ("invite", r#"{"room":"00","who":["Bob"]}"#),
             ("history", r#"{"room":"00","limit":1001}"#),
+            ("set_expiry", r#"{"room":"00"}"#),
+            ("set_expiry", r#"{"room":"00","mode":"required"}"#),
+            ("set_expiry", r#"{"room":"00","mode":"required","max":0}"#),
+            ("set_expiry", r#"{"room":"00","mode":"optional","max":4294967296}"#),
+            ("set_expiry", r#"{"room":"00","mode":"optional","min":2,"max":1}"#),
+            ("set_expiry", r#"{"room":"00","mode":"forbidden","max":1}"#),
+            ("set_reports", r#"{"room":"00","delivered":"required"}"#),
+            ("set_reports", r#"{"room":"00","delivered":"required","read":"on"}"#),
             ("acknowledge", r#"{"only":[1],"rooms":["a"]}"#),
         ] {
             let line = call(&format!(r#""method":"{method}","params":{params}"#));

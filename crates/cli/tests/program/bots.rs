@@ -575,6 +575,37 @@ fn a_bot_mentions_by_name_and_in_markdown_and_hears_who_is_mentioned() {
 }
 
 #[test]
+fn a_bot_knows_when_messages_disappear_and_decides_it_where_it_may() {
+    let people = lunch();
+    assert_eq!(people.chat("alice", "/expiry 7d\nfor a week\n/role bot admin\n").code, DONE);
+    let mut daemon = Daemon::start(&people, &["bot"], &[]);
+    daemon.call("subscribe", json!({}));
+    let policy = daemon.event("room");
+    assert_eq!(policy["text"], "messages disappear after 7 days");
+    let week = json!({ "mode": "required", "min": 604800, "max": 604800, "default": 604800 });
+    assert_eq!(policy["expiry"], week);
+    let said = daemon.event("text");
+    let time = said["time"].as_u64().unwrap();
+    assert_eq!(said["expires_at"], time + 604_800);
+    daemon.event("room");
+    assert_eq!(daemon.call("rooms", json!({}))["rooms"][0]["expiry"], week);
+
+    // An expiry of a text of the bot's own comes from the policy, too.
+    let day = json!({ "room_name": "lunch", "mode": "optional", "max": 86400, "default": 3600 });
+    daemon.call("set_expiry", day);
+    let reports = json!({ "room_name": "lunch", "delivered": "required", "read": "forbidden" });
+    daemon.call("set_reports", reports);
+    daemon.call("send", json!({ "room_name": "lunch", "text": "for an hour", "wait": true }));
+    let expiry = daemon.event("room");
+    assert_eq!(expiry["expiry"]["max"], 86400);
+    let reports = daemon.event("room");
+    assert_eq!(reports["reports"], json!({ "delivered": "required", "read": "forbidden" }));
+    let said = daemon.event("text");
+    let left = said["expires_at"].as_u64().unwrap() - said["time"].as_u64().unwrap();
+    assert!((3500..=3600).contains(&left), "{left}");
+}
+
+#[test]
 fn the_history_has_what_a_messenger_on_this_device_has_kept() {
     let people = lunch();
     let said = people.chat("alice", "one\n");

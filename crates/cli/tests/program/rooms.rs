@@ -60,6 +60,41 @@ fn a_direct_chat_has_two_users() {
 }
 
 #[test]
+fn messages_disappear_from_all_devices_when_the_room_says_so() {
+    let people = People::new();
+    people.chat("bob/main", "");
+    people.chat("alice/main", "/new lunch\n/invite bob\nthis stays\n/expiry 8s\n");
+    let bob = people.chat("bob/main", "/accept\n/expiry off\n/room\n");
+    assert!(bob.says("expiry-policy lunch ", " by alice/main required 8 8 8"), "{bob:?}");
+    assert!(bob.has("policy lunch expiry required 8 8 8"), "{bob:?}");
+    assert!(bob.says("error ", "does not allow deciding when messages disappear"), "{bob:?}");
+    people.link_into(1, "alice/phone", "alice/main");
+
+    let (mut phone, mut bob) = (people.stay("alice/phone"), people.stay("bob/main"));
+    let alice = people.chat("alice/main", "this goes\n");
+    let number = alice.line("message lunch ").unwrap().split(' ').nth(2).unwrap().to_string();
+    for device in [&phone, &bob] {
+        device.until(&format!("message lunch {number} alice/main "));
+        device.until(&format!("expired lunch {number}"));
+    }
+    for device in [&mut phone, &mut bob] {
+        assert_eq!(device.end_now(), Some(0));
+    }
+
+    // And from one that did not run.
+    let file = people.data().join("said.txt");
+    let export = format!("/history\n/search this\n/export {}\n", file.display());
+    for who in ["alice/main", "alice/phone", "bob/main"] {
+        let done = people.chat(who, &export);
+        assert!(!done.lines.iter().any(|line| line.ends_with("this goes")), "{done:?}");
+        let said = std::fs::read_to_string(&file).unwrap();
+        assert!(!said.contains("this goes"), "{said}");
+        assert_eq!(said.contains("this stays"), who != "alice/phone", "{said}");
+        std::fs::remove_file(&file).unwrap();
+    }
+}
+
+#[test]
 fn members_who_reach_the_service_by_different_hosts_agree_on_messages() {
     let mut people = People::new();
     let elsewhere = |people: &People, who: &str, input: &str| {

@@ -56,12 +56,12 @@ fn is_at_service(url: &str, hash: &[u8; 32]) -> bool {
     url.ends_with(&url_of("", hash))
 }
 
-/// A message with a file, and perhaps a text. The service at this address keeps the file until a time in seconds since 1970.
+/// A message with a file, and perhaps a text, under its room's policy for expiry. The service at this address keeps the file until a time in seconds since 1970.
 pub(super) fn content_of(
     (name, text): (&str, Option<Draft>),
     sealed: &Sealed,
     (service, expires_at): (&str, u64),
-    (me, place): (&DeviceId, &Place),
+    (me, place, under_policy): (&DeviceId, &Place, &dyn Fn(Draft) -> Draft),
     rng: &mut dyn CryptoRng,
 ) -> Result<Content, String> {
     let external = ExternalPart {
@@ -85,7 +85,7 @@ pub(super) fn content_of(
     };
     let mut salt = [0; 16];
     rng.fill_bytes(&mut salt);
-    let sent = draft.finish(Salt(salt), &place.user(&me.user), place.room());
+    let sent = under_policy(draft).finish(Salt(salt), &place.user(&me.user), place.room());
     let sent = sent.map_err(|e| e.to_string())?;
     Content::new(MIMI_CONTENT, sent.bytes).map_err(|e| e.to_string())
 }
@@ -190,7 +190,7 @@ mod tests {
                 ("a b.PNG", text),
                 &sealed,
                 ("http://[::1]:8080", 9),
-                (&me, &place),
+                (&me, &place, &|draft| draft),
                 &mut *crate::service::os_rng(),
             );
             let content = MimiContent::decode(content.unwrap().bytes(), &Limits::default());

@@ -5,7 +5,7 @@ use crate::attachments::message::{attached, content_of};
 use crate::attachments::record::{Record, Sealed, TABLE, Task, ToGive, ToSave, ToSend};
 use crate::attachments::spool::{Spool, discard_copy};
 use crate::attachments::work::{Report, Work};
-use crate::compose::{Markup, draft_of};
+use crate::compose::{Markup, draft_of, under_policy};
 use crate::connection::Connection;
 use crate::error::RunError;
 use crate::mimi::Place;
@@ -552,7 +552,7 @@ impl Transfers {
             (&name, text),
             sealed,
             (&self.connection.url(), expires_at),
-            (engine.device(), &place),
+            (engine.device(), &place, &|draft| under_policy(engine, &group, draft)),
             &mut *os_rng(),
         );
         Ok(Some(match content {

@@ -2,8 +2,10 @@
 
 use super::chat::{ChatCommand, parse_chat};
 use super::files::{FileCommand, parse_files};
+use super::rooms::{ALL_TIME, parse_expiry, parse_reports};
 use super::suites::{SuiteError, find_suite};
 use super::text::unescaped;
+use super::time::parse_duration;
 use conclave_delivery_api::{DeviceId, Name};
 use conclave_engine::{Command as Wish, Content, RoomChange, Who};
 use core::fmt;
@@ -130,11 +132,17 @@ const HELP: &[(&str, &str)] = &[
     ("/join LINK", "join a group by a link"),
     ("/remove USER...", "remove users; USER/DEVICE, here too, is one device"),
     ("/direct USER", "make a direct chat with USER: nobody else is ever added"),
-    ("/room", "show the group's topic and picture, and who has which role"),
+    ("/room", "show the group's topic, picture and policies, and who has which role"),
     ("/rename NAME", "give the group another name; the service can read it"),
     ("/topic [TEXT]", "set the topic, none without TEXT; the service can read it"),
     ("/picture [URI]", "set the picture, none without URI; the service can read it"),
     ("/role USER ROLE", "give USER a role: visitor, member, moderator, admin, owner or banned"),
+    ("/expiry TIME", "let messages disappear after TIME, as 12h or 7d; off: each sender chooses"),
+    ("/expiry forbid", "let no message disappear by itself"),
+    (
+        "/reports require",
+        "have members report what they received and read; or allow it, or forbid it",
+    ),
     ("/members", "list members, each with its verification code"),
     ("/verify USER", "show the code that you and USER should both see"),
     ("/groups", "list groups"),
@@ -222,25 +230,9 @@ const MAX_USES: u32 = 10_000;
 const USUAL_LIFETIME: u64 = 7 * DAY;
 const MAX_LIFETIME: u64 = 90 * DAY;
 const DAY: u64 = 24 * 60 * 60;
-/// More seconds than there are: all that was ever said.
-pub(super) const ALL_TIME: u32 = u32::MAX;
-
-/// A time as `30m`, `12h`, `7d` or `4w`, in seconds.
-fn parse_time(word: &str) -> Option<u64> {
-    let at = word.len().checked_sub(1)?;
-    let (number, unit) = word.split_at_checked(at)?;
-    let unit = match unit {
-        "m" => 60,
-        "h" => 60 * 60,
-        "d" => DAY,
-        "w" => 7 * DAY,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(unit).filter(|seconds| *seconds > 0)
-}
 
 fn parse_lifetime(word: &str) -> Option<u64> {
-    parse_time(word).filter(|seconds| *seconds <= MAX_LIFETIME)
+    parse_duration(word).filter(|seconds| *seconds <= MAX_LIFETIME)
 }
 
 fn parse_invite_link(words: &[&str]) -> Result<Command, LineError> {
@@ -304,6 +296,12 @@ fn parse_command(command: &str, words: &[&str]) -> Result<Command, LineError> {
             Ok(Command::ChangeRoom(RoomChange::Role { user, role }))
         }
         ("/role", _) => Err(LineError::Usage("/role USER ROLE; /room lists them")),
+        ("/expiry", words) => parse_expiry(words).map(Command::ChangeRoom).ok_or(LineError::Usage(
+            "/expiry TIME, off or forbid; TIME as 30m, 12h, 7d or 4w, up to 52w, and a shortest one before it if senders may choose",
+        )),
+        ("/reports", words) => parse_reports(words).map(Command::ChangeRoom).ok_or(
+            LineError::Usage("/reports DELIVERED [READ], each of them allow, require or forbid"),
+        ),
         ("/members", []) => Ok(Command::Members),
         ("/groups", []) => Ok(Command::Groups),
         ("/switch", [name]) => Ok(Command::Switch((*name).to_string())),
@@ -351,7 +349,7 @@ fn parse_command(command: &str, words: &[&str]) -> Result<Command, LineError> {
         ("/history", ["forbid"]) => Ok(Command::ChangeRoom(RoomChange::History(None))),
         ("/history", ["allow"]) => Ok(Command::ChangeRoom(RoomChange::History(Some(ALL_TIME)))),
         ("/history", ["allow", time]) => {
-            let seconds = parse_time(time).and_then(|seconds| u32::try_from(seconds).ok());
+            let seconds = parse_duration(time).and_then(|seconds| u32::try_from(seconds).ok());
             let usage = LineError::Usage("/history allow [TIME], TIME as 12h, 30d or 52w");
             let seconds = seconds.ok_or(usage)?;
             Ok(Command::ChangeRoom(RoomChange::History(Some(seconds))))
@@ -422,6 +420,7 @@ pub fn parse_line(line: &str) -> Result<Input, LineError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use conclave_engine::MessageExpiration;
     use conclave_mls::CipherSuite;
 
     fn command(line: &str) -> Result<Command, LineError> {
@@ -509,7 +508,11 @@ mod tests {
         assert_eq!(change("/picture"), RoomChange::Picture(String::new()));
         let role = RoomChange::Role { user: "bob".parse().unwrap(), role: "admin".into() };
         assert_eq!(change("/role bob admin"), role);
-        for wrong in ["/rename", "/rename a b", "/role bob", "/room x", "/direct", "/picture a b"] {
+        let policy = MessageExpiration::after(604_800);
+        assert_eq!(change("/expiry 7d"), RoomChange::Expiry(policy));
+        assert_eq!(change("/expiry off"), RoomChange::Expiry(MessageExpiration::OPEN));
+        let wrong = ["/rename", "/rename a b", "/role bob", "/room x", "/direct", "/picture a b"];
+        for wrong in wrong.into_iter().chain(["/expiry", "/expiry 7", "/reports", "/reports on"]) {
             assert!(matches!(command(wrong), Err(LineError::Usage(_))), "{wrong}");
         }
     }

@@ -6,7 +6,7 @@ use super::text::{escaped, plain};
 use super::time::{clock, timestamp};
 use conclave_delivery_api::DeviceId;
 use conclave_engine::{
-    Admitted, DeviceView, GroupView, LinkView, Member, PairCode, Phase, RoomView, Warrant,
+    Admitted, DeviceView, GroupView, LinkView, Member, PairCode, Phase, Warrant,
 };
 
 /// What marks this device among others.
@@ -118,29 +118,4 @@ pub(super) fn link_text(link: &LinkView) -> String {
 pub(super) fn pair_text(me: &DeviceId, PairCode { other, code }: &PairCode) -> String {
     let (first, second) = code.split_at_checked(35).unwrap_or((code, ""));
     format!("  {me} and {other} both see, if nobody stands between them:\n    {first}\n   {second}")
-}
-
-/// A room, for scripts: what kind it is, our role, its URI, its picture or a dash, and its topic.
-pub(super) fn room_line(group: &str, room: &RoomView) -> String {
-    let kind = if room.direct { "direct" } else { "open" };
-    // Free text comes last; what others may have put a space into is still one word.
-    let word = |text: &str| match escaped(text).replace(' ', "_") {
-        word if word.is_empty() => "-".to_string(),
-        word => word,
-    };
-    let (own, uri, picture) = (word(&room.own_role), word(&room.uri), word(&room.picture));
-    let topic = escaped(&room.topic);
-    format!("room {group} {kind} {own} {uri} {picture} {topic}").trim_end().to_string()
-}
-
-pub(super) fn room_text(group: &str, room: &RoomView) -> String {
-    let kind = if room.direct { "a direct chat" } else { "a group" };
-    let mut text = format!("  {group} is {kind}; your role: {}", plain(&room.own_role));
-    if !room.topic.is_empty() {
-        text.push_str(&format!("\n  topic: {}", plain(&room.topic)));
-    }
-    if !room.picture.is_empty() {
-        text.push_str(&format!("\n  picture: {}", plain(&room.picture)));
-    }
-    text
 }

@@ -1,16 +1,18 @@
 //! What a user is told, as lines.
 
-use super::command::ALL_TIME;
 use super::listed::{
     device_line, device_text, group_line, group_text, link_line, link_text, member_line,
-    member_text, pair_text, room_line, room_text,
+    member_text, pair_text,
+};
+use super::rooms::{
+    policy_line, policy_text, room_change_line, room_change_text, room_line, room_text,
 };
 use super::shown::Shown;
 use super::suites::{suite_text, suite_words};
 use super::text::{escaped, plain, plain_lines};
 use super::time::{clock, is_late, timestamp};
 use conclave_delivery_api::{DeviceId, short_group};
-use conclave_engine::{Answer, Content, News, PairCode, Reason, RoomChange, is_post_quantum};
+use conclave_engine::{Answer, Content, News, PairCode, Reason, is_post_quantum};
 use conclave_mls::CipherSuite;
 
 /// How what a user is told is shown.
@@ -50,6 +52,7 @@ impl Render for Shown {
             Self::RoomUser { group, user, role } => {
                 format!("role {group} {user} {}", escaped(role))
             }
+            Self::RoomPolicy { group, policy } => policy_line(group, policy),
             Self::Device(device) => device_line(device),
             Self::JoinLink { group, link } => link_line(group, link),
             Self::Pair { me, pair: PairCode { other, code } } => {
@@ -78,6 +81,7 @@ impl Render for Shown {
             Self::Member { member, .. } => member_text(member),
             Self::Room { group, room } => room_text(group, room),
             Self::RoomUser { user, role, .. } => format!("  {user}: {}", plain(role)),
+            Self::RoomPolicy { policy, .. } => policy_text(policy),
             Self::Device(device) => device_text(device),
             Self::JoinLink { link, .. } => link_text(link),
             Self::Pair { me, pair } => pair_text(me, pair),
@@ -160,49 +164,6 @@ fn news_line(group: &str, news: &News) -> String {
         News::Ended { .. } => format!("note {group} it has ended"),
         News::Replaces { old } => {
             format!("note {group} it takes the place of {}", short_group(old))
-        }
-    }
-}
-
-/// A change of a room, for scripts: what is free text comes last, and may be empty.
-fn room_change_line(group: &str, (seq, by): (u64, &DeviceId), change: &RoomChange) -> String {
-    let (kind, text) = match change {
-        RoomChange::Name(text) => ("renamed", text),
-        RoomChange::Topic(text) => ("topic", text),
-        RoomChange::Picture(text) => ("picture", text),
-        RoomChange::Role { user, role } => {
-            return format!("role-changed {group} {seq} by {by} {user} {}", escaped(role));
-        }
-        RoomChange::History(seconds) => {
-            let seconds = seconds.map_or("-".into(), |seconds| seconds.to_string());
-            return format!("history-policy {group} {seq} by {by} {seconds}");
-        }
-    };
-    format!("{kind} {group} {seq} by {by} {}", escaped(text)).trim_end().to_string()
-}
-
-fn room_change_text(by: &DeviceId, change: &RoomChange) -> String {
-    match change {
-        RoomChange::Name(text) => format!("{by} renamed the group: {}", plain(text)),
-        RoomChange::Topic(text) if text.is_empty() => format!("{by} removed the topic"),
-        RoomChange::Topic(text) => format!("{by} set the topic: {}", plain(text)),
-        RoomChange::Picture(text) if text.is_empty() => format!("{by} removed the picture"),
-        RoomChange::Picture(text) => format!("{by} set the picture: {}", plain(text)),
-        RoomChange::Role { user, role } if role == "banned" => format!("{by} banned {user}"),
-        RoomChange::Role { user, role } => {
-            format!("{user} has the role {} now (by {by})", plain(role))
-        }
-        RoomChange::History(None) => {
-            format!("{by} has decided: new devices are given nothing of what was said before")
-        }
-        RoomChange::History(Some(ALL_TIME)) => {
-            format!("{by} has decided: new devices may be given all that was said before")
-        }
-        RoomChange::History(Some(seconds)) => {
-            let hours = seconds.div_ceil(3600);
-            format!(
-                "{by} has decided: new devices may be given what was said in the last {hours} hours"
-            )
         }
     }
 }
@@ -412,6 +373,7 @@ mod tests {
             sender,
             own: false,
             moderates: false,
+            expiration: None,
             content: Content::from_text(text),
         };
         let output = Shown::News { key: 0, group: "g".into(), news };
@@ -444,6 +406,7 @@ mod tests {
             sender,
             own: false,
             moderates: false,
+            expiration: None,
             content: Content::from_text(text),
         };
         let output = Shown::News { key: 0, group: "g".into(), news };
@@ -459,6 +422,7 @@ mod tests {
             sender: sender.clone(),
             own: false,
             moderates: false,
+            expiration: None,
             content: Content::from_text("hi"),
         };
         let shown = |time| {
@@ -484,6 +448,7 @@ mod tests {
             sender,
             own: false,
             moderates: false,
+            expiration: None,
             content: Content::from_text("hi there"),
         };
         let output = Shown::News { key: 0, group: "lunch".into(), news };
@@ -495,8 +460,15 @@ mod tests {
     fn what_is_no_text_is_shown_as_what_it_is() {
         let sender: DeviceId = "bob/pc".parse().unwrap();
         let content = Content::new("application/mimi-content", [1, 2, 3]).unwrap();
-        let news =
-            News::Message { seq: 7, time: u64::MAX, sender, own: false, moderates: false, content };
+        let news = News::Message {
+            seq: 7,
+            time: u64::MAX,
+            sender,
+            own: false,
+            moderates: false,
+            expiration: None,
+            content,
+        };
         let output = Shown::News { key: 0, group: "g".into(), news };
         assert_eq!(output.to_line(), "content g 7 bob/pc - 3 application/mimi-content");
         let text = "g ! bob/pc sent 3 bytes of application/mimi-content, which this messenger does not show";

@@ -3,7 +3,9 @@
 use super::files::FileShown;
 use super::said::{Did, Said};
 use conclave_delivery_api::{DeviceId, Name};
-use conclave_engine::{Answer, DeviceView, GroupView, LinkView, Member, News, PairCode, RoomView};
+use conclave_engine::{
+    Answer, DeviceView, GroupView, LinkView, Member, News, PairCode, RoomChange, RoomView,
+};
 use conclave_mls::CipherSuite;
 
 /// Something that a user is told. Groups are called by their names.
@@ -78,6 +80,13 @@ pub enum Shown {
         user: Name,
         /// The name of the user's role.
         role: String,
+    },
+    /// What a policy of a room says.
+    RoomPolicy {
+        /// The group's name.
+        group: String,
+        /// The policy, as the change that would make it.
+        policy: RoomChange,
     },
     /// A device of somebody's.
     Device(DeviceView),

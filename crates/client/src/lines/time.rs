@@ -21,6 +21,34 @@ fn parsed(time: u64) -> Option<Timestamp> {
     Timestamp::from_second(i64::try_from(time).ok()?).ok()
 }
 
+const DAY: u64 = 24 * 60 * 60;
+
+/// A duration as `30s`, `30m`, `12h`, `7d` or `4w`, in seconds.
+pub(super) fn parse_duration(word: &str) -> Option<u64> {
+    let at = word.len().checked_sub(1)?;
+    let (number, unit) = word.split_at_checked(at)?;
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => DAY,
+        "w" => 7 * DAY,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit).filter(|seconds| *seconds > 0)
+}
+
+/// A duration in seconds, in words: "7 days".
+pub(super) fn duration(seconds: u32) -> String {
+    let seconds = u64::from(seconds);
+    let units = [(DAY, "day"), (60 * 60, "hour"), (60, "minute"), (1, "second")];
+    let (unit, name) =
+        units.into_iter().find(|(unit, _)| seconds % unit == 0).unwrap_or((1, "second"));
+    let count = seconds.checked_div(unit).unwrap_or_default();
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {name}{plural}")
+}
+
 /// Seconds since 1970 for scripts: UTC as RFC 3339 writes it, or `-` if there is no such time.
 #[must_use]
 pub fn timestamp(time: u64) -> String {

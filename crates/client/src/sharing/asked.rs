@@ -282,7 +282,9 @@ impl Sharing {
         let content = answer(&*provider, &mut *rng, &give.ask, between, &file)
             .map_err(|e| e.to_string())
             .and_then(|word| word.draft().map_err(|e| e.to_string()))
-            .and_then(|draft| content_of(engine, &Place::of(engine, &group), draft, &mut *rng));
+            .and_then(|draft| {
+                content_of(engine, (&group, &Place::of(engine, &group)), draft, &mut *rng)
+            });
         Some(content.map(|content| (group, content, rows)))
     }
 }
@@ -317,7 +319,8 @@ fn ask<S: Store>(engine: &Engine<S>, group: &GroupId) -> Result<Told, Failure> {
     rng.fill_bytes(&mut id);
     let ask = Ask { id, suite, key: key_pair.public };
     let draft = Word::Ask(ask.clone()).draft().map_err(|e| why(&e))?;
-    let content = content_of(engine, &Place::of(engine, group), draft, &mut *rng);
+    let place = Place::of(engine, group);
+    let content = content_of(engine, (group, &place), draft, &mut *rng);
     let content = content.map_err(Failure::Refused)?;
     let row = Kept { group: group.clone(), ask, beside: key_pair.private.0 }.to_row();
 
@@ -403,7 +406,9 @@ fn places<S: Store>(engine: &Engine<S>) -> BTreeMap<GroupId, RoomPlace> {
         let since = reach(engine, &group.id)?;
         let place = Place::of(engine, &group.id);
         let before = engine.log_position(&group.id)?.saturating_add(1);
-        let place = RoomPlace { uri: place.room().into(), me: place.user(&me), before, since };
+        let bounds_expiry = engine.message_expiration(&group.id).is_some();
+        let (uri, me) = (place.room().into(), place.user(&me));
+        let place = RoomPlace { uri, me, before, since, bounds_expiry };
         Some((group.id, place))
     });
     groups.collect()

@@ -2,7 +2,7 @@
 
 use super::departure::not_sent;
 use super::entries::{Effect, Proposed, not_committed};
-use super::rooms::{history_change, metadata_changes, name_of, role_changes};
+use super::rooms::{metadata_changes, name_of, policy_changes, role_changes};
 use crate::book::{Book, Change};
 use crate::code::short_member_code;
 use crate::content::{Content, MAX_CONTENT};
@@ -17,7 +17,8 @@ use conclave_mls::crypto::CryptoProvider;
 use conclave_mls::group::{EpochChange, Member};
 use conclave_mls::{Event, GroupId};
 use conclave_room::{
-    CHAT_HISTORY_POLICY, Capability, PARTICIPANT_LIST, ROLES_LIST, ROOM_METADATA, RoomState,
+    CHAT_HISTORY_POLICY, Capability, MESSAGE_EXPIRATION_POLICY, MessageExpiration,
+    PARTICIPANT_LIST, ROLES_LIST, ROOM_METADATA, RoomState, STATUS_NOTIFICATION_POLICY,
 };
 use conclave_store::Store;
 use std::collections::{BTreeMap, VecDeque};
@@ -144,8 +145,17 @@ impl<'a> Report<'a> {
             Effect::Own => {
                 if let Some(Work::Send { payload: Payload::Content(content), .. }) = self.front() {
                     let (sender, content) = (self.me.clone(), content.clone());
-                    let moderates = self.moderates(&sender);
-                    self.news(News::Message { seq, time, sender, own: true, moderates, content });
+                    let (own, moderates) = (true, self.moderates(&sender));
+                    let expiration = self.expiration();
+                    self.news(News::Message {
+                        seq,
+                        time,
+                        sender,
+                        own,
+                        moderates,
+                        expiration,
+                        content,
+                    });
                 }
                 self.set_front(None);
                 self.ends_attempt = true;
@@ -214,8 +224,11 @@ impl<'a> Report<'a> {
         };
 
         let (own, moderates) = (sender == self.me, self.moderates(&sender));
+        let expiration = self.expiration();
         self.news(match content.bytes().len() {
-            0..=MAX_CONTENT => News::Message { seq, time, sender, own, moderates, content },
+            0..=MAX_CONTENT => {
+                News::Message { seq, time, sender, own, moderates, expiration, content }
+            }
             len => {
                 let reason = format!("it has {len} bytes, and at most {MAX_CONTENT} are taken");
                 News::Unreadable { seq, sender, reason }
@@ -228,6 +241,11 @@ impl<'a> Report<'a> {
         let may =
             |room: &RoomState| room.may(sender.user.as_str(), Capability::DELETE_OTHER_MESSAGE);
         self.room.as_ref().is_some_and(may)
+    }
+
+    /// What the room's policy says of expiry.
+    fn expiration(&self) -> Option<MessageExpiration> {
+        self.room.as_ref()?.expiration
     }
 
     /// A member says what the group is called. The first usable name counts.
@@ -294,13 +312,17 @@ impl<'a> Report<'a> {
                 PARTICIPANT_LIST => set(&mut room.participants, after),
                 ROLES_LIST => set(&mut room.roles, after),
                 CHAT_HISTORY_POLICY => set(room.history.get_or_insert_default(), after),
+                MESSAGE_EXPIRATION_POLICY => set(room.expiration.get_or_insert_default(), after),
+                STATUS_NOTIFICATION_POLICY => {
+                    set(room.status_notifications.get_or_insert_default(), after);
+                }
                 _ => {}
             }
         }
 
         let mut changes = metadata_changes(&old.metadata, &room.metadata);
         changes.extend(role_changes(room, &old.participants));
-        changes.extend(history_change(&old, room));
+        changes.extend(policy_changes(&old, room));
         let is_renamed = changes.iter().any(|change| matches!(change, RoomChange::Name(_)));
         let name = name_of(room, &self.me.user);
         if is_renamed && !name.is_empty() {

@@ -19,8 +19,9 @@ use conclave_mls::{Credential, Group};
 use conclave_room::standard::MEMBER;
 use conclave_room::{
     Actor, CHAT_HISTORY_POLICY, Capability, ClientChange, HistoryPolicy, LOCAL_AUTHORITY,
-    PARTICIPANT_LIST, Participants, ROOM_METADATA, RoleIndex, RoomMetadata, RoomState, Text,
-    leavers, room_uri, user_of,
+    MESSAGE_EXPIRATION_POLICY, MessageExpiration, PARTICIPANT_LIST, Participants, ROOM_METADATA,
+    RoleIndex, RoomMetadata, RoomState, STATUS_NOTIFICATION_POLICY, Text, leavers, room_uri,
+    user_of,
 };
 use conclave_store::Store;
 use std::collections::BTreeMap;
@@ -69,13 +70,22 @@ pub(crate) fn metadata_changes(old: &RoomMetadata, new: &RoomMetadata) -> Vec<Ro
     all.into_iter().filter_map(|(changed, change)| changed.then_some(change)).collect()
 }
 
-/// The new policy for history, if it has changed.
-pub(crate) fn history_change(old: &RoomState, new: &RoomState) -> Option<RoomChange> {
-    let seconds = match new.history.as_ref().filter(|_| new.history != old.history)? {
+/// The policies of a room, as changes of one that has none.
+pub(crate) fn policies_of(room: &RoomState) -> Vec<RoomChange> {
+    let seconds = |policy: &HistoryPolicy| match policy {
         HistoryPolicy::Forbidden => None,
         HistoryPolicy::Shared { max_time_period, .. } => Some(*max_time_period),
     };
-    Some(RoomChange::History(seconds))
+    let history = room.history.as_ref().map(|policy| RoomChange::History(seconds(policy)));
+    let expiry = room.expiration.map(RoomChange::Expiry);
+    let reports = room.status_notifications.map(RoomChange::Reports);
+    [history, expiry, reports].into_iter().flatten().collect()
+}
+
+/// The policies that have changed.
+pub(crate) fn policy_changes(old: &RoomState, new: &RoomState) -> Vec<RoomChange> {
+    let old = policies_of(old);
+    policies_of(new).into_iter().filter(|policy| !old.contains(policy)).collect()
 }
 
 /// The new roles of users who are in both participant lists, and of users who are banned now.
@@ -247,6 +257,18 @@ fn proposals_of(
                 return Ok(Vec::new());
             }
             return Ok(vec![updating(CHAT_HISTORY_POLICY, &policy)?]);
+        }
+        RoomChange::Expiry(policy) => {
+            if room.expiration.unwrap_or(MessageExpiration::OPEN) == *policy {
+                return Ok(Vec::new());
+            }
+            return Ok(vec![updating(MESSAGE_EXPIRATION_POLICY, policy)?]);
+        }
+        RoomChange::Reports(policy) => {
+            if room.status_notifications.unwrap_or_default() == *policy {
+                return Ok(Vec::new());
+            }
+            return Ok(vec![updating(STATUS_NOTIFICATION_POLICY, policy)?]);
         }
     }
     if metadata == room.metadata {

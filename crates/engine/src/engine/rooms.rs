@@ -5,7 +5,7 @@
 
 use super::{CommandError, Engine, EngineError};
 use crate::book::Change;
-use crate::conversation::rooms::{room_of, uri_of};
+use crate::conversation::rooms::{policies_of, room_of, uri_of};
 use crate::names::is_group_name;
 use crate::reason::Reason;
 use crate::record::{RoomChange, Work};
@@ -15,8 +15,8 @@ use conclave_delivery_api::{JOIN_LINKS, Name};
 use conclave_mls::GroupId;
 use conclave_mls::wire::Extension;
 use conclave_room::{
-    Capability, HistoryReach, LOCAL_AUTHORITY, RoleIndex, RoomState, StatusReports, Text,
-    is_authority, room_uri, url_authority, user_uri,
+    Capability, HistoryReach, LOCAL_AUTHORITY, MessageExpiration, RoleIndex, RoomState,
+    StatusReports, Text, is_authority, room_uri, url_authority, user_uri,
 };
 use conclave_store::Store;
 
@@ -39,6 +39,7 @@ impl<S: Store> Engine<S> {
             roles: room.roles.all().iter().map(|role| role.name.as_str().to_string()).collect(),
             own_role: own.name.as_str().into(),
             capabilities: own.capabilities.clone(),
+            policies: policies_of(&room),
         })
     }
 
@@ -62,6 +63,20 @@ impl<S: Store> Engine<S> {
             Ok(None) => StatusReports { delivered: is_wanted, read: is_wanted },
             Err(_) => StatusReports::default(),
         }
+    }
+
+    /// What a room's policies say, as the changes that would make them.
+    #[must_use]
+    pub fn policies(&self, group: &GroupId) -> Vec<RoomChange> {
+        let room = self.conversations.get(group).and_then(|c| room_of(c.group()));
+        room.map(|room| policies_of(&room)).unwrap_or_default()
+    }
+
+    /// What a room's policy says of the expiry of messages. None if it says nothing, the group is no room, or this device is not
+    /// in it.
+    #[must_use]
+    pub fn message_expiration(&self, group: &GroupId) -> Option<MessageExpiration> {
+        MessageExpiration::of(self.conversations.get(group)?.group().view()).ok().flatten()
     }
 
     /// How much of what was said this device may give to another device of its user that joins, by the room's policy: all of
@@ -128,6 +143,12 @@ impl<S: Store> Engine<S> {
             }
             Work::Room { change: RoomChange::History(_), .. } => {
                 (Capability::CHANGE_OTHER_POLICY_ATTRIBUTE, "deciding what new devices are given")
+            }
+            Work::Room { change: RoomChange::Expiry(_), .. } => {
+                (Capability::CHANGE_OTHER_POLICY_ATTRIBUTE, "deciding when messages disappear")
+            }
+            Work::Room { change: RoomChange::Reports(_), .. } => {
+                (Capability::CHANGE_OTHER_POLICY_ATTRIBUTE, "deciding what members report")
             }
             // Who may ban depends on the role.
             Work::Room { change: RoomChange::Role { .. }, .. }
@@ -196,7 +217,12 @@ impl<S: Store> Engine<S> {
                 checked.map_err(|e| Reason::RoomUnchanged { why: e.to_string() })?;
             }
             RoomChange::Role { user, role } => check_role_of(&room, user, role)?,
-            RoomChange::History(_) => {}
+            RoomChange::Expiry(policy) if !policy.is_consistent() => {
+                let why =
+                    "the shortest time is longer than the longest, or the usual one outside both";
+                return Err(Reason::RoomUnchanged { why: why.into() }.into());
+            }
+            RoomChange::History(_) | RoomChange::Expiry(_) | RoomChange::Reports(_) => {}
         }
         self.queue(group, vec![Work::Room { change, committing: false }], Vec::new())
     }

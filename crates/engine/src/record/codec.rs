@@ -374,7 +374,26 @@ impl Decode for Item {
 impl Encode for News {
     fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
         match self {
-            Self::Message { seq, time, sender, own, moderates, content } => {
+            Self::Message {
+                seq,
+                time,
+                sender,
+                own,
+                moderates,
+                expiration: Some(policy),
+                content,
+            } => {
+                42u8.encode(w)?;
+                seq.encode(w)?;
+                time.encode(w)?;
+                sender.encode(w)?;
+                u8::from(*own).encode(w)?;
+                u8::from(*moderates).encode(w)?;
+                policy.encode(w)?;
+                put_text(w, content.media_type())?;
+                w.put_opaque(content.bytes())
+            }
+            Self::Message { seq, time, sender, own, moderates, expiration: None, content } => {
                 // Valid text as earlier versions have stored it, and read it.
                 let text = content.text().filter(|_| is_plain_text(content) && !moderates);
                 let kind: u8 = match text {
@@ -522,6 +541,7 @@ impl Decode for News {
                 sender: Decode::decode(r)?,
                 own: flag(r)?,
                 moderates: false,
+                expiration: None,
                 content: Content::from_text(text(r)?),
             },
             2 => Self::Created { suite: None },
@@ -582,6 +602,16 @@ impl Decode for News {
                 sender: Decode::decode(r)?,
                 own: flag(r)?,
                 moderates: kind == 41,
+                expiration: None,
+                content: content(r)?,
+            },
+            42 => Self::Message {
+                seq: Decode::decode(r)?,
+                time: Decode::decode(r)?,
+                sender: Decode::decode(r)?,
+                own: flag(r)?,
+                moderates: flag(r)?,
+                expiration: Some(Decode::decode(r)?),
                 content: content(r)?,
             },
             20 => Self::Ended { successor: Decode::decode(r)? },
@@ -620,6 +650,14 @@ impl Encode for RoomChange {
                 5u8.encode(w)?;
                 return seconds.encode(w);
             }
+            Self::Expiry(policy) => {
+                6u8.encode(w)?;
+                return policy.encode(w);
+            }
+            Self::Reports(policy) => {
+                7u8.encode(w)?;
+                return policy.encode(w);
+            }
         };
         kind.encode(w)?;
         put_text(w, text)
@@ -634,6 +672,8 @@ impl Decode for RoomChange {
             3 => Self::Picture(text(r)?),
             4 => Self::Role { user: Decode::decode(r)?, role: text(r)? },
             5 => Self::History(Decode::decode(r)?),
+            6 => Self::Expiry(Decode::decode(r)?),
+            7 => Self::Reports(Decode::decode(r)?),
             other => return unknown("room change", other),
         })
     }
@@ -661,6 +701,7 @@ mod tests {
     use conclave_delivery_api::{
         ChainHash, ContentType, Incarnation, LogEntry, LogPosition, Receipt,
     };
+    use conclave_room::MessageExpiration;
 
     fn device(name: &str) -> DeviceId {
         name.parse().unwrap()
@@ -684,6 +725,11 @@ mod tests {
             Work::Unlink { number: 3, committing: false },
             Work::Room { change: RoomChange::Topic("soup".into()), committing: true },
             Work::Room { change: RoomChange::History(Some(86_400)), committing: false },
+            Work::Room {
+                change: RoomChange::Expiry(MessageExpiration::after(7)),
+                committing: true,
+            },
+            Work::Room { change: RoomChange::Reports(Default::default()), committing: false },
             Work::Join { link: link.clone(), commit: None },
             Work::Join { link, commit: Some(Secret::copy_from(&[1, 2])) },
         ] {
@@ -693,12 +739,18 @@ mod tests {
         let (a, b) = (device("alice/laptop"), device("bob/phone"));
         let message = |own, moderates, content| {
             let sender = a.clone();
-            News::Message { seq: 1, time: 2, sender, own, moderates, content }
+            News::Message { seq: 1, time: 2, sender, own, moderates, expiration: None, content }
+        };
+        let expiring = |own, moderates, policy, content| {
+            let (sender, expiration) = (a.clone(), Some(policy));
+            News::Message { seq: 1, time: 2, sender, own, moderates, expiration, content }
         };
         for news in [
             message(true, false, Content::from_text("x")),
             message(false, true, Content::from_text("x")),
-            message(false, false, other),
+            message(false, false, other.clone()),
+            expiring(true, false, MessageExpiration::after(60), Content::from_text("x")),
+            expiring(false, true, MessageExpiration::Forbidden, other),
             message(false, false, Content::text_of(vec![0xff])),
             News::Created { suite: Some(CipherSuite(0xf0c2)) },
             News::Created { suite: None },
@@ -710,6 +762,11 @@ mod tests {
             News::Room { seq: 6, by: a.clone(), change: RoomChange::Name("lunch".into()) },
             News::Room { seq: 6, by: a.clone(), change: RoomChange::Picture("u".into()) },
             News::Room { seq: 6, by: a.clone(), change: RoomChange::History(None) },
+            News::Room {
+                seq: 6,
+                by: a.clone(),
+                change: RoomChange::Expiry(MessageExpiration::OPEN),
+            },
             News::Room {
                 seq: 6,
                 by: a.clone(),
@@ -899,6 +956,7 @@ mod tests {
             sender: sender.clone(),
             own: true,
             moderates: false,
+            expiration: None,
             content: text,
         };
         let mut w = Writer::new();

@@ -1,7 +1,7 @@
 //! A room as bob's device has it, in a store in memory.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-use conclave_content::{Draft, MIMI_CONTENT, MessageId, Outgoing, Replacing, Salt};
+use conclave_content::{Draft, ExpiryPolicy, MIMI_CONTENT, MessageId, Outgoing, Replacing, Salt};
 use conclave_history::{
     Cursor, Entry, Event, GroupId, History, HistoryError, Page, Room, Taken, nobody,
 };
@@ -30,6 +30,8 @@ pub(crate) struct World {
     pub(crate) last: u64,
     /// Whether cathy moderates.
     pub(crate) moderated: bool,
+    /// What the room's policy says of expiry.
+    pub(crate) expiry: ExpiryPolicy,
 }
 
 impl World {
@@ -37,7 +39,8 @@ impl World {
         let mut store = MemoryStore::new();
         let mut rng = conclave_crypto::testing::TestRng(1);
         let history = History::open(&mut store, &mut rng).unwrap();
-        Self { store, history, now: NOW, last: 0, moderated: false }
+        let expiry = ExpiryPolicy::Open;
+        Self { store, history, now: NOW, last: 0, moderated: false, expiry }
     }
 
     pub(crate) fn draft(&self, user: &str, draft: Draft) -> Outgoing {
@@ -72,6 +75,7 @@ impl World {
             media_type,
             bytes,
             may_replace: if self.moderated { &cathy_deletes } else { &nobody },
+            expiry: self.expiry,
         })?;
         let set = recording.finish();
         self.store.write(&set).unwrap();

@@ -5,6 +5,7 @@ use crate::book::Change;
 use crate::content::Content;
 use crate::record::{Item, Payload, RoomChange, Work};
 use conclave_mls::{Config, Group};
+use conclave_room::{MessageExpiration, Optionality, StatusNotificationPolicy};
 
 /// A room of a's with b and c, and d, who is not in it.
 fn world(seed: u64) -> (World, [usize; 4]) {
@@ -145,6 +146,84 @@ fn a_visitor_reads_and_what_it_writes_all_the_same_is_not_shown() {
         assert_ne!(world.devices[i].messages().last().unwrap().3, "me too");
         assert!(world.devices[i].has_line("unreadable g "), "{:?}", world.devices[i].lines());
     }
+}
+
+/// What is told of the policy for expiry with the messages of a device, in the log's order.
+fn expirations(world: &World, i: usize) -> Vec<Option<MessageExpiration>> {
+    let id = world.group_id(i);
+    let news = world.devices[i].engine.history(&id, usize::MAX).unwrap();
+    let expirations = news.iter().filter_map(|news| match news {
+        News::Message { expiration, .. } => Some(*expiration),
+        _ => None,
+    });
+    expirations.collect()
+}
+
+#[test]
+fn policies_are_changed_by_those_who_may_and_hold_for_what_is_said_afterwards() {
+    let (mut world, [a, b, c, d]) = world(208);
+    world.says(b, "before");
+    world.says(b, "/expiry 7d");
+    assert!(world.devices[b].has_line("error the role member does not allow deciding when"));
+    world.says(b, "/reports forbid");
+    assert!(world.devices[b].has_line("error the role member does not allow deciding what"));
+
+    world.says(a, "/expiry 7d");
+    // A client that chooses nothing: what counts is what members agree on.
+    let payload = Payload::Content(Content::from_text("after"));
+    world.force(b, Work::Send { payload, sealed: None });
+    world.settle();
+    world.says(a, "/reports allow forbid");
+    world.says(a, "/expiry off");
+    world.says(c, "at last");
+    // Nothing is committed for what is so already.
+    let position = world.devices[a].engine.log_position(&world.group_id(a));
+    world.says(a, "/expiry off");
+    assert_eq!(world.devices[a].engine.log_position(&world.group_id(a)), position);
+
+    let reports = StatusNotificationPolicy {
+        delivery_notifications: Optionality::Optional,
+        read_receipts: Optionality::Forbidden,
+    };
+    for i in [a, b, c] {
+        let lines = world.devices[i].lines();
+        let told = |begin: &str, end: &str| {
+            let is_told = |line: &&String| line.starts_with(begin) && line.ends_with(end);
+            assert_eq!(lines.iter().filter(is_told).count(), 1, "{begin}: {lines:?}");
+        };
+        told("expiry-policy g ", "by a/pc required 604800 604800 604800");
+        told("expiry-policy g ", "by a/pc optional 0 4294967295 -");
+        told("reports-policy g ", "by a/pc optional forbidden");
+        let expected =
+            [None, Some(MessageExpiration::after(604_800)), Some(MessageExpiration::OPEN)];
+        assert_eq!(expirations(&world, i), expected);
+        let id = world.group_id(i);
+        let engine = &world.devices[i].engine;
+        let policies = [RoomChange::Expiry(MessageExpiration::OPEN), RoomChange::Reports(reports)];
+        assert_eq!(engine.policies(&id), policies);
+        assert_eq!(engine.message_expiration(&id), Some(MessageExpiration::OPEN));
+        let reported = engine.status_reports(&id, true);
+        assert!(reported.delivered && !reported.read);
+    }
+
+    // Whoever comes in knows them with the room.
+    world.says(a, "/invite d");
+    world.says(d, "/accept");
+    world.says(d, "/room");
+    assert!(world.devices[d].has_line("policy g expiry optional 0 4294967295 -"));
+    assert!(world.devices[d].has_line("policy g reports optional forbidden"));
+}
+
+#[test]
+fn both_users_of_a_direct_chat_may_change_its_policies() {
+    let (mut world, [a, b, ..]) = world(209);
+    world.says(a, "/direct b");
+    world.says(a, "psst");
+    world.says(b, "/switch a");
+    world.says(b, "/expiry 1h");
+    assert!(world.devices[a].lines().iter().any(|line| {
+        line.starts_with("expiry-policy b ") && line.ends_with("by b/pc required 3600 3600 3600")
+    }));
 }
 
 #[test]
