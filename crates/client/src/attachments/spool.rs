@@ -152,7 +152,7 @@ fn are_alike(one: File, other: File) -> io::Result<bool> {
     loop {
         let (left, right) = (one.fill_buf()?, other.fill_buf()?);
         let count = left.len().min(right.len());
-        if left[..count] != right[..count] {
+        if left.get(..count) != right.get(..count) {
             return Ok(false);
         }
         if count == 0 {
