@@ -333,7 +333,7 @@ fn check(file: &Path, rows: &[Row]) -> Result<()> {
 
     let at = file.display();
     if better > 0 {
-        println!("{better} counts are well below {at}: `cargo bench-peers counts --write {at}`");
+        println!("{better} counts are well below {at}: `cargo bench-counts --write {at}`");
     }
 
     if worse.is_empty() {

@@ -11,8 +11,10 @@ mod floor;
 mod forge;
 mod measure;
 mod memory;
+#[cfg(feature = "peers")]
 mod mls_rs_client;
 mod op;
+#[cfg(feature = "peers")]
 mod openmls_client;
 mod ops;
 mod plot;

@@ -1,7 +1,9 @@
 //! The implementations that are compared.
 
 use crate::client::{Client, Result};
-use crate::{conclave, mls_rs_client, openmls_client};
+use crate::conclave;
+#[cfg(feature = "peers")]
+use crate::{mls_rs_client, openmls_client};
 use std::fmt;
 
 /// An implementation of MLS.
@@ -44,8 +46,16 @@ impl Stack {
     pub fn client(self, name: &str) -> Result<Box<dyn Client>> {
         Ok(match self {
             Self::Conclave => Box::new(conclave::ConclaveClient::new(name)?),
+            #[cfg(feature = "peers")]
             Self::MlsRs => mls_rs_client::client(name)?,
+            #[cfg(feature = "peers")]
             Self::OpenMls => Box::new(openmls_client::OpenMlsClient::new(name)?),
+            #[cfg(not(feature = "peers"))]
+            Self::MlsRs | Self::OpenMls => {
+                return Err(
+                    format!("{self} was left out of this build: run `cargo bench-peers`").into()
+                );
+            }
         })
     }
 }
