@@ -191,6 +191,7 @@ impl Messenger {
             }
             Command::Members => self.members(engine),
             Command::Room => Ok(self.room(engine)),
+            Command::Preauthorized => Ok(self.preauthorized(engine)),
             Command::ChangeRoom(change) => self.about_current(engine, now, why_nowhere, |group| {
                 Wish::ChangeRoom { group, change }
             }),
@@ -409,6 +410,20 @@ impl Messenger {
         shown.extend(policies);
         shown.extend(users);
         shown
+    }
+
+    fn preauthorized<S: Store>(&self, engine: &Engine<S>) -> Vec<Shown> {
+        let Some(id) = self.group_to_look_at(engine) else { return refused(IN_NO_GROUP) };
+        let group = engine.group_name(&id);
+        let users = engine.room(&id).map(|room| room.preauthorized).unwrap_or_default();
+        if users.is_empty() {
+            let what = format!("nobody is preauthorized in {group}: /preauth add USER does that");
+            return vec![Shown::Note { group: String::new(), what }];
+        }
+        let users = users.into_iter();
+        users
+            .map(|(user, role)| Shown::Preauthorized { group: group.clone(), user, role })
+            .collect()
     }
 
     fn links<S: Store>(&self, engine: &Engine<S>) -> Vec<Shown> {

@@ -191,6 +191,13 @@ pub enum RoomChange {
     History(Option<u32>),
     /// Whether messages expire.
     Expiry(MessageExpiration),
+    /// A user who is not in the room may come in in this role, by its name; no longer, if there is none.
+    Preauthorized {
+        /// Who.
+        user: Name,
+        /// Which: one of the room's roles.
+        role: Option<String>,
+    },
     /// Whether members report that messages have arrived and were read.
     Reports(StatusNotificationPolicy),
 }

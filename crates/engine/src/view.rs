@@ -162,6 +162,8 @@ pub struct RoomView {
     pub own_role: String,
     /// What that role allows.
     pub capabilities: Vec<Capability>,
+    /// The users who may come in by a link in a role of their own, each with that role's name.
+    pub preauthorized: Vec<(Name, String)>,
     /// What its policies say, as the changes that would make them.
     pub policies: Vec<RoomChange>,
 }

@@ -355,9 +355,7 @@ impl<'a> Judging<'a> {
         if moves && (may(Capability::OPEN_JOIN) || by_link && may(Capability::USE_JOIN_CODE)) {
             return Ok(());
         }
-        let authorized = self.before.preauthorized.role_for(&self.commit.claims) == Some(role);
-        let takes = self.before.roles.get(role);
-        if authorized && takes.is_some_and(|role| role.has(Capability::JOIN_IF_PREAUTHORIZED)) {
+        if self.before.role_if_preauthorized(&self.commit.claims) == Some(role) {
             return Ok(());
         }
         Err(Refusal::MayNotJoin)

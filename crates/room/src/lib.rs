@@ -66,7 +66,8 @@ pub use policy::RoomPolicy;
 pub use presets::standard;
 pub use refusal::Refusal;
 pub use role::{
-    Claim, MAX_ROLES, Preauthorization, Preauthorizations, Role, RoleChanges, RoleIndex, Roles,
+    Claim, MAX_PREAUTHORIZATIONS, MAX_ROLES, Preauthorization, Preauthorizations, Role,
+    RoleChanges, RoleIndex, Roles,
 };
 pub use state::{HistoryReach, RoomError, RoomState, StatusReports};
 pub use text::{BadText, MAX_TEXT, Optionality, Text};

@@ -129,7 +129,10 @@ impl RoomPolicy {
 
         let mut facts = RoomCommit {
             by: by.clone(),
-            claims: claims_of(&own, &user),
+            claims: Text::try_from(user.as_str())
+                .map(|uri| Claim::of_user(&own, uri))
+                .into_iter()
+                .collect(),
             clients: self.clients(group, room),
             adds: Vec::new(),
             removes: Vec::new(),
@@ -248,9 +251,11 @@ impl RoomPolicy {
     }
 }
 
-/// What a credential says of a user: who it is.
-fn claims_of(credential: &Credential, user_uri: &str) -> Vec<Claim> {
-    let CredentialType(credential_type) = credential.credential_type();
-    let Ok(value) = Text::try_from(user_uri) else { return Vec::new() };
-    [Claim { credential_type, id: Text::default(), value }].into()
+impl Claim {
+    /// What a credential says of the user of this URI: who it is.
+    #[must_use]
+    pub fn of_user(credential: &Credential, user_uri: Text) -> Self {
+        let CredentialType(credential_type) = credential.credential_type();
+        Self { credential_type, id: Text::default(), value: user_uri }
+    }
 }

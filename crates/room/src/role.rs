@@ -9,6 +9,8 @@ use core::fmt;
 
 /// The most roles of a room.
 pub const MAX_ROLES: usize = 64;
+/// The most entries of a list of preauthorized users.
+pub const MAX_PREAUTHORIZATIONS: usize = MAX_LIST;
 /// The most capabilities of a role, and the most changes of roles that it permits from one role.
 const MAX_LIST: usize = 256;
 
@@ -217,6 +219,17 @@ pub struct Preauthorization {
     pub claims: Vec<Claim>,
     /// The role.
     pub role: Role,
+}
+
+impl Preauthorization {
+    /// The URI of the one user whom it is about, if it is about one alone.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        match &*self.claims {
+            [claim] if claim.id.as_str().is_empty() => Some(claim.value.as_str()),
+            _ => None,
+        }
+    }
 }
 
 impl Encode for Preauthorization {

@@ -8,7 +8,7 @@ use crate::components::{
     STATUS_NOTIFICATION_POLICY, StatusNotificationPolicy,
 };
 use crate::participants::{Participants, ParticipantsUpdate};
-use crate::role::{Preauthorizations, Role, RoleIndex, Roles};
+use crate::role::{Claim, Preauthorizations, Role, RoleIndex, Roles};
 use crate::text::{Optionality, Text};
 use crate::uri::{room_authority, user_of, user_uri};
 use alloc::collections::BTreeMap;
@@ -291,6 +291,27 @@ impl RoomState {
         }
         let changes = none.changes.iter().find(|changes| changes.from == RoleIndex::NONE)?;
         changes.to.iter().copied().find(|role| *role != RoleIndex::NONE)
+    }
+
+    /// The role in which a user who is not a participant may come in by what its credential says: that of the first entry whose
+    /// claims it has, if that role can be joined so ("Preauthorized Users").
+    #[must_use]
+    pub fn role_if_preauthorized(&self, claims: &[Claim]) -> Option<RoleIndex> {
+        let role = self.roles.get(self.preauthorized.role_for(claims)?)?;
+        let can_be_joined = role.index != RoleIndex::NONE
+            && role.takes_part()
+            && role.has(Capability::JOIN_IF_PREAUTHORIZED);
+        (can_be_joined && !self.base.fixed_membership).then_some(role.index)
+    }
+
+    /// The users of the room's authority who are preauthorized by name, each with the role. Entries that ask for other claims
+    /// are left out.
+    pub fn preauthorized_users(&self) -> impl Iterator<Item = (&str, &Role)> {
+        let authority = self.authority();
+        self.preauthorized.0.iter().filter_map(move |entry| {
+            let user = user_of(authority, entry.user()?)?;
+            Some((user, self.roles.get(entry.role.index)?))
+        })
     }
 
     /// The room after the updates of one commit, in the commit's order, and the new data of each component that they

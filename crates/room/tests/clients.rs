@@ -10,7 +10,7 @@ use conclave_mls::error::Rejection;
 use conclave_mls::group::{
     Answers, CommitOptions, GroupParams, GroupView, NewProposal, Proposal, ProposalType, TreeRead,
 };
-use conclave_mls::join::{GroupInfoOptions, WelcomeStage};
+use conclave_mls::join::{ExternalJoinOptions, ExternalJoinStage, GroupInfoOptions, WelcomeStage};
 use conclave_mls::key_package::{KeyPackageParams, Lifetime, OwnKeyPackage, ValidKeyPackage};
 use conclave_mls::observe::{Observer, ObserverStage};
 use conclave_mls::storage::{Batch, RowKey};
@@ -21,10 +21,10 @@ use conclave_mls::{
 use conclave_provider_rustcrypto::RustCrypto;
 use conclave_room::standard::{ADMIN, MEMBER, MODERATOR, OWNER, VISITOR};
 use conclave_room::{
-    BASE_ROOM_POLICY, CHAT_HISTORY_POLICY, COMPONENTS, HistoryPolicy, LinkUse,
-    MESSAGE_EXPIRATION_POLICY, MessageExpiration, PARTICIPANT_LIST, PREAUTH_LIST,
-    Preauthorizations, ROLES_LIST, ROOM_METADATA, RoleIndex, RoomPolicy, RoomState,
-    STATUS_NOTIFICATION_POLICY, StatusNotificationPolicy, Text, user_uri,
+    BASE_ROOM_POLICY, CHAT_HISTORY_POLICY, COMPONENTS, Capability, Claim, HistoryPolicy, LinkUse,
+    MESSAGE_EXPIRATION_POLICY, MessageExpiration, PARTICIPANT_LIST, PREAUTH_LIST, Preauthorization,
+    Preauthorizations, ROLES_LIST, ROOM_METADATA, RoleIndex, Roles, RoomMetadata, RoomPolicy,
+    RoomState, STATUS_NOTIFICATION_POLICY, StatusNotificationPolicy, Text, user_uri,
 };
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -51,6 +51,7 @@ fn honest() -> Config {
         link_use: |update| match update {
             [1] => Some(LinkUse::Make),
             [2] => Some(LinkUse::Revoke),
+            [3] => Some(LinkUse::Join),
             _ => None,
         },
     };
@@ -135,6 +136,19 @@ impl World {
             room.participants = room.participants.with(&uri(user), role);
         }
         room.participants = room.participants.with(&uri("troll"), RoleIndex::BANNED);
+        // The expert may come in as a moderator, and so might the troll.
+        let mut roles = room.roles.all().to_vec();
+        for role in roles.iter_mut().filter(|role| role.index == MODERATOR) {
+            role.capabilities.push(Capability::JOIN_IF_PREAUTHORIZED);
+        }
+        room.roles = Roles::new(roles).unwrap();
+        let entry = |user: &str| {
+            let credential = Credential::basic(format!("{user}/pc").as_bytes());
+            let claims = vec![Claim::of_user(&credential, uri(user))];
+            let role = room.roles.get(MODERATOR).unwrap().clone();
+            Preauthorization { claims, role }
+        };
+        room.preauthorized = Preauthorizations(vec![entry("expert"), entry("troll")]);
 
         let suite = Suite::new(&PROVIDER, SUITE).unwrap();
         let dictionary = room.dictionary(&[LINKS]).unwrap();
@@ -204,7 +218,7 @@ impl World {
             let list = room.participants.update_to(&room.participants.with(&uri(user), role));
             update(PARTICIPANT_LIST, list.to_bytes().unwrap())
         };
-        let described = |change: &dyn Fn(&mut conclave_room::RoomMetadata)| {
+        let described = |change: &dyn Fn(&mut RoomMetadata)| {
             let mut metadata = room.metadata.clone();
             change(&mut metadata);
             update(ROOM_METADATA, metadata.to_bytes().unwrap())
@@ -276,6 +290,44 @@ impl World {
         Ok(apply(&mut group, step, |_| Ok::<_, Infallible>(())).unwrap().commit)
     }
 
+    /// The commit of a user who joins by a link; or why it does not make it.
+    fn join(&mut self, action: &str, user: &str, config: Config) -> Result<Vec<u8>, Error> {
+        let owner = self.load("owner", honest());
+        let room = RoomState::of(owner.view()).unwrap().unwrap();
+        let as_role = |role| {
+            let after = room.participants.with(&uri(user), role);
+            let update = room.participants.update_to(&after).to_bytes().unwrap();
+            (PARTICIPANT_LIST, update, after.to_bytes().unwrap())
+        };
+        let mut updates = vec![(LINKS, vec![3], vec![3])];
+        match action {
+            "come in as a visitor" => updates.push(as_role(VISITOR)),
+            "come in as a member" => updates.push(as_role(MEMBER)),
+            "come in as a moderator" => updates.push(as_role(MODERATOR)),
+            "come in as an admin" => updates.push(as_role(ADMIN)),
+            "come in as a moderator and change the topic" => {
+                let subject = Text::try_from("soup").unwrap();
+                let topic = RoomMetadata { subject, ..room.metadata.clone() };
+                let topic = topic.to_bytes().unwrap();
+                updates.extend([as_role(MODERATOR), (ROOM_METADATA, topic.clone(), topic)]);
+            }
+            "come in without a place in the list" => {}
+            other => panic!("the table has an action that is not tried: {other}"),
+        }
+
+        let options = GroupInfoOptions { ratchet_tree: true, external_pub: true };
+        let info = owner.group_info(&PROVIDER, options).unwrap();
+        let mut stage = ExternalJoinStage::open(&PROVIDER, config, &info, None).unwrap();
+        for (id, update, data) in updates {
+            stage = stage.with_app_data_update(id, update.into(), data.into());
+        }
+        let verdicts = vec![Verdict::Accept; stage.credentials().len()];
+        let suite = Suite::new(&PROVIDER, SUITE).unwrap();
+        let signer = suite.signature_key_pair(&mut self.rng).unwrap();
+        let options = ExternalJoinOptions::new(leaf(&format!("{user}/pc")), signer);
+        Ok(stage.commit(&PROVIDER, &mut self.rng, &verdicts, options)?.commit)
+    }
+
     /// What an honest member makes of a commit.
     fn received(&self, commit: &[u8], by: &str) -> Result<(), Error> {
         let group = self.load(by, honest());
@@ -289,6 +341,19 @@ impl World {
         let answers = Answers { verdicts, app_data, ..Answers::default() };
         let step = stage.resolve(&group, &PROVIDER, NOW, &answers);
         step.map(|_| ()).map_err(|refused| refused.error)
+    }
+
+    /// Members and a service take a commit, or refuse it for the room's policy.
+    fn comes_to_others(&self, what: &str, (by, sent): (&str, &[u8]), allowed: bool) {
+        for receiver in ["visitor", "owner"].into_iter().filter(|receiver| *receiver != by) {
+            let received = self.received(sent, receiver);
+            assert_eq!(received.is_ok(), allowed, "{what}, at {receiver}: {:?}", received.err());
+            if let Err(e) = received {
+                assert!(is_refused_by_policy(&e), "{what}: {e}");
+            }
+        }
+        let observed = self.observed(sent);
+        assert_eq!(observed.is_ok(), allowed, "{what}, at the service: {:?}", observed.err());
     }
 
     /// What a service makes of it that follows the group.
@@ -320,10 +385,10 @@ fn answers<'a>(group: GroupView<'_>, proposals: impl Iterator<Item = &'a Proposa
     data.chain(of_links).collect()
 }
 
-/// The rows of the table: an action, and whether each role may do it.
-fn table() -> Vec<(String, Vec<bool>)> {
+/// The rows of the table that begins with these words: an action, and for each column whether it is allowed.
+fn table(begin: &str, columns: usize) -> Vec<(String, Vec<bool>)> {
     let page = include_str!("../../../docs/rooms.md");
-    let rows = page.lines().skip_while(|line| !line.starts_with("| what | visitor"));
+    let rows = page.lines().skip_while(|line| !line.starts_with(begin));
     let rows = rows.skip(2).take_while(|line| line.starts_with('|'));
     rows.map(|row| {
         let mut cells = row.trim_matches('|').split('|').map(str::trim);
@@ -335,7 +400,7 @@ fn table() -> Vec<(String, Vec<bool>)> {
                 other => panic!("{action}: {other:?}"),
             })
             .collect();
-        assert_eq!(cells.len(), ROLES.len(), "{action}");
+        assert_eq!(cells.len(), columns, "{action}");
         (action, cells)
     })
     .collect()
@@ -348,7 +413,7 @@ fn is_refused_by_policy(error: &Error) -> bool {
 #[test]
 fn each_cell_of_the_table_holds_for_honest_and_for_modified_clients() {
     let mut world = World::new();
-    let table = table();
+    let table = table("| what | visitor", ROLES.len());
     assert!(table.len() > 30, "{} rows", table.len());
     for (action, cells) in table {
         for (by, allowed) in ROLES.into_iter().zip(cells) {
@@ -361,20 +426,25 @@ fn each_cell_of_the_table_holds_for_honest_and_for_modified_clients() {
 
             let sent =
                 world.commit(&action, by, modified()).unwrap_or_else(|e| panic!("{what}: {e}"));
-            for receiver in ["visitor", "owner"].into_iter().filter(|receiver| *receiver != by) {
-                let received = world.received(&sent, receiver);
-                assert_eq!(
-                    received.is_ok(),
-                    allowed,
-                    "{what}, at {receiver}: {:?}",
-                    received.err()
-                );
-                if let Err(e) = received {
-                    assert!(is_refused_by_policy(&e), "{what}: {e}");
-                }
-            }
-            let observed = world.observed(&sent);
-            assert_eq!(observed.is_ok(), allowed, "{what}, at the service: {:?}", observed.err());
+            world.comes_to_others(&what, (by, &sent), allowed);
+        }
+    }
+}
+
+#[test]
+fn each_cell_of_the_table_of_joiners_holds_for_honest_and_for_modified_clients() {
+    let mut world = World::new();
+    let joiners = ["new", "expert", "troll"];
+    let table = table("| what | with a link", joiners.len());
+    assert!(table.len() >= 6, "{} rows", table.len());
+    for (action, cells) in table {
+        for (by, allowed) in joiners.into_iter().zip(cells) {
+            let what = format!("{by}: {action}");
+            let own = world.join(&action, by, honest());
+            assert_eq!(own.is_ok(), allowed, "{what}, before it is sent: {:?}", own.err());
+            let sent =
+                world.join(&action, by, modified()).unwrap_or_else(|e| panic!("{what}: {e}"));
+            world.comes_to_others(&what, (by, &sent), allowed);
         }
     }
 }

@@ -138,6 +138,10 @@ fn fields<S: Store>(engine: &Engine<S>, group: Option<&GroupId>, news: &News) ->
                     policy = of.unwrap_or_default().to_string();
                     ("history", &policy, None)
                 }
+                RoomChange::Preauthorized { user, role } => {
+                    policy = role.clone().unwrap_or_default();
+                    ("preauthorized", &policy, Some(user.as_str()))
+                }
                 RoomChange::Expiry(_) => {
                     policy = policy_sentence(change).unwrap_or_default();
                     ("expiry", &policy, None)
@@ -322,6 +326,7 @@ fn policies(policies: &[RoomChange]) -> (Value, Value) {
             | RoomChange::Topic(_)
             | RoomChange::Picture(_)
             | RoomChange::Role { .. }
+            | RoomChange::Preauthorized { .. }
             | RoomChange::History(_) => {}
         }
     }

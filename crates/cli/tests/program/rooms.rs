@@ -95,6 +95,26 @@ fn messages_disappear_from_all_devices_when_the_room_says_so() {
 }
 
 #[test]
+fn a_preauthorized_user_joins_by_a_link_in_the_role_of_the_list() {
+    let people = People::new();
+    people.chat("bob/main", "");
+    people.chat("carol/main", "");
+    let alice = people.chat(
+        "alice/main",
+        "/new lunch\n/preauth add bob moderator\n/preauth\n/invite-link --uses 2\n",
+    );
+    assert!(alice.says("preauthorized lunch ", " by alice/main bob moderator"), "{alice:?}");
+    assert!(alice.has("preauthorized-user lunch bob moderator"), "{alice:?}");
+    let link = alice.line("invite-link lunch ").unwrap().split(' ').nth(2).unwrap().to_string();
+    people.chat("carol/main", format!("/join {link}\n"));
+    let bob = people.chat("bob/main", format!("/join {link}\n"));
+    assert!(bob.has("joined lunch "), "{bob:?}");
+    let bob = people.chat("bob/main", "/room\n/remove carol\n");
+    assert!(bob.has("role lunch bob moderator") && bob.has("role lunch carol member"), "{bob:?}");
+    assert!(people.chat("carol/main", "").has("out lunch "));
+}
+
+#[test]
 fn members_who_reach_the_service_by_different_hosts_agree_on_messages() {
     let mut people = People::new();
     let elsewhere = |people: &People, who: &str, input: &str| {

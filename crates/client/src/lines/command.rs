@@ -2,7 +2,7 @@
 
 use super::chat::{ChatCommand, parse_chat};
 use super::files::{FileCommand, parse_files};
-use super::rooms::{ALL_TIME, parse_expiry, parse_reports};
+use super::rooms::{ALL_TIME, parse_expiry, parse_preauth, parse_reports};
 use super::suites::{SuiteError, find_suite};
 use super::text::unescaped;
 use super::time::parse_duration;
@@ -46,6 +46,8 @@ pub enum Command {
     Unlink(u32),
     /// Show the current room: its name, topic, picture, and who has which role.
     Room,
+    /// List the users who may come into the current room by a link in a role of their own.
+    Preauthorized,
     /// Change the current room.
     ChangeRoom(RoomChange),
     /// List the current group's members.
@@ -137,6 +139,7 @@ const HELP: &[(&str, &str)] = &[
     ("/topic [TEXT]", "set the topic, none without TEXT; the service can read it"),
     ("/picture [URI]", "set the picture, none without URI; the service can read it"),
     ("/role USER ROLE", "give USER a role: visitor, member, moderator, admin, owner or banned"),
+    ("/preauth", "list who comes in by a link in a role of its own; add USER [ROLE], remove USER"),
     ("/expiry TIME", "let messages disappear after TIME, as 12h or 7d; off: each sender chooses"),
     ("/expiry forbid", "let no message disappear by itself"),
     (
@@ -296,6 +299,10 @@ fn parse_command(command: &str, words: &[&str]) -> Result<Command, LineError> {
             Ok(Command::ChangeRoom(RoomChange::Role { user, role }))
         }
         ("/role", _) => Err(LineError::Usage("/role USER ROLE; /room lists them")),
+        ("/preauth", []) => Ok(Command::Preauthorized),
+        ("/preauth", words) => parse_preauth(words).map(Command::ChangeRoom).ok_or(
+            LineError::Usage("/preauth, /preauth add USER [ROLE] or /preauth remove USER"),
+        ),
         ("/expiry", words) => parse_expiry(words).map(Command::ChangeRoom).ok_or(LineError::Usage(
             "/expiry TIME, off or forbid; TIME as 30m, 12h, 7d or 4w, up to 52w, and a shortest one before it if senders may choose",
         )),
@@ -510,6 +517,10 @@ mod tests {
         assert_eq!(change("/role bob admin"), role);
         let policy = MessageExpiration::after(604_800);
         assert_eq!(change("/expiry 7d"), RoomChange::Expiry(policy));
+        let (user, role) = ("bob".parse().unwrap(), Some("admin".into()));
+        let preauthorized = RoomChange::Preauthorized { user, role };
+        assert_eq!(change("/preauth add bob admin"), preauthorized);
+        assert_eq!(command("/preauth"), Ok(Command::Preauthorized));
         assert_eq!(change("/expiry off"), RoomChange::Expiry(MessageExpiration::OPEN));
         let wrong = ["/rename", "/rename a b", "/role bob", "/room x", "/direct", "/picture a b"];
         for wrong in wrong.into_iter().chain(["/expiry", "/expiry 7", "/reports", "/reports on"]) {

@@ -5,7 +5,8 @@ use super::listed::{
     member_text, pair_text,
 };
 use super::rooms::{
-    policy_line, policy_text, room_change_line, room_change_text, room_line, room_text,
+    policy_line, policy_text, preauthorized_line, preauthorized_text, room_change_line,
+    room_change_text, room_line, room_text,
 };
 use super::shown::Shown;
 use super::suites::{suite_text, suite_words};
@@ -53,6 +54,7 @@ impl Render for Shown {
                 format!("role {group} {user} {}", escaped(role))
             }
             Self::RoomPolicy { group, policy } => policy_line(group, policy),
+            Self::Preauthorized { group, user, role } => preauthorized_line(group, user, role),
             Self::Device(device) => device_line(device),
             Self::JoinLink { group, link } => link_line(group, link),
             Self::Pair { me, pair: PairCode { other, code } } => {
@@ -82,6 +84,7 @@ impl Render for Shown {
             Self::Room { group, room } => room_text(group, room),
             Self::RoomUser { user, role, .. } => format!("  {user}: {}", plain(role)),
             Self::RoomPolicy { policy, .. } => policy_text(policy),
+            Self::Preauthorized { user, role, .. } => preauthorized_text(user, role),
             Self::Device(device) => device_text(device),
             Self::JoinLink { link, .. } => link_text(link),
             Self::Pair { me, pair } => pair_text(me, pair),

@@ -2,7 +2,7 @@
 
 use super::text::{escaped, plain};
 use super::time::{duration, parse_duration};
-use conclave_delivery_api::DeviceId;
+use conclave_delivery_api::{DeviceId, Name};
 use conclave_engine::{
     MessageExpiration, Optionality, RoomChange, RoomView, StatusNotificationPolicy,
 };
@@ -54,6 +54,17 @@ fn parse_optionality(word: &str) -> Option<Optionality> {
     }
 }
 
+/// Reads who may come in by a link in which role; none if that is written otherwise.
+pub(super) fn parse_preauth(words: &[&str]) -> Option<RoomChange> {
+    let (user, role) = match words {
+        ["add", user] => (user, Some("member")),
+        ["add", user, role] => (user, Some(*role)),
+        ["remove", user] => (user, None),
+        _ => return None,
+    };
+    Some(RoomChange::Preauthorized { user: user.parse().ok()?, role: role.map(String::from) })
+}
+
 /// Whether something is optional, required or forbidden, for scripts.
 #[must_use]
 pub fn optionality_word(optionality: Optionality) -> &'static str {
@@ -102,6 +113,16 @@ pub(super) fn policy_text(policy: &RoomChange) -> String {
     format!("  {}", policy_sentence(policy).unwrap_or_default())
 }
 
+/// A user who may come in by a link in a role of its own, for scripts.
+pub(super) fn preauthorized_line(group: &str, user: &Name, role: &str) -> String {
+    format!("preauthorized-user {group} {user} {}", escaped(role))
+}
+
+/// The same, for people.
+pub(super) fn preauthorized_text(user: &Name, role: &str) -> String {
+    format!("  {user} may come in by a link, as {}", plain(role))
+}
+
 /// A change of a room, for scripts: what is free text comes last, and may be empty.
 pub(super) fn room_change_line(
     group: &str,
@@ -118,6 +139,10 @@ pub(super) fn room_change_line(
         RoomChange::Role { user, role } => {
             return format!("role-changed {group} {seq} by {by} {user} {}", escaped(role));
         }
+        RoomChange::Preauthorized { user, role } => {
+            let role = role.as_deref().map_or("-".into(), escaped);
+            return format!("preauthorized {group} {seq} by {by} {user} {role}");
+        }
         RoomChange::History(_) | RoomChange::Expiry(_) | RoomChange::Reports(_) => ("policy", ""),
     };
     format!("{kind} {group} {seq} by {by} {}", escaped(text)).trim_end().to_string()
@@ -133,6 +158,12 @@ pub(super) fn room_change_text(by: &DeviceId, change: &RoomChange) -> String {
         RoomChange::Role { user, role } if role == "banned" => format!("{by} banned {user}"),
         RoomChange::Role { user, role } => {
             format!("{user} has the role {} now (by {by})", plain(role))
+        }
+        RoomChange::Preauthorized { user, role: Some(role) } => {
+            format!("{by} has decided: {user} may come in by a link, as {}", plain(role))
+        }
+        RoomChange::Preauthorized { user, role: None } => {
+            format!("{by} has decided: {user} comes in by a link as everybody does")
         }
         RoomChange::History(_) | RoomChange::Expiry(_) | RoomChange::Reports(_) => {
             format!("{by} has decided: {}", policy_sentence(change).unwrap_or_default())
@@ -159,7 +190,8 @@ fn policy_words(policy: &RoomChange) -> Option<(&'static str, String)> {
         RoomChange::Name(_)
         | RoomChange::Topic(_)
         | RoomChange::Picture(_)
-        | RoomChange::Role { .. } => None,
+        | RoomChange::Role { .. }
+        | RoomChange::Preauthorized { .. } => None,
     }
 }
 
@@ -182,7 +214,8 @@ pub fn policy_sentence(policy: &RoomChange) -> Option<String> {
         RoomChange::Name(_)
         | RoomChange::Topic(_)
         | RoomChange::Picture(_)
-        | RoomChange::Role { .. } => None,
+        | RoomChange::Role { .. }
+        | RoomChange::Preauthorized { .. } => None,
     }
 }
 

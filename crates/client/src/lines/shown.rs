@@ -88,6 +88,15 @@ pub enum Shown {
         /// The policy, as the change that would make it.
         policy: RoomChange,
     },
+    /// A user who may come into a room by a link in a role of its own.
+    Preauthorized {
+        /// The group's name.
+        group: String,
+        /// Who.
+        user: Name,
+        /// The name of that role.
+        role: String,
+    },
     /// A device of somebody's.
     Device(DeviceView),
     /// A link into a group.

@@ -2,7 +2,9 @@
 
 use super::departure::not_sent;
 use super::entries::{Effect, Proposed, not_committed};
-use super::rooms::{metadata_changes, name_of, policy_changes, role_changes};
+use super::rooms::{
+    metadata_changes, name_of, policy_changes, preauthorization_changes, role_changes,
+};
 use crate::book::{Book, Change};
 use crate::code::short_member_code;
 use crate::content::{Content, MAX_CONTENT};
@@ -18,7 +20,8 @@ use conclave_mls::group::{EpochChange, Member};
 use conclave_mls::{Event, GroupId};
 use conclave_room::{
     CHAT_HISTORY_POLICY, Capability, MESSAGE_EXPIRATION_POLICY, MessageExpiration,
-    PARTICIPANT_LIST, ROLES_LIST, ROOM_METADATA, RoomState, STATUS_NOTIFICATION_POLICY,
+    PARTICIPANT_LIST, PREAUTH_LIST, ROLES_LIST, ROOM_METADATA, RoomState,
+    STATUS_NOTIFICATION_POLICY,
 };
 use conclave_store::Store;
 use std::collections::{BTreeMap, VecDeque};
@@ -311,6 +314,7 @@ impl<'a> Report<'a> {
                 ROOM_METADATA => set(&mut room.metadata, after),
                 PARTICIPANT_LIST => set(&mut room.participants, after),
                 ROLES_LIST => set(&mut room.roles, after),
+                PREAUTH_LIST => set(&mut room.preauthorized, after),
                 CHAT_HISTORY_POLICY => set(room.history.get_or_insert_default(), after),
                 MESSAGE_EXPIRATION_POLICY => set(room.expiration.get_or_insert_default(), after),
                 STATUS_NOTIFICATION_POLICY => {
@@ -323,6 +327,7 @@ impl<'a> Report<'a> {
         let mut changes = metadata_changes(&old.metadata, &room.metadata);
         changes.extend(role_changes(room, &old.participants));
         changes.extend(policy_changes(&old, room));
+        changes.extend(preauthorization_changes(&old, room));
         let is_renamed = changes.iter().any(|change| matches!(change, RoomChange::Name(_)));
         let name = name_of(room, &self.me.user);
         if is_renamed && !name.is_empty() {

@@ -18,10 +18,10 @@ use conclave_mls::group::{LeafIndex, NewProposal, Proposal, Sender};
 use conclave_mls::{Credential, Group};
 use conclave_room::standard::MEMBER;
 use conclave_room::{
-    Actor, CHAT_HISTORY_POLICY, Capability, ClientChange, HistoryPolicy, LOCAL_AUTHORITY,
-    MESSAGE_EXPIRATION_POLICY, MessageExpiration, PARTICIPANT_LIST, Participants, ROOM_METADATA,
-    RoleIndex, RoomMetadata, RoomState, STATUS_NOTIFICATION_POLICY, Text, leavers, room_uri,
-    user_of,
+    Actor, CHAT_HISTORY_POLICY, Capability, Claim, ClientChange, HistoryPolicy, LOCAL_AUTHORITY,
+    MESSAGE_EXPIRATION_POLICY, MessageExpiration, PARTICIPANT_LIST, PREAUTH_LIST, Participants,
+    Preauthorization, ROLES_LIST, ROOM_METADATA, RoleIndex, RoomMetadata, RoomState,
+    STATUS_NOTIFICATION_POLICY, Text, leavers, room_uri, user_of,
 };
 use conclave_store::Store;
 use std::collections::BTreeMap;
@@ -86,6 +86,24 @@ pub(crate) fn policies_of(room: &RoomState) -> Vec<RoomChange> {
 pub(crate) fn policy_changes(old: &RoomState, new: &RoomState) -> Vec<RoomChange> {
     let old = policies_of(old);
     policies_of(new).into_iter().filter(|policy| !old.contains(policy)).collect()
+}
+
+/// How the list of preauthorized users has changed.
+pub(crate) fn preauthorization_changes(old: &RoomState, new: &RoomState) -> Vec<RoomChange> {
+    let roles = |room: &RoomState| -> BTreeMap<String, String> {
+        // The first entry of a user counts.
+        let users = room.preauthorized_users().collect::<Vec<_>>().into_iter().rev();
+        users.map(|(user, role)| (user.into(), role.name.as_str().into())).collect()
+    };
+    let (old, new) = (roles(old), roles(new));
+    let gone = old.keys().filter(|user| !new.contains_key(*user)).map(|user| (user, None));
+    let given = new.iter().filter(|(user, role)| old.get(*user) != Some(*role));
+    let given = given.map(|(user, role)| (user, Some(role.clone())));
+    gone.chain(given)
+        .filter_map(|(user, role)| {
+            Some(RoomChange::Preauthorized { user: user.parse().ok()?, role })
+        })
+        .collect()
 }
 
 /// The new roles of users who are in both participant lists, and of users who are banned now.
@@ -264,6 +282,9 @@ fn proposals_of(
             }
             return Ok(vec![updating(MESSAGE_EXPIRATION_POLICY, policy)?]);
         }
+        RoomChange::Preauthorized { user, role } => {
+            return preauthorization(group, room, user, role.as_deref());
+        }
         RoomChange::Reports(policy) => {
             if room.status_notifications.unwrap_or_default() == *policy {
                 return Ok(Vec::new());
@@ -304,6 +325,42 @@ fn role_proposals(
         let theirs =
             group.members().filter(|m| user_in(room, &m.credential).as_ref() == Some(&uri));
         proposals.extend(theirs.map(|member| NewProposal::Remove(member.index)));
+    }
+    Ok(proposals)
+}
+
+/// The proposals that preauthorize a user, or do not any more. A role that could not be joined so can be from then on.
+fn preauthorization(
+    group: &Group,
+    room: &RoomState,
+    user: &Name,
+    role: Option<&str>,
+) -> Result<Vec<NewProposal>, conclave_mls::Error> {
+    let own = group.member(group.own_leaf()).map(|member| member.credential);
+    let (Some(uri), Some(own)) = (room.uri_of(user.as_str()), own) else { return Ok(Vec::new()) };
+    let mut roles = room.roles.all().to_vec();
+    let mut proposals = Vec::new();
+    let mut list = room.preauthorized.clone();
+    list.0.retain(|entry| entry.user() != Some(uri.as_str()));
+
+    if let Some(name) = role {
+        let Some(role) = roles.iter_mut().find(|role| role.name.as_str() == name) else {
+            return Ok(Vec::new());
+        };
+        if !role.has(Capability::JOIN_IF_PREAUTHORIZED) {
+            role.capabilities.push(Capability::JOIN_IF_PREAUTHORIZED);
+        }
+        // All members have credentials of one kind. Whoever is named goes before whoever has other claims.
+        let claims = vec![Claim::of_user(&own, uri)];
+        list.0.insert(0, Preauthorization { claims, role: role.clone() });
+    }
+    if roles != room.roles.all() {
+        proposals.push(updating(ROLES_LIST, &roles)?);
+    }
+    let is_so = room.preauthorized_users().find(|(known, _)| *known == user.as_str());
+    let is_so = is_so.map(|(_, role)| role.name.as_str()) == role;
+    if !is_so || !proposals.is_empty() {
+        proposals.push(updating(PREAUTH_LIST, &list)?);
     }
     Ok(proposals)
 }

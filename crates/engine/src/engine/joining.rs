@@ -20,12 +20,12 @@ use conclave_delivery_api::{
     Bytes, CallError, DeviceId, Encode, FetchLinkedGroup, GroupState, JOIN_LINKS, JoinLink,
     JoinLinkRecord, JoinLinks, JoinLinksUpdate, Outcome, Receipt, short_group,
 };
-use conclave_mls::GroupId;
 use conclave_mls::component::AppDataDictionary;
 use conclave_mls::crypto::Secret;
 use conclave_mls::group::GroupContext;
 use conclave_mls::join::{ExternalCommit, ExternalJoinOptions, ExternalJoinStage};
-use conclave_room::{PARTICIPANT_LIST, RoleIndex, RoomState};
+use conclave_mls::{Credential, GroupId};
+use conclave_room::{Claim, PARTICIPANT_LIST, RoleIndex, RoomState};
 use conclave_store::Store;
 
 type Next = Option<(Request, Purpose)>;
@@ -36,11 +36,12 @@ fn links_in(context: &GroupContext) -> JoinLinks {
     JoinLinks::of_data(data.map(Bytes::from).as_ref())
 }
 
-/// How a user comes into the participant list of a room by a link: the update, and the list after it. None if the user is
+/// How a user comes into the participant list of a room by a link, in the role that it is preauthorized for or in that of
+/// everybody who joins so: the update, and the list after it. None if the user is
 /// in the list already, or if the group is no room.
 fn joining_list(
     context: &GroupContext,
-    me: &DeviceId,
+    (me, credential): (&DeviceId, &Credential),
 ) -> Result<Option<(Bytes, Bytes)>, NotJoined> {
     let Some(room) = RoomState::in_extensions(&context.extensions)? else { return Ok(None) };
     let user = me.user.as_str();
@@ -51,8 +52,10 @@ fn joining_list(
         Some(role) if role.index != RoleIndex::NONE => return Ok(None),
         _ => {}
     }
-    let role = room.role_by_link().ok_or_else(|| NotJoined("nobody joins it by a link".into()))?;
     let uri = room.uri_of(user).ok_or_else(|| NotJoined("its URI is too long".into()))?;
+    let preauthorized = room.role_if_preauthorized(&[Claim::of_user(credential, uri.clone())]);
+    let role = preauthorized.or_else(|| room.role_by_link());
+    let role = role.ok_or_else(|| NotJoined("nobody joins it by a link".into()))?;
     let after = room.participants.with(&uri, role);
     let update = room.participants.update_to(&after);
     Ok(Some((update.to_bytes()?.into(), after.to_bytes()?.into())))
@@ -154,7 +157,8 @@ impl<S: Store> Engine<S> {
         let signature = link.sign_use(&*self.provider, epoch, &signer.public)?.into();
         let update = JoinLinksUpdate::Use { key: key.clone(), signature }.to_bytes()?.into();
         // A room's participants are the users whose clients are in it: whoever joins is one from now on.
-        let listed = joining_list(context, self.device())?;
+        let leaf = self.leaf();
+        let listed = joining_list(context, (self.device(), &leaf.credential))?;
         let mut stage = stage.with_app_data_update(JOIN_LINKS, update, links.after_use(&key)?);
         if let Some((update, list)) = listed {
             stage = stage.with_app_data_update(PARTICIPANT_LIST, update, list);
@@ -162,7 +166,7 @@ impl<S: Store> Engine<S> {
         take_leavers(&*self.provider, &mut stage, state);
         let options = ExternalJoinOptions {
             group_info: Some(GROUP_INFO),
-            ..ExternalJoinOptions::new(self.leaf(), signer)
+            ..ExternalJoinOptions::new(leaf, signer)
         };
         Ok(Some(stage.commit(&*self.provider, &mut *self.rng, &verdicts, options)?))
     }

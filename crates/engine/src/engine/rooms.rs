@@ -15,8 +15,8 @@ use conclave_delivery_api::{JOIN_LINKS, Name};
 use conclave_mls::GroupId;
 use conclave_mls::wire::Extension;
 use conclave_room::{
-    Capability, HistoryReach, LOCAL_AUTHORITY, MessageExpiration, RoleIndex, RoomState,
-    StatusReports, Text, is_authority, room_uri, url_authority, user_uri,
+    Capability, HistoryReach, LOCAL_AUTHORITY, MAX_PREAUTHORIZATIONS, MessageExpiration, Role,
+    RoleIndex, RoomState, StatusReports, Text, is_authority, room_uri, url_authority, user_uri,
 };
 use conclave_store::Store;
 
@@ -39,6 +39,10 @@ impl<S: Store> Engine<S> {
             roles: room.roles.all().iter().map(|role| role.name.as_str().to_string()).collect(),
             own_role: own.name.as_str().into(),
             capabilities: own.capabilities.clone(),
+            preauthorized: room
+                .preauthorized_users()
+                .filter_map(|(user, role)| Some((user.parse().ok()?, role.name.as_str().into())))
+                .collect(),
             policies: policies_of(&room),
         })
     }
@@ -150,6 +154,9 @@ impl<S: Store> Engine<S> {
             Work::Room { change: RoomChange::Reports(_), .. } => {
                 (Capability::CHANGE_OTHER_POLICY_ATTRIBUTE, "deciding what members report")
             }
+            Work::Room { change: RoomChange::Preauthorized { .. }, .. } => {
+                (Capability::CHANGE_PREAUTHORIZED_USER_LIST, "preauthorizing users")
+            }
             // Who may ban depends on the role.
             Work::Room { change: RoomChange::Role { .. }, .. }
             | Work::Invite { .. }
@@ -222,20 +229,53 @@ impl<S: Store> Engine<S> {
                     "the shortest time is longer than the longest, or the usual one outside both";
                 return Err(Reason::RoomUnchanged { why: why.into() }.into());
             }
+            RoomChange::Preauthorized { user, role } => {
+                check_preauthorization(&room, user, role.as_deref())?;
+            }
             RoomChange::History(_) | RoomChange::Expiry(_) | RoomChange::Reports(_) => {}
         }
         self.queue(group, vec![Work::Room { change, committing: false }], Vec::new())
     }
 }
 
+/// Checks that a room has a role of this name that somebody can be in.
+fn check_role_name(
+    room: &RoomState,
+    name: &str,
+    is_in: impl Fn(&Role) -> bool,
+) -> Result<(), Reason> {
+    if room.roles.named(name).is_some_and(&is_in) {
+        return Ok(());
+    }
+    let roles = room.roles.all().iter().filter(|role| is_in(role));
+    let roles: Vec<&str> = roles.map(|role| role.name.as_str()).collect();
+    Err(Reason::NoSuchRole { role: name.into(), roles: roles.join(", ") })
+}
+
+/// Checks that a user can be preauthorized for a role, or no longer be.
+fn check_preauthorization(room: &RoomState, user: &Name, role: Option<&str>) -> Result<(), Reason> {
+    let unchanged = |why: String| Err(Reason::RoomUnchanged { why });
+    let is_listed = room.preauthorized_users().any(|(known, _)| known == user.as_str());
+    let Some(role) = role else {
+        return if is_listed { Ok(()) } else { unchanged(format!("{user} is not preauthorized")) };
+    };
+    check_role_name(room, role, |role| role.index != RoleIndex::NONE && role.takes_part())?;
+    if let Some(own) = room.role_of(user.as_str()).filter(|role| role.index != RoleIndex::NONE) {
+        return unchanged(format!(
+            "{user} is in the room's list already, as {}",
+            own.name.as_str()
+        ));
+    }
+    if !is_listed && room.preauthorized.0.len() >= MAX_PREAUTHORIZATIONS {
+        return unchanged(format!("{MAX_PREAUTHORIZATIONS} users are preauthorized, the most"));
+    }
+    Ok(())
+}
+
 /// Checks that a room has a user and a role.
 fn check_role_of(room: &RoomState, user: &Name, role: &str) -> Result<(), Reason> {
     let is_in = |role: RoleIndex| role != RoleIndex::NONE;
-    if !room.roles.named(role).is_some_and(|role| is_in(role.index)) {
-        let roles = room.roles.all().iter().filter(|role| is_in(role.index));
-        let roles: Vec<&str> = roles.map(|role| role.name.as_str()).collect();
-        return Err(Reason::NoSuchRole { role: role.into(), roles: roles.join(", ") });
-    }
+    check_role_name(room, role, |role| is_in(role.index))?;
     if !room.role_of(user.as_str()).is_some_and(|role| is_in(role.index)) {
         return Err(Reason::NotInGroup { who: Who { user: user.clone(), device: None } });
     }

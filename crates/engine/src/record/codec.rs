@@ -658,6 +658,13 @@ impl Encode for RoomChange {
                 7u8.encode(w)?;
                 return policy.encode(w);
             }
+            Self::Preauthorized { user, role } => {
+                // 9 is the same without a role.
+                let kind: u8 = if role.is_none() { 9 } else { 8 };
+                kind.encode(w)?;
+                user.encode(w)?;
+                return role.as_ref().map_or(Ok(()), |role| put_text(w, role));
+            }
         };
         kind.encode(w)?;
         put_text(w, text)
@@ -674,6 +681,8 @@ impl Decode for RoomChange {
             5 => Self::History(Decode::decode(r)?),
             6 => Self::Expiry(Decode::decode(r)?),
             7 => Self::Reports(Decode::decode(r)?),
+            8 => Self::Preauthorized { user: Decode::decode(r)?, role: Some(text(r)?) },
+            9 => Self::Preauthorized { user: Decode::decode(r)?, role: None },
             other => return unknown("room change", other),
         })
     }
@@ -712,6 +721,10 @@ mod tests {
         let who = Who { user: "bob".parse().unwrap(), device: Some("phone".parse().unwrap()) };
         let link = JoinLink::new(&mut TestRng(1), b"g".as_slice().into(), "lunch");
         let other = Content::new("application/mimi-content", [0xa0, 0xff]).unwrap();
+        let preauthorized = |role: Option<&str>| RoomChange::Preauthorized {
+            user: "bob".parse().unwrap(),
+            role: role.map(String::from),
+        };
         for work in [
             Work::Send { payload: Payload::Content(Content::from_text("hi")), sealed: None },
             Work::Send { payload: Payload::Content(other.clone()), sealed: None },
@@ -730,6 +743,8 @@ mod tests {
                 committing: true,
             },
             Work::Room { change: RoomChange::Reports(Default::default()), committing: false },
+            Work::Room { change: preauthorized(Some("moderator")), committing: false },
+            Work::Room { change: preauthorized(None), committing: true },
             Work::Join { link: link.clone(), commit: None },
             Work::Join { link, commit: Some(Secret::copy_from(&[1, 2])) },
         ] {

@@ -215,6 +215,51 @@ fn policies_are_changed_by_those_who_may_and_hold_for_what_is_said_afterwards() 
 }
 
 #[test]
+fn whoever_is_preauthorized_joins_by_a_link_in_that_role_and_in_no_higher_one() {
+    let (mut world, [a, b, c, d]) = world(230);
+    let e = world.add("e/pc");
+    world.says(b, "/preauth add d moderator");
+    assert!(world.devices[b].has_line("error the role member does not allow preauthorizing"));
+    world.says(a, "/preauth add d king");
+    assert!(world.devices[a].has_line("error "));
+    world.says(a, "/preauth add c moderator");
+    let lines = world.devices[a].lines();
+    assert!(lines.iter().any(|line| line.contains("in the room's list already")), "{lines:?}");
+    world.says(a, "/preauth add d moderator");
+    world.says(a, "/preauth add e admin");
+    world.says(a, "/preauth remove e");
+    for i in [a, b, c] {
+        let told = |end: &str| {
+            let lines = world.devices[i].lines();
+            let is_told =
+                |line: &&String| line.starts_with("preauthorized g ") && line.ends_with(end);
+            assert_eq!(lines.iter().filter(is_told).count(), 1, "{end}: {lines:?}");
+        };
+        told("by a/pc d moderator");
+        told("by a/pc e admin");
+        told("by a/pc e -");
+        assert_eq!(world.room(i).preauthorized, [("d".parse().unwrap(), "moderator".to_string())]);
+    }
+
+    let link = world.link_of(b, "--uses 3");
+    world.joins(d, &link);
+    world.joins(e, &link);
+    for i in [a, b, c, d] {
+        assert_eq!(world.role(i, "d").as_deref(), Some("moderator"));
+        assert_eq!(world.role(i, "e").as_deref(), Some("member"));
+    }
+    world.agree(&[a, b, c, d, e]);
+    world.says(d, "/remove e");
+    assert!(world.devices[e].has_line("out g "), "{:?}", world.devices[e].lines());
+
+    // A banned user does not come back by the list.
+    world.says(a, "/role d banned");
+    world.joins(d, &link);
+    let lines = world.devices[d].lines();
+    assert!(lines.iter().any(|line| line.contains("you are banned from it")), "{lines:?}");
+}
+
+#[test]
 fn both_users_of_a_direct_chat_may_change_its_policies() {
     let (mut world, [a, b, ..]) = world(209);
     world.says(a, "/direct b");
