@@ -4,6 +4,7 @@ mod ask;
 mod connection;
 mod devices;
 mod event;
+mod expiry;
 mod fault;
 mod files;
 mod host;

@@ -2,6 +2,7 @@
 
 use super::ask::Ask;
 use super::event;
+use super::expiry::Expiry;
 use super::fault::Fault;
 use super::files::Files;
 use super::outbox::Outbox;
@@ -122,6 +123,7 @@ pub(super) struct Host<S> {
     outgoing: Outgoing,
     rng: Box<dyn CryptoRng + std::marker::Send>,
     files: Files,
+    expiry: Expiry,
     /// The number of the last event that was looked at.
     seen: u64,
     subscribers: Vec<Subscriber>,
@@ -139,9 +141,22 @@ impl<S: Store> Host<S> {
     ) -> Result<Self, EngineError> {
         let engine = device.engine();
         let (name, outgoing) = (engine.device().to_string(), Outgoing::load(engine)?);
+        let expiry = Expiry::load(engine)?;
         let (subscribers, held, waiting) = (Vec::new(), Vec::new(), Vec::new());
-        let rng = os_rng();
-        Ok(Self { device, inbox, name, outgoing, rng, files, seen: 0, subscribers, held, waiting })
+        let (rng, seen) = (os_rng(), 0);
+        Ok(Self {
+            device,
+            inbox,
+            name,
+            outgoing,
+            rng,
+            files,
+            expiry,
+            seen,
+            subscribers,
+            held,
+            waiting,
+        })
     }
 
     /// Runs until nobody can ask for anything any more.
@@ -150,6 +165,7 @@ impl<S: Store> Host<S> {
             self.device.advance()?;
             self.say_answers();
             self.observe()?;
+            self.expiry.run(self.device.engine(), now() / 1000)?;
             if self.do_held()? {
                 // It may have led to calls.
                 continue;
@@ -180,7 +196,8 @@ impl<S: Store> Host<S> {
     fn wait(&self) -> Option<Duration> {
         let held =
             self.held.iter().map(|(_, until)| until.saturating_duration_since(Instant::now()));
-        held.map(|wait| wait.max(Duration::from_millis(1))).chain(self.device.wake_in()).min()
+        let held = held.map(|wait| wait.max(Duration::from_millis(1)));
+        held.chain(self.device.wake_in()).chain(self.expiry.wait(now() / 1000)).min()
     }
 
     fn take(&mut self, input: Input) -> Result<(), RunError> {
@@ -219,6 +236,7 @@ impl<S: Store> Host<S> {
 
     fn observe_one(&mut self, output: &Output) -> Result<(), RunError> {
         let Output::News { key, group: Some(group), news } = output else { return Ok(()) };
+        self.expiry.note(self.device.engine(), group, news);
         let settled = match news {
             News::Message { own: true, content, seq, time, .. } => {
                 let arrived = self.outgoing.arrived(group, content);

@@ -601,8 +601,32 @@ fn a_bot_knows_when_messages_disappear_and_decides_it_where_it_may() {
     let reports = daemon.event("room");
     assert_eq!(reports["reports"], json!({ "delivered": "required", "read": "forbidden" }));
     let said = daemon.event("text");
+    let kept = |daemon: &mut Daemon| {
+        let history = daemon.call("history", json!({ "room_name": "lunch" }));
+        let texts = history["events"].as_array().unwrap().iter().map(|event| event["text"].clone());
+        texts.filter(|text| text.is_string()).collect::<Vec<_>>()
+    };
     let left = said["expires_at"].as_u64().unwrap() - said["time"].as_u64().unwrap();
     assert!((3500..=3600).contains(&left), "{left}");
+
+    // The device deletes what is over, whether the daemon runs then or not.
+    let soon =
+        |max: u32| json!({ "room_name": "lunch", "mode": "required", "min": max, "max": max });
+    daemon.call("set_expiry", soon(3));
+    daemon.call("send", json!({ "room_name": "lunch", "text": "soon over", "wait": true }));
+    assert!(kept(&mut daemon).contains(&"soon over".into()));
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(!kept(&mut daemon).contains(&"soon over".into()));
+    daemon.call("send", json!({ "room_name": "lunch", "text": "over later", "wait": true }));
+    drop(daemon);
+    std::thread::sleep(Duration::from_secs(3));
+    let mut daemon = Daemon::start(&people, &["bot"], &[]);
+    daemon.call("rooms", json!({}));
+    let kept = kept(&mut daemon);
+    assert!(
+        kept.contains(&"for a week".into()) && !kept.contains(&"over later".into()),
+        "{kept:?}"
+    );
 }
 
 #[test]
