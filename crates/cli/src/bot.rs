@@ -3,6 +3,7 @@
 use crate::device::{self, ServiceArgs};
 use crate::failure::Failure;
 use crate::folders;
+use crate::keys::KeyArgs;
 use crate::rpc::{self, Devices, Opened};
 use crate::webhook::{Webhook, parse_target};
 use conclave_client::{DeviceId, Name};
@@ -42,6 +43,8 @@ pub(crate) struct Args {
     webhook_secret_file: Option<PathBuf>,
     #[command(flatten)]
     service: ServiceArgs,
+    #[command(flatten)]
+    keys: KeyArgs,
 }
 
 /// The device whose folder this is.
@@ -66,7 +69,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     for folder in &args.folders {
         let device = device_of(folder)?;
         folders::make_private(folder)?;
-        let engine = device::open(&device, folder, seal)?;
+        let engine = device::open(&device, folder, seal, args.keys.policy())?;
         opened.push(Opened { engine, folder: folder.clone() });
     }
 

@@ -1,6 +1,6 @@
 //! A client of a device: in this process, or in the one that has the device.
 
-use crate::device::{DeviceArgs, open};
+use crate::device::{RunArgs, open};
 use crate::failure::Failure;
 use crate::rpc::{self, Devices, Opened};
 use crate::writer::InUse;
@@ -60,15 +60,12 @@ pub(crate) struct Caller {
 impl Caller {
     /// Opens a device, or connects to the process that has it open, if that takes requests. `serves` says whether others
     /// can ask for the device here as long as this is open.
-    pub(crate) fn reach(
-        args: &DeviceArgs,
-        serves: bool,
-        deadline: Deadline,
-    ) -> Result<Self, Failure> {
+    pub(crate) fn reach(args: &RunArgs, serves: bool, deadline: Deadline) -> Result<Self, Failure> {
+        let RunArgs { device: args, keys } = args;
         let (device, folder) = args.place()?;
         let deadline = deadline.or_else(|| in_seconds(PATIENCE));
         loop {
-            let failure = match open(&device, &folder, &args.service.seal) {
+            let failure = match open(&device, &folder, &args.service.seal, keys.policy()) {
                 Ok(engine) => {
                     let opened = vec![Opened { engine, folder }];
                     let roots = args.service.tls.roots()?;

@@ -11,10 +11,11 @@ use crate::exit_codes::{PENDING, REFUSED};
 use crate::failure::{Failure, complain};
 use crate::file_cipher::file_cipher;
 use crate::folders::{self, read_file};
+use crate::keys::KeyArgs;
 use crate::sealing::{device_args, open_state};
 use conclave_client::{
-    CertificateFiles, DeviceId, Ended, Engine, KeyPolicy, Name, Options, Setup, SuiteError,
-    find_suite, os_rng, suite_list,
+    CertificateFiles, DeviceId, Ended, Engine, Name, Options, Setup, SuiteError, find_suite,
+    os_rng, suite_list,
 };
 use conclave_mls::CipherSuite;
 use std::io::{IsTerminal, Write, stdin, stdout};
@@ -172,6 +173,8 @@ pub(crate) struct Args {
     /// Say how far a file is by a line each ten percent, not by a bar that is drawn again and again: for screen readers.
     #[arg(long)]
     no_bar: bool,
+    #[command(flatten)]
+    keys: KeyArgs,
 }
 
 /// An invitation's bytes.
@@ -222,7 +225,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         store,
         invitation: args.invitation.map(|invitation| invitation.0),
         certificates,
-        keys: KeyPolicy::default(),
+        keys: args.keys.policy(),
         evidence_place: folder.display().to_string(),
     })?;
     let interactive = stdin().is_terminal() && stdout().is_terminal();

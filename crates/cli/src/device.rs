@@ -2,11 +2,12 @@
 
 use crate::failure::Failure;
 use crate::folders;
+use crate::keys::KeyArgs;
 use crate::provider::provider;
 use crate::sealing::{SealArgs, device_args, open_state};
 use crate::serve::default_address;
 use crate::server_url::{TlsArgs, parse_server};
-use conclave_client::{DeviceId, Engine, Name, open_device};
+use conclave_client::{DeviceId, Engine, KeyPolicy, Name, open_device};
 use conclave_store::SqliteStore;
 use std::path::{Path, PathBuf};
 
@@ -54,12 +55,22 @@ impl DeviceArgs {
     }
 }
 
+/// One device, which the command runs, unless another process does.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
+}
+
 /// Opens a device from its folder, or makes it.
 pub(crate) fn open(
     device: &DeviceId,
     folder: &Path,
     seal: &SealArgs,
+    keys: KeyPolicy,
 ) -> Result<Engine<SqliteStore>, Failure> {
     let store = open_state(folder, seal, &device_args(&device.user, &device.device))?;
-    Ok(open_device(device.clone(), provider(), store, folder)?)
+    Ok(open_device(device.clone(), provider(), store, keys, folder)?)
 }

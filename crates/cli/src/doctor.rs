@@ -2,6 +2,7 @@
 
 use crate::exit_codes::FOUND;
 use crate::failure::Failure;
+use crate::keys::KeyArgs;
 use crate::provider::provider;
 use crate::sealing::{SealArgs, open_existing};
 use crate::server_url::{TlsArgs, parse_server};
@@ -37,6 +38,8 @@ pub(crate) struct Args {
     tls: TlsArgs,
     #[command(flatten)]
     seal: SealArgs,
+    #[command(flatten)]
+    keys: KeyArgs,
     /// Print the findings as JSON: an array of objects with `group`, `code`, `what` and `remedy`.
     #[arg(long)]
     json: bool,
@@ -47,7 +50,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
     let Some(device) = Engine::device_in(&store)? else {
         return Err(format!("{} holds no device", args.folder.display()).into());
     };
-    let mut engine = open_device(device, provider(), store, &args.folder)?;
+    let mut engine = open_device(device, provider(), store, args.keys.policy(), &args.folder)?;
     if let Some(url) = &args.server {
         catch_up(&mut engine, url, args.tls.roots()?.as_ref(), PATIENCE)?;
     }

@@ -1,7 +1,7 @@
 //! `conclave listen`.
 
 use crate::caller::{CallFailed, Caller, PATIENCE, in_seconds};
-use crate::device::DeviceArgs;
+use crate::device::RunArgs;
 use crate::exit_codes::TOO_FEW;
 use crate::failure::{Failure, complain};
 use conclave_client::{escaped, timestamp};
@@ -37,7 +37,7 @@ pub(crate) struct Args {
     /// The rooms to listen to [default: all]. Events of other rooms wait.
     rooms: Vec<String>,
     #[command(flatten)]
-    device: DeviceArgs,
+    device: RunArgs,
     /// Print one JSON object per line.
     #[arg(long)]
     json: bool,

@@ -18,6 +18,7 @@ mod folders;
 mod health;
 mod input;
 mod inspect;
+mod keys;
 mod listen;
 mod mapped;
 #[cfg(test)]

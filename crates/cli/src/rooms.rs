@@ -1,7 +1,7 @@
 //! `conclave rooms`.
 
 use crate::caller::{Caller, PATIENCE, in_seconds};
-use crate::device::DeviceArgs;
+use crate::device::RunArgs;
 use crate::failure::Failure;
 use conclave_client::escaped;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ A line is NAME STATE MEMBERS ID, where STATE is member, invited, creating, leavi
 stuck, ended, removed or left, and MEMBERS is the number of devices.")]
 pub(crate) struct Args {
     #[command(flatten)]
-    device: DeviceArgs,
+    device: RunArgs,
     /// Print one JSON object per line.
     #[arg(long)]
     json: bool,

@@ -1,7 +1,7 @@
 //! `conclave save`.
 
 use crate::caller::{CallFailed, Caller, PATIENCE, in_seconds};
-use crate::device::DeviceArgs;
+use crate::device::RunArgs;
 use crate::exit_codes::{PENDING, REFUSED};
 use crate::failure::{Failure, complain};
 use crate::rpc::{NOT_SENT, REFUSED as FAULT};
@@ -30,7 +30,7 @@ pub(crate) struct Args {
     /// The folder to save them in, or the new file [default: the current folder].
     path: Option<PathBuf>,
     #[command(flatten)]
-    device: DeviceArgs,
+    device: RunArgs,
     /// Wait at most this many seconds [default: as long as it takes].
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u64>,

@@ -1,7 +1,7 @@
 //! `conclave send`.
 
 use crate::caller::{CallFailed, Caller, PATIENCE, in_seconds};
-use crate::device::DeviceArgs;
+use crate::device::RunArgs;
 use crate::exit_codes::{PENDING, REFUSED};
 use crate::failure::{Failure, complain};
 use crate::rpc::{NOT_SENT, REFUSED as FAULT};
@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["acknowledge", "markdown"])]
     file: Option<PathBuf>,
     #[command(flatten)]
-    device: DeviceArgs,
+    device: RunArgs,
     /// The text is Markdown.
     #[arg(long)]
     markdown: bool,

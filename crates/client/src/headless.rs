@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-/// Opens a device from its store, or makes it: with the default suites, and neither an invitation nor a certificate. The
-/// evidence against its service is kept in `folder`.
+/// Opens a device from its store, or makes it: with the default suites, and neither an invitation nor a certificate. It keeps
+/// the keys of its groups fresh as `keys` says. The evidence against its service is kept in `folder`.
 ///
 /// # Errors
 /// As of [`Engine::open`].
@@ -25,6 +25,7 @@ pub fn open_device<S: Store>(
     device: DeviceId,
     provider: Arc<dyn CryptoProvider>,
     store: S,
+    keys: KeyPolicy,
     folder: &Path,
 ) -> Result<Engine<S>, EngineError> {
     Engine::open(Setup {
@@ -35,7 +36,7 @@ pub fn open_device<S: Store>(
         store,
         invitation: None,
         certificates: CertificateFiles::default(),
-        keys: KeyPolicy::default(),
+        keys,
         evidence_place: folder.display().to_string(),
     })
 }
@@ -74,7 +75,7 @@ impl<S: Store> Headless<S> {
     }
 
     /// Opens a device from its store, or makes it, and connects it to the service at an address, which has a
-    /// certificate from one of the system's roots.
+    /// certificate from one of the system's roots. It keeps to the default [`KeyPolicy`].
     ///
     /// # Errors
     /// As of [`open_device`] and [`Self::start`].
@@ -86,7 +87,7 @@ impl<S: Store> Headless<S> {
         folder: PathBuf,
         to: impl Take,
     ) -> Result<Self, RunError> {
-        let engine = open_device(device, provider, store, &folder)?;
+        let engine = open_device(device, provider, store, KeyPolicy::default(), &folder)?;
         Self::start(engine, url, None, folder, to)
     }
 

@@ -3,7 +3,9 @@
 use crate::failure::Failure;
 use crate::file_cipher::file_cipher;
 use crate::provider::provider;
-use conclave_client::{DeviceId, Message, Options, Render, Screen, Shown, open_device, run};
+use conclave_client::{
+    DeviceId, KeyPolicy, Message, Options, Render, Screen, Shown, open_device, run,
+};
 use conclave_store::SqliteStore;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -49,7 +51,7 @@ impl Device {
     pub(super) fn start(id: &str, url: &str, folder: &Path) -> Result<Self, Failure> {
         let id: DeviceId = id.parse()?;
         let store = SqliteStore::open(state_file(folder, &id.to_string()))?;
-        let engine = open_device(id.clone(), provider(), store, folder)?;
+        let engine = open_device(id.clone(), provider(), store, KeyPolicy::default(), folder)?;
         let options = Options {
             url: url.to_string(),
             roots: None,

@@ -25,6 +25,7 @@ mod files;
 mod giving;
 mod history;
 mod inspect;
+mod keys;
 mod links;
 mod operating;
 mod peek;

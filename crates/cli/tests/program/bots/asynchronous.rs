@@ -2,7 +2,8 @@
 
 use super::People;
 use conclave_client::{
-    AsyncDevice, CLASSIC, Content, EngineCommand, GroupId, News, Output, SUITES, Who, now,
+    AsyncDevice, CLASSIC, Content, EngineCommand, GroupId, KeyPolicy, News, Output, SUITES, Who,
+    now,
 };
 use conclave_provider_aws_lc::AwsLc;
 use conclave_store::MemoryStore;
@@ -14,8 +15,8 @@ type Device = AsyncDevice<MemoryStore>;
 fn device(people: &People, id: &str) -> Device {
     let provider = Arc::new(AwsLc::new().with_suites(SUITES));
     let folder = people.data();
-    let engine =
-        conclave_client::open_device(id.parse().unwrap(), provider, MemoryStore::new(), &folder);
+    let (store, keys) = (MemoryStore::new(), KeyPolicy::default());
+    let engine = conclave_client::open_device(id.parse().unwrap(), provider, store, keys, &folder);
     AsyncDevice::start(engine.unwrap(), &people.server.url(), None, folder).unwrap()
 }
 

@@ -1,0 +1,126 @@
+//! How a device keeps the keys of its groups fresh, as options of all commands that run one.
+
+use conclave_client::KeyPolicy;
+use core::time::Duration;
+
+const HOUR: u64 = 60 * 60;
+const DAY: u64 = 24 * HOUR;
+
+/// The options; each that is not given has the engine's default.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Keys of groups")]
+pub(crate) struct KeyArgs {
+    /// How old this device's keys get in a group before it replaces them, from 1h to 365d. In large groups they get older, so
+    /// that not all commit at once [default: 7d].
+    #[arg(long, value_name = "TIME", value_parser = parse_age)]
+    key_max_age: Option<Duration>,
+    /// How many messages this device sends in a group before it replaces its keys there, up to 1000000 [default: 1000].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    key_max_messages: Option<u32>,
+    /// How many commits that only replace keys a group should see in a day, up to 100000: the more members it has, the
+    /// older their keys get [default: 96].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    key_max_renewals: Option<u32>,
+    /// How long a group may have seen nothing of another device before this one removes it, if its user's role lets it, from
+    /// 1d to 3650d; or `never`. It is at least twice as long as keys get old [default: 90d].
+    #[arg(long, value_name = "TIME", value_parser = parse_absence)]
+    device_max_absence: Option<Absence>,
+}
+
+/// How long a device may be away: always, if there is no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Absence(Option<Duration>);
+
+impl KeyArgs {
+    /// What the engine is to keep to.
+    pub(crate) fn policy(&self) -> KeyPolicy {
+        let usual = KeyPolicy::default();
+        KeyPolicy {
+            max_age: self.key_max_age.unwrap_or(usual.max_age),
+            max_messages: self.key_max_messages.unwrap_or(usual.max_messages),
+            max_renewals_per_day: self.key_max_renewals.unwrap_or(usual.max_renewals_per_day),
+            max_absence: self.device_max_absence.map_or(usual.max_absence, |Absence(time)| time),
+        }
+    }
+}
+
+fn parse_age(text: &str) -> Result<Duration, String> {
+    parse_between(text, HOUR, "1h", 365 * DAY, "365d")
+}
+
+fn parse_absence(text: &str) -> Result<Absence, String> {
+    if text == "never" {
+        return Ok(Absence(None));
+    }
+    let time = parse_between(text, DAY, "1d", 3_650 * DAY, "3650d");
+    time.map(|time| Absence(Some(time))).map_err(|error| format!("{error}, or `never`"))
+}
+
+fn parse_between(
+    text: &str,
+    least: u64,
+    least_said: &str,
+    most: u64,
+    most_said: &str,
+) -> Result<Duration, String> {
+    let number = |unit, length: u64| {
+        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
+        number.checked_mul(length)
+    };
+    let seconds = number('d', DAY).or_else(|| number('h', HOUR));
+    match seconds.filter(|seconds| (least..=most).contains(seconds)) {
+        Some(seconds) => Ok(Duration::from_secs(seconds)),
+        None => Err(format!(
+            "a number with d or h after it, such as 30d, from {least_said} to {most_said}"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{Args as _, FromArgMatches as _};
+
+    fn parsed(words: &[&str]) -> Result<KeyPolicy, String> {
+        let command = KeyArgs::augment_args(clap::Command::new("conclave").no_binary_name(true));
+        let matches = command.try_get_matches_from(words).map_err(|error| error.to_string())?;
+        Ok(KeyArgs::from_arg_matches(&matches).map_err(|error| error.to_string())?.policy())
+    }
+
+    #[test]
+    fn options_of_keys_become_the_policy_and_the_rest_stays() {
+        assert_eq!(parsed(&[]), Ok(KeyPolicy::default()));
+        let all = [
+            "--key-max-age=36h",
+            "--key-max-messages=5",
+            "--key-max-renewals=12",
+            "--device-max-absence=30d",
+        ];
+        let policy = KeyPolicy {
+            max_age: Duration::from_secs(36 * HOUR),
+            max_messages: 5,
+            max_renewals_per_day: 12,
+            max_absence: Some(Duration::from_secs(30 * DAY)),
+        };
+        assert_eq!(parsed(&all), Ok(policy));
+        let never = KeyPolicy { max_absence: None, ..KeyPolicy::default() };
+        assert_eq!(parsed(&["--device-max-absence=never"]), Ok(never));
+    }
+
+    #[test]
+    fn options_of_keys_out_of_bounds_are_refused_with_the_bounds() {
+        for (word, bounds) in [
+            ("--key-max-age=59m", "from 1h to 365d"),
+            ("--key-max-age=366d", "from 1h to 365d"),
+            ("--key-max-age=18446744073709551615d", "from 1h to 365d"),
+            ("--key-max-age=never", "from 1h to 365d"),
+            ("--key-max-messages=0", "1..=1000000"),
+            ("--key-max-renewals=0", "1..=100000"),
+            ("--device-max-absence=0d", "from 1d to 3650d, or `never`"),
+            ("--device-max-absence=90", "from 1d to 3650d, or `never`"),
+        ] {
+            let refused = parsed(&[word]).unwrap_err();
+            assert!(refused.contains(bounds), "{word}: {refused}");
+        }
+    }
+}
