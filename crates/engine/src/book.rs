@@ -8,6 +8,7 @@ use crate::names::{Looks, is_readable};
 use crate::record::{
     GroupRecord, IDENTITY_VERSION, Identity, Item, Kept, Line, News, Trust, Unpublished, Who, Work,
 };
+use crate::returns::Awaited;
 use crate::rows::AppRows;
 use crate::seen::Seen;
 use crate::watch::Watch;
@@ -67,6 +68,10 @@ const REJOIN: &str = "rejoin";
 const SEEN: &str = "seen";
 /// Since when this device looks, by group.
 const SEEN_SINCE: &str = "seen-since";
+/// The user's devices that were removed as they had been silent for long, by group.
+const AWAITED: &str = "awaited";
+/// Since when key packages have to have been made.
+const KEY_PACKAGES_SINCE: &[u8] = b"key-packages-since";
 /// What is known of the service.
 const WATCH: &[u8] = b"service";
 /// Which life of its state the service was in when it was last asked.
@@ -142,6 +147,10 @@ pub(crate) enum Change {
     Seen(GroupId, u32, Option<u32>),
     /// The day from which on this device looks.
     SeenSince(GroupId, u32),
+    /// The user's devices that were removed from a group as they had been silent for long.
+    Awaited(GroupId, Vec<Awaited>),
+    /// Key packages that were made before this time, in seconds since 1970, are replaced.
+    KeyPackagesSince(u64),
     /// What of a user's account the directory does not have; none if it has all.
     Behind(Name, Option<Unpublished>),
     /// What the user thinks of somebody's invitations; none if nothing.
@@ -187,6 +196,8 @@ pub(crate) struct Book<S> {
     key_renewals: Times,
     rejoins: BTreeMap<GroupId, Rejoin>,
     seen: BTreeMap<GroupId, Seen>,
+    awaited: BTreeMap<GroupId, Vec<Awaited>>,
+    key_packages_since: u64,
     next: u64,
     /// The first number given out since the records were loaded.
     first: u64,
@@ -397,6 +408,11 @@ impl<S: Store> Book<S> {
             let seen = seen.entry(GroupId::from(group)).or_default();
             seen.days.insert(u32::from_be_bytes(leaf), day);
         }
+        let mut awaited = BTreeMap::new();
+        for (key, value) in all(AWAITED)? {
+            awaited.insert(GroupId::from(key), decoded("devices that may come back", &value)?);
+        }
+        let since: Option<u64> = stored(&store, KEY_PACKAGES_SINCE, "the age of key packages")?;
         let unpublished = all(PUBLISH)?.into_iter().map(|(key, _)| key.into()).collect();
         let former_current = store.get(META, CURRENT)?.map(|id| GroupId::from(id.expose()));
         let last = queue.keys().next_back().max(lines.keys().next_back()).copied();
@@ -428,6 +444,8 @@ impl<S: Store> Book<S> {
             key_renewals: key_renewals.unwrap_or_default(),
             rejoins,
             seen,
+            awaited,
+            key_packages_since: since.unwrap_or_default(),
             next,
             first,
             failures,
@@ -612,6 +630,16 @@ impl<S: Store> Book<S> {
         self.seen.get(group)
     }
 
+    /// The user's devices that were removed from a group as they had been silent for long, and are not back.
+    pub(crate) fn awaited(&self, group: &GroupId) -> &[Awaited] {
+        self.awaited.get(group).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Since when key packages have to have been made, in seconds since 1970.
+    pub(crate) fn key_packages_since(&self) -> u64 {
+        self.key_packages_since
+    }
+
     /// What the user calls a group.
     pub(crate) fn group_name(&self, group: &GroupId) -> String {
         match self.record(group) {
@@ -792,6 +820,10 @@ impl<S: Store> Book<S> {
                 }
             }
             Change::SeenSince(group, day) => self.seen.entry(group).or_default().begun = Some(day),
+            Change::Awaited(group, devices) => {
+                self.awaited.insert(group, devices);
+            }
+            Change::KeyPackagesSince(time) => self.key_packages_since = time,
             Change::Watch(watch) => self.watch = Some(watch),
             Change::Incarnation(incarnation) => self.incarnation = Some(incarnation),
             Change::Domain(domain) => self.domain = domain,
@@ -899,6 +931,11 @@ fn write_change(
         }
         Change::Seen(group, leaf, None) => set.delete(SEEN, leaf_key(group, *leaf)),
         Change::SeenSince(group, day) => set.put(SEEN_SINCE, group.to_vec(), encoded(day)?),
+        Change::Awaited(group, devices) if devices.is_empty() => {
+            set.delete(AWAITED, group.to_vec());
+        }
+        Change::Awaited(group, devices) => set.put(AWAITED, group.to_vec(), encoded(devices)?),
+        Change::KeyPackagesSince(time) => set.put(META, KEY_PACKAGES_SINCE, encoded(time)?),
         Change::Watch(watch) => set.put(META, WATCH, encoded(watch)?),
         Change::Incarnation(incarnation) => set.put(META, INCARNATION, encoded(incarnation)?),
         Change::Domain(Some(domain)) => set.put(META, DOMAIN, domain.as_bytes()),

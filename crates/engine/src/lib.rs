@@ -82,6 +82,7 @@ mod policy;
 mod reason;
 mod record;
 mod request;
+mod returns;
 mod rows;
 mod seen;
 mod suites;

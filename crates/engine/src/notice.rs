@@ -168,13 +168,13 @@ table! {
         /// How many days ago it was seen.
         days: u32,
     } "{who} was not seen here for {days} days: this device removes it, as it may still hold old keys. Its user has another \
-       device here";
+       device here, which brings it back when it runs again";
     /// This device was removed from a group when it had been away for long.
     39 "removed-while-away" RemovedWhileAway {
         /// For how many days it had replaced no key of its own.
         days: u32,
-    } "this device had been away for {days} days when it was removed: another device of its user's, or a member, can invite \
-       it again";
+    } "this device had been away for {days} days when it was removed: another device of its user's brings it back while both \
+       run, or a member can invite it again";
     /// The service has shown two directories, and the user has not acknowledged that.
     37 "service-convicted" ServiceConvicted
         "the service has shown two directories: no device that was not known before is believed until the user acknowledges \

@@ -4,6 +4,7 @@ use super::Conversation;
 use super::call::{Call, Next};
 use super::context::Context;
 use super::invitations::{Claimed, ENOUGH_BYTES, Inviting, device_of_package};
+use super::returning::has_come_back;
 use super::rooms::with_participants;
 use crate::book::{Book, Change};
 use crate::error::EngineError;
@@ -351,10 +352,20 @@ impl Conversation {
         // What was refused before concerned another call.
         self.refusals = 0;
 
+        let by_itself = self.invites_by_itself(cx.book, key);
         let (mut packages, mut problems, mut bytes) = (Vec::new(), Vec::new(), 0);
         for device in asked {
             let found = claimed.iter().find(|claimed| claimed.device == device);
-            let Some(message) = found.and_then(|found| found.key_package.as_deref()) else {
+            let message = found.and_then(|found| found.key_package.as_deref());
+            // Nobody has asked for a device that was away for long, and it is no news that it still is.
+            if let Some(removed_at) = self.awaited_since(cx, &device).filter(|_| by_itself) {
+                let package = message.and_then(|m| check_key_package(cx, &device, suite, m).ok());
+                let package = package.filter(|package| has_come_back(package, removed_at));
+                bytes += package.as_ref().and(message).map_or(0, <[u8]>::len);
+                packages.extend(package);
+                continue;
+            }
+            let Some(message) = message else {
                 // What the service does not have, it may also hold back: a group's suite does not depend on that.
                 problems.push(Reason::NoKeyPackage { device, suite });
                 continue;
@@ -372,7 +383,7 @@ impl Conversation {
         }
 
         if packages.is_empty() {
-            return self.none_invited(cx, (key, self.invites_by_itself(cx.book, key)), problems);
+            return self.none_invited(cx, (key, by_itself), problems);
         }
         let claimed = Claimed { packages, problems, bytes, used: false };
         self.inviting.claimed.insert(key, claimed);

@@ -97,6 +97,7 @@ impl Conversation {
         self.plan_auto_commit(cx);
         if is_whole {
             self.plan_stale(cx)?;
+            self.plan_returns(cx);
         }
         Ok(())
     }

@@ -103,6 +103,7 @@ impl Conversation {
             self.restoring.held_until(now),
             self.renewal_wake(book, now),
             self.stale_wake(book, now),
+            self.returns_wake(book, now),
         ];
         times.into_iter().flatten().min()
     }

@@ -11,6 +11,7 @@ use crate::content::{Content, MAX_CONTENT};
 use crate::names::is_group_name;
 use crate::notice::Notice;
 use crate::record::{GroupRecord, Item, News, Payload, RoomChange, Stage, Trust, Work};
+use crate::returns::Awaited;
 use crate::seen::day;
 use crate::watch::PassedRoot;
 use conclave_certificates::device_of;
@@ -70,6 +71,8 @@ pub(crate) struct Report<'a> {
     pub(crate) absence: Option<u32>,
     /// The room that the group is.
     room: Option<RoomState>,
+    /// The user's devices that the group waits for, if that has changed.
+    awaited: Option<Vec<Awaited>>,
 }
 
 /// What is noted of leaves that were seen on a day, or are free now.
@@ -108,11 +111,15 @@ impl<'a> Report<'a> {
             seen: BTreeMap::new(),
             absence: None,
             room,
+            awaited: None,
         }
     }
 
     /// All changes, with the group's new record.
     pub(crate) fn finish(mut self) -> Vec<Change> {
+        if let Some(awaited) = self.awaited {
+            self.changes.push(Change::Awaited(self.id.clone(), awaited));
+        }
         self.changes.push(Change::Record(self.id, self.record));
         self.changes
     }
@@ -268,6 +275,7 @@ impl<'a> Report<'a> {
     ) {
         self.ends_attempt = true;
 
+        self.await_silent(book, time, &change.removed);
         self.seen.extend(change.removed.iter().map(|member| (member.index.0, false)));
         self.seen.extend(change.added.iter().map(|member| (member.index.0, true)));
         self.seen.insert(change.committer.index.0, true);
@@ -283,6 +291,9 @@ impl<'a> Report<'a> {
         let maker = maker_of_link(change);
         for member in &change.added {
             self.added(seq, member, &by, maker.as_ref());
+            if let Some(who) = device_of(&member.credential) {
+                self.is_back(book, &who);
+            }
             // A new member has heard of no root.
             self.record.passed = None;
         }
@@ -296,6 +307,35 @@ impl<'a> Report<'a> {
             self.committed(&change.added);
         } else if change.discarded_own_commit {
             self.begin_again();
+        }
+    }
+
+    /// Has the group wait for those of the user's devices that are removed when they had been silent for long: by this
+    /// device's notes, whoever has removed them.
+    fn await_silent<S: Store>(&mut self, book: &Book<S>, time: u64, removed: &[Member]) {
+        let Some(absence) = self.absence else { return };
+        for member in removed {
+            let leaf = member.index.0;
+            let own = device_of(&member.credential).filter(|who| who.user == self.me.user);
+            let Some(who) = own.filter(|who| *who != self.me) else { continue };
+            let last = book.seen(&self.id).and_then(|seen| seen.day_of(leaf));
+            let silent = last.map(|last| day(time.saturating_mul(1000)).saturating_sub(last));
+            let was_seen = self.seen.get(&leaf).copied().unwrap_or_default();
+            if was_seen || silent.is_none_or(|days| days <= absence) {
+                continue;
+            }
+            let awaited = self.awaited.get_or_insert_with(|| book.awaited(&self.id).to_vec());
+            awaited.retain(|other| other.device != who.device);
+            awaited.push(Awaited { device: who.device, removed_at: time });
+        }
+    }
+
+    /// A device that the group waits for is there.
+    fn is_back<S: Store>(&mut self, book: &Book<S>, who: &DeviceId) {
+        let is_it = |awaited: &Awaited| who.user == self.me.user && awaited.device == who.device;
+        let awaited = self.awaited.as_deref().unwrap_or(book.awaited(&self.id));
+        if awaited.iter().any(is_it) {
+            self.awaited = Some(awaited.iter().filter(|a| !is_it(a)).cloned().collect());
         }
     }
 
@@ -428,6 +468,10 @@ impl<'a> Report<'a> {
         let days = day(time.saturating_mul(1000).saturating_sub(since));
         if !left && since > 0 && self.absence.is_some_and(|absence| days > absence) {
             self.news(News::Note { notice: Notice::RemovedWhileAway { days } });
+        }
+        // If it was removed as it was away, by whatever others count as long, they see by new key packages that it is back.
+        if !left && since > 0 && days > 0 {
+            self.changes.push(Change::KeyPackagesSince(time));
         }
 
         while let Some(work) = self.front() {

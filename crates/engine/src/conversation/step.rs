@@ -55,6 +55,7 @@ impl Conversation {
         if let Some(next) = self.next_stale(cx)? {
             return Ok(Some(next));
         }
+        self.invite_returned(cx)?;
         if !delivered && let Some(next) = self.next_item(cx)? {
             return Ok(Some(next));
         }

@@ -52,10 +52,14 @@ impl<S: Store> Engine<S> {
     ) -> Result<T, EngineError> {
         let (conversations, mut cx) = self.split();
         let Some(conversation) = conversations.get_mut(id) else { return Ok(T::default()) };
+        let since = cx.book.key_packages_since();
         let done = act(conversation, &mut cx);
         let (is_over, waits_for_idle) = (conversation.is_over(), cx.waits_for_idle);
         if is_over {
             self.conversations.remove(id);
+        }
+        if self.book.key_packages_since() != since {
+            self.count_at = 0;
         }
         if waits_for_idle {
             self.under_way.wait_alone(id);

@@ -5,6 +5,7 @@ use crate::book::Change;
 use crate::conversation::waits::COUNT_INTERVAL;
 use crate::reason::Reason;
 use crate::request::Request;
+use crate::returns::is_made_since;
 use conclave_delivery_api::{
     Bytes, CallError, CountKeyPackages, ErrorCode, KeyPackageCounts, PublishKeyPackages,
     ReplaceKeyPackages,
@@ -106,13 +107,15 @@ impl<S: Store> Engine<S> {
         let held: BTreeSet<&KeyPackageRef> =
             counts.counts.iter().flat_map(|count| &count.references).collect();
         // After a renewal, those with the former certificate are of no use either, and nobody gets into a room by one
-        // from before there were rooms.
+        // from before there were rooms. By one from before this device was away for long, others do not see that it is back.
         let (credential, signer) =
             (self.leaf().credential, self.book.identity().signer.public.clone());
+        let since = self.book.key_packages_since();
         let is_current = |own: &OwnKeyPackage| {
             let leaf = &own.key_package().leaf_node;
             leaf.credential == credential
                 && own.signer().public == signer
+                && is_made_since(own.key_package(), since)
                 && supports_rooms(&leaf.extensions)
         };
         let known = |reference: &KeyPackageRef| {

@@ -1,18 +1,25 @@
 //! Devices that are not seen for long: who removes them, and who does not.
 
 use super::*;
+use crate::KeyPolicy;
 
 const DAY: u64 = 24 * 60 * 60 * 1000;
 
 impl World {
     /// Lets days pass, one after another. All who run begin anew each day, and read what there is.
     fn pass_days(&mut self, days: u64) {
+        self.pass_days_with(days, KeyPolicy::default());
+    }
+
+    /// The same, with others' keys and patience.
+    fn pass_days_with(&mut self, days: u64, keys: KeyPolicy) {
         for _ in 0..days {
             self.now += DAY;
             for i in 0..self.devices.len() {
                 if !self.devices[i].revoked {
                     self.kill(i);
                 }
+                self.devices[i].engine.keys = keys;
             }
             self.settle();
         }
@@ -40,7 +47,7 @@ impl World {
 
 #[test]
 fn a_device_that_is_away_for_long_is_removed_by_its_users_other_one() {
-    let (mut world, [a, b, pad, c, _]) = World::of_five(1);
+    let (mut world, [a, b, pad, c, d]) = World::of_five(1);
     world.off(&[pad]);
     world.pass_days(88);
     assert_eq!(world.devices[a].count("removed g "), 0, "{:?}", world.devices[a].lines());
@@ -56,9 +63,56 @@ fn a_device_that_is_away_for_long_is_removed_by_its_users_other_one() {
     let lines = world.devices[pad].lines();
     assert!(world.devices[pad].has_line("out g "), "{lines:?}");
     assert!(world.devices[pad].has_line("note g this device had been away for "), "{lines:?}");
-    world.say(b, "/invite b/pad");
+    // Its user's other one brings it back, without a word of the user's.
+    world.pass_days(1);
+    assert_eq!(world.devices[pad].count("joined g "), 2, "{:?}", world.devices[pad].lines());
+    let again = |line: &String| line.starts_with("added g ") && line.contains(" b/pad by b/pc ");
+    assert!(world.devices[a].lines().iter().any(again), "{:?}", world.devices[a].lines());
+    world.agree(&[a, b, pad, c, d]);
+}
+
+#[test]
+fn a_silent_device_comes_back_when_it_runs_again_and_not_before() {
+    let (mut world, [a, b, pad, c, d]) = World::of_five(8);
+    let absence = Some(Duration::from_secs(30 * 24 * 60 * 60));
+    let keys = KeyPolicy { max_absence: absence, ..KeyPolicy::default() };
+    let added = world.devices[a].count("added g ");
+    let errors = world.devices[b].count("error");
+    world.off(&[pad]);
+    // The service has key packages of it that are valid for 90 days.
+    world.pass_days_with(40, keys);
+    assert!(world.has_seen_removed(a, "b/pad", "b/pc"), "{:?}", world.devices[a].lines());
+    assert_eq!(world.devices[a].count("added g "), added, "{:?}", world.devices[a].lines());
+    // Nobody is told each time that it is not there.
+    assert_eq!(world.devices[b].count("error"), errors, "{:?}", world.devices[b].lines());
+
+    world.on(&[pad]);
     world.settle();
-    assert!(world.devices[pad].count("joined g ") == 2, "{:?}", world.devices[pad].lines());
+    world.pass_days_with(1, keys);
+    assert_eq!(world.devices[pad].count("joined g "), 2, "{:?}", world.devices[pad].lines());
+    world.say(pad, "I am back");
+    world.settle();
+    assert!(world.texts(c).contains(&"I am back".to_string()));
+
+    // It stays, and nobody adds it once more.
+    world.pass_days_with(40, keys);
+    assert_eq!(world.devices[a].count("removed g "), 1, "{:?}", world.devices[a].lines());
+    assert_eq!(world.devices[a].count("added g "), added + 1, "{:?}", world.devices[a].lines());
+    world.agree(&[a, b, pad, c, d]);
+}
+
+#[test]
+fn a_silent_device_that_was_revoked_meanwhile_does_not_come_back() {
+    let (mut world, [_, b, pad, ..]) = World::of_five(9);
+    world.off(&[pad]);
+    world.pass_days(93);
+    assert_eq!(world.devices[b].count("removed g "), 1, "{:?}", world.devices[b].lines());
+    let group = world.devices[b].engine.groups()[0].id.clone();
+    assert_eq!(world.devices[b].engine.book.awaited(&group).len(), 1);
+    world.say(b, "/revoke pad");
+    world.settle();
+    world.pass_days(1);
+    assert!(world.devices[b].engine.book.awaited(&group).is_empty());
 }
 
 #[test]
@@ -97,6 +151,8 @@ fn a_device_that_was_out_for_long_removes_nobody_when_it_is_back() {
     world.settle();
     assert!(world.has_seen_removed(c, "b/pad", "a/pc"), "{:?}", world.devices[c].lines());
     world.pass_days(100);
+    // Somebody has removed it on purpose, so nobody brings it back unasked.
+    assert_eq!(world.devices[pad].count("joined g "), 1, "{:?}", world.devices[pad].lines());
     world.say(b, "/invite b/pad");
     world.settle();
     assert_eq!(world.devices[pad].count("joined g "), 2, "{:?}", world.devices[pad].lines());
