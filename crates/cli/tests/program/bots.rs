@@ -595,11 +595,11 @@ fn a_bot_knows_when_messages_disappear_and_decides_it_where_it_may() {
     daemon.call("set_expiry", day);
     let reports = json!({ "room_name": "lunch", "delivered": "required", "read": "forbidden" });
     daemon.call("set_reports", reports);
-    daemon.call("send", json!({ "room_name": "lunch", "text": "for an hour", "wait": true }));
     let expiry = daemon.event("room");
     assert_eq!(expiry["expiry"]["max"], 86400);
     let reports = daemon.event("room");
     assert_eq!(reports["reports"], json!({ "delivered": "required", "read": "forbidden" }));
+    daemon.call("send", json!({ "room_name": "lunch", "text": "for an hour", "wait": true }));
     let said = daemon.event("text");
     let kept = |daemon: &mut Daemon| {
         let history = daemon.call("history", json!({ "room_name": "lunch" }));
@@ -612,14 +612,15 @@ fn a_bot_knows_when_messages_disappear_and_decides_it_where_it_may() {
     // The device deletes what is over, whether the daemon runs then or not.
     let soon =
         |max: u32| json!({ "room_name": "lunch", "mode": "required", "min": max, "max": max });
-    daemon.call("set_expiry", soon(3));
+    daemon.call("set_expiry", soon(6));
+    daemon.event("room");
     daemon.call("send", json!({ "room_name": "lunch", "text": "soon over", "wait": true }));
     assert!(kept(&mut daemon).contains(&"soon over".into()));
-    std::thread::sleep(Duration::from_secs(4));
+    std::thread::sleep(Duration::from_secs(7));
     assert!(!kept(&mut daemon).contains(&"soon over".into()));
     daemon.call("send", json!({ "room_name": "lunch", "text": "over later", "wait": true }));
     drop(daemon);
-    std::thread::sleep(Duration::from_secs(3));
+    std::thread::sleep(Duration::from_secs(6));
     let mut daemon = Daemon::start(&people, &["bot"], &[]);
     daemon.call("rooms", json!({}));
     let kept = kept(&mut daemon);
