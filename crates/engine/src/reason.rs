@@ -385,6 +385,13 @@ table! {
         /// Who is not invited.
         who: Who,
     } "{who} is not invited: the service has shown two directories, and the user has not acknowledged that" AcknowledgeService;
+    /// What the user said is not sent.
+    81 "content-refused" ContentRefused {
+        /// What it says; its size and media type, if that is no text.
+        content: String,
+        /// Why.
+        why: String,
+    } "not sent, as {why}: {content}";
 
     /// The own account is not changed.
     90 "account-unchanged" AccountUnchanged {

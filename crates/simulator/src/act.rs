@@ -35,6 +35,8 @@ pub(crate) enum Act {
     CopyState,
     /// A member's client sends what no honest client sends.
     Misbehave,
+    /// A member's client that was modified does what its rules forbid.
+    Betray,
     /// A new device is admitted by another one of its user's.
     Admit(usize),
     /// A clock is set right, and a device that has ended because of it begins again.

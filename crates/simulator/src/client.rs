@@ -6,7 +6,7 @@ use conclave_crypto::testing::TestRng;
 use conclave_delivery_api::{DeviceId, JoinLink, Name};
 use conclave_engine::{
     Answer, CLASSIC, CertificateFiles, Command, CommandError, Content, Engine, EngineError,
-    GroupId, KeyPolicy, News, Output, Phase, Setup, Who,
+    GroupId, KeyPolicy, News, Output, Phase, Reason, Setup, Who,
 };
 use std::sync::Arc;
 
@@ -68,8 +68,8 @@ pub(crate) enum Told {
     Code(String),
     /// Something has gone wrong.
     Error(String),
-    /// A group cannot be followed any further.
-    Stuck(GroupId, String),
+    /// A group cannot be followed any further, and why.
+    Stuck(GroupId, Reason),
     /// Anything else.
     Other,
 }
@@ -156,7 +156,7 @@ pub(crate) fn told(output: Output) -> Told {
         Output::Answer(Answer::Ready { .. }) => Told::Ready,
         Output::Answer(Answer::Link { code, .. }) => Told::Code(code),
         Output::Answer(Answer::Failed { reason, .. }) => Told::Error(reason.to_string()),
-        Output::Answer(Answer::Stuck { group, reason }) => Told::Stuck(group, reason.to_string()),
+        Output::Answer(Answer::Stuck { group, reason }) => Told::Stuck(group, reason),
         Output::Answer(_) => Told::Other,
     }
 }

@@ -27,6 +27,8 @@ pub struct Knobs {
     pub join_links: bool,
     /// Whether devices are linked and revoked while others talk.
     pub new_devices: bool,
+    /// Whether the cryptography is real as a whole. Otherwise hashes stand in for its curve, which takes less time.
+    pub has_curve: bool,
     /// What the network does.
     pub network: Network,
     /// What happens to devices.
@@ -113,6 +115,8 @@ pub struct Troubles {
 pub struct Hostile {
     /// How often a member's client sends what no honest client sends.
     pub members: u32,
+    /// How often a member's client that was modified does what its rules forbid, validly signed.
+    pub modified: u32,
     /// How many pages of logs the service falsifies.
     pub pages: u32,
     /// How often the service goes on from a copy of its state for some users, who then see another log than the rest.
@@ -130,6 +134,7 @@ impl Default for Knobs {
             departures: true,
             join_links: true,
             new_devices: true,
+            has_curve: true,
             network: Network::default(),
             processes: Processes::default(),
             service: Troubles::default(),
@@ -154,12 +159,13 @@ impl Knobs {
         if chance.happens(200) {
             knobs.draw_worse(chance);
         }
+        knobs.has_curve = chance.happens(100);
         knobs
     }
 
     /// One thing that takes more than patience to mend.
     fn draw_worse(&mut self, chance: &mut Chance) {
-        let worse = chance.below(7);
+        let worse = chance.below(8);
         let times = chance.between((1, 100)) as u32;
         let Self { processes, service, hostile, .. } = self;
         match worse {
@@ -169,6 +175,7 @@ impl Knobs {
             3 => service.anew = 1,
             4 => hostile.members = 1 + times % 12,
             5 => hostile.pages = times,
+            6 => hostile.modified = 1 + times % 12,
             _ => hostile.logs = 1,
         }
     }

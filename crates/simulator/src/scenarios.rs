@@ -89,6 +89,7 @@ pub fn scenarios() -> Vec<Scenario> {
         processes("old-states", Processes { old_states: 1, ..none() }),
         processes("copied-states", Processes { copies: 1, ..none() }),
         hostile("hostile-members", Hostile { members: 12, ..honest() }),
+        hostile("modified-clients", Hostile { modified: 10, ..honest() }),
         hostile("false-pages", Hostile { pages: 100, ..honest() }),
         hostile("two-logs", Hostile { logs: 1, ..honest() }),
         Scenario {

@@ -1,8 +1,8 @@
 //! Which keys have sealed something: each may do so once.
 
+use crate::crypto::WorldCrypto;
 use conclave_crypto::CryptoError;
 use conclave_crypto::testing::{Hook, Hooked, Operation};
-use conclave_provider_rustcrypto::RustCrypto;
 use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const SUITE_KEY: usize = 16;
 
 /// The devices' cryptography, which notes what it seals with.
-pub(crate) type Provider = Hooked<RustCrypto, Sealed>;
+pub(crate) type Provider = Hooked<WorldCrypto, Sealed>;
 
 /// The keys that sealed something since they were taken last, each by its hash.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! The service: the real core over SQLite, in a folder in memory where the system has one.
 
-use crate::sealing::Provider;
+use crate::crypto::WorldCrypto;
 use conclave_delivery::service::{
     Caller, Holder, Limit, Limits, Notice, Operation, Service, ServiceError,
 };
@@ -9,10 +9,9 @@ use conclave_delivery_api::{
     Call, CallError, DeviceId, EVENTS_PATH, Encode, ErrorCode, Event, Proof, Receipt, Registration,
     Token,
 };
-use conclave_engine::{Reply, Request, SUITES};
+use conclave_engine::{Reply, Request};
 use conclave_mls::UnixTime;
 use conclave_mls::crypto::SignatureKeyPair;
-use conclave_provider_rustcrypto::RustCrypto;
 use core::time::Duration;
 use std::path::Path;
 use std::sync::Arc;
@@ -43,16 +42,10 @@ pub(crate) struct Answered {
 /// A service and where its state is.
 pub(crate) struct Server {
     service: Option<Service<SqliteStorage>>,
-    provider: Arc<RustCrypto>,
+    provider: Arc<WorldCrypto>,
     folder: TempDir,
     backups: Vec<TempDir>,
     publish_at: u64,
-}
-
-/// The devices' cryptography.
-pub(crate) fn device_provider() -> Arc<Provider> {
-    let provider = RustCrypto::new().with_suites(SUITES);
-    Arc::new(Provider::new(provider, Default::default()))
 }
 
 pub(crate) fn time(now: u64) -> UnixTime {
@@ -66,15 +59,15 @@ fn new_folder() -> TempDir {
     found.expect("a folder for the service's state")
 }
 
-fn open(folder: &Path, provider: Arc<RustCrypto>, now: u64) -> Service<SqliteStorage> {
+fn open(folder: &Path, provider: Arc<WorldCrypto>, now: u64) -> Service<SqliteStorage> {
     let storage = SqliteStorage::open(folder).expect("the service's state");
     let limits = Limits::default();
     Service::new(storage, provider, limits, Registration::Open, time(now)).expect("a service")
 }
 
 impl Server {
-    pub(crate) fn new(now: u64) -> Self {
-        let provider = Arc::new(RustCrypto::new().with_suites(SUITES));
+    pub(crate) fn new(now: u64, crypto: WorldCrypto) -> Self {
+        let provider = Arc::new(crypto);
         let folder = new_folder();
         let service = Some(open(folder.path(), provider.clone(), now));
         Self { service, provider, folder, backups: Vec::new(), publish_at: now }

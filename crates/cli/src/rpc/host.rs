@@ -658,5 +658,8 @@ fn under_way(transfer: u64, wait: bool) -> Result<Outcome, Failed> {
 
 /// Whether a failure is that of a message.
 fn is_not_sent(reason: &Reason) -> bool {
-    matches!(reason, Reason::NotSent { .. } | Reason::MessageRefused { .. })
+    matches!(
+        reason,
+        Reason::NotSent { .. } | Reason::ContentRefused { .. } | Reason::MessageRefused { .. }
+    )
 }

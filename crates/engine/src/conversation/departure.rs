@@ -12,17 +12,26 @@ use conclave_mls::GroupId;
 use conclave_mls::storage::Batch;
 use conclave_store::Store;
 
+/// What the user said, for the user: its size and media type, if that is no text; none for other work.
+fn content_of(work: &Work) -> Option<String> {
+    let Work::Send { payload: Payload::Content(content), .. } = work else { return None };
+    Some(match content.text() {
+        Some(text) => text.to_string(),
+        None => format!("{} bytes of {}", content.bytes().len(), content.media_type()),
+    })
+}
+
 /// The news that content is not sent, as this device is out; none for other work.
 pub(crate) fn not_sent(work: &Work) -> Option<News> {
-    match work {
-        Work::Send { payload: Payload::Content(content), .. } => {
-            let what = match content.text() {
-                Some(text) => text.to_string(),
-                None => format!("{} bytes of {}", content.bytes().len(), content.media_type()),
-            };
-            Some(News::Failed { reason: Reason::NotSent { content: what } })
-        }
-        _ => None,
+    let content = content_of(work)?;
+    Some(News::Failed { reason: Reason::NotSent { content } })
+}
+
+/// Why a message is not sent: which one it is, if the user said it.
+pub(crate) fn message_refused(work: &Work, why: String) -> Reason {
+    match content_of(work) {
+        Some(content) => Reason::ContentRefused { content, why },
+        None => Reason::MessageRefused { why },
     }
 }
 

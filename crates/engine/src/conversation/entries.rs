@@ -10,7 +10,7 @@ use conclave_delivery_api::{
 };
 use conclave_mls::credential::{CredentialRequest, CredentialSubject};
 use conclave_mls::crypto::CryptoProvider;
-use conclave_mls::error::Rejection;
+use conclave_mls::error::{Rejection, Remedy};
 use conclave_mls::group::{Answers, Member, Proposal, ProposalStage, Refused, Sender};
 use conclave_mls::wire::{MlsMessage, MlsMessageBody};
 use conclave_mls::{Error, Event, Group, GroupId, Received, Transition, UnixTime, Verdict};
@@ -88,8 +88,9 @@ pub(crate) enum Halt {
     Ask,
     /// This device is out.
     Out,
-    /// This device's own leaf has made a commit that this state knows nothing of, or has given up.
-    OwnCommit,
+    /// This device has to come back in place of its own leaf: that has made a commit that this state knows nothing of, or has
+    /// given up, or a commit that keeps all rules gives this device no keys, or others than it says.
+    ComesBack,
     /// The log cannot be followed any further: an entry is missing, it is another log than before, or a commit in it is
     /// refused.
     Stuck(Reason),
@@ -190,7 +191,7 @@ pub(crate) fn process(
         }
         // Its signature is valid.
         Ok(Received::Commit(stage)) if stage.sender() == Sender::Member(group.own_leaf()) => {
-            Err(Halt::OwnCommit)
+            Err(Halt::ComesBack)
         }
         Ok(Received::Commit(stage)) => {
             let Judged { app_data, joins_by_link } =
@@ -250,7 +251,8 @@ fn proposed_from_outside(
 }
 
 /// What a refused entry leads to. A message is reported and passed over. A commit is the end, as everybody else goes on
-/// without this device.
+/// without this device: it comes back if nothing but the keys in the commit was refused, which are seen last. So no member
+/// shuts others out by a path that does not open for them.
 fn refuse(entry: &LogEntry, refused: Refused) -> Result<Step, Halt> {
     let old = matches!(
         refused.error,
@@ -261,6 +263,11 @@ fn refuse(entry: &LogEntry, refused: Refused) -> Result<Step, Halt> {
         return Ok((Effect::Nothing, None));
     }
     if entry.content_type == ContentType::Commit {
+        let has_bad_keys =
+            matches!(refused.error, Error::Rejected(_)) && refused.error.remedy() == Remedy::Rejoin;
+        if has_bad_keys {
+            return Err(Halt::ComesBack);
+        }
         let (seq, sender, why) = (entry.seq, entry.sender.clone(), refused.to_string());
         return Err(Halt::Stuck(Reason::CommitRefused { seq, sender, why }));
     }

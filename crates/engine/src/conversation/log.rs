@@ -82,7 +82,7 @@ impl Conversation {
         }
         match halt {
             Some(Halt::Stuck(reason)) => self.stick(cx, reason)?,
-            Some(Halt::OwnCommit) => self.cannot_follow_own(cx)?,
+            Some(Halt::ComesBack) => self.come_back(cx)?,
             _ if copy_has_sent && !self.is_over() => self.copy_has_sent(cx)?,
             _ => {}
         }

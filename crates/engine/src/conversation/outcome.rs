@@ -2,6 +2,7 @@
 
 use super::call::Call;
 use super::context::Context;
+use super::departure::message_refused;
 use super::entries::{epoch_of, not_committed, sealed_in};
 use super::{Conversation, Standing};
 use crate::book::{Book, Change};
@@ -269,7 +270,7 @@ impl Conversation {
         let front = cx.book.front(&self.id).map(|(key, item)| (key, item.work.clone()));
         let (key, reason) = match front {
             // A commit that was refused had to come before the message.
-            Some((key, Work::Send { .. })) => (key, Reason::MessageRefused { why }),
+            Some((key, work @ Work::Send { .. })) => (key, message_refused(&work, why)),
             Some((key, Work::Invite { who, committing, .. })) if committing == commit => {
                 return self.give_up_invite(cx, key, not_invited(&who, why));
             }

@@ -3,6 +3,7 @@
 use super::Conversation;
 use super::call::{Call, Next};
 use super::context::Context;
+use super::departure::message_refused;
 use super::entries::{epoch_of, sealed_in};
 use super::links::judge_own;
 use super::rooms::with_participants;
@@ -69,7 +70,7 @@ impl Conversation {
                 Work::Send { sealed: Some(_), .. } => {
                     return Ok(Some((self.send_sealed(cx), Call::Message)));
                 }
-                Work::Send { .. } => self.seal(cx, key)?,
+                work @ Work::Send { .. } => self.seal(cx, key, work)?,
                 Work::Invite { .. } if cx.watching.holds() => return Ok(None),
                 // It looks up accounts, which concern other groups, too.
                 Work::Invite { .. } if !cx.may_go_alone() => return Ok(None),
@@ -144,7 +145,13 @@ impl Conversation {
 
     /// Encrypts the messages at the front of the queue in one write. If others' proposals are pending, a commit has to come
     /// first: makes that instead.
-    fn seal<S: Store>(&mut self, cx: &mut Context<'_, S>, key: u64) -> Result<Next, EngineError> {
+    fn seal<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        key: u64,
+        work: &Work,
+    ) -> Result<Next, EngineError> {
+        let refused = |e: conclave_mls::Error| message_refused(work, e.to_string());
         if self.group.pending_proposals() > 0 {
             if self.takes_received(cx.book) {
                 return self.commit_proposals(cx);
@@ -152,12 +159,12 @@ impl Conversation {
             // A commit without them ends the epoch that they belong to.
             return match self.commit(cx, Vec::new(), None, Vec::new())? {
                 Ok(next) => Ok(next),
-                Err(e) => self.cannot(cx, key, Reason::MessageRefused { why: e.to_string() }),
+                Err(e) => self.cannot(cx, key, refused(e)),
             };
         }
         match self.seal_burst(cx)? {
             Ok(()) => Ok(None),
-            Err(e) => self.cannot(cx, key, Reason::MessageRefused { why: e.to_string() }),
+            Err(e) => self.cannot(cx, key, refused(e)),
         }
     }
 

@@ -58,8 +58,8 @@ impl Conversation {
         (at > now).then_some(at)
     }
 
-    /// The log goes on with a commit of our own that we cannot follow: has this device come back.
-    pub(crate) fn cannot_follow_own<S: Store>(
+    /// The log goes on with a commit that this device cannot follow, and the others may have followed: has it come back.
+    pub(crate) fn come_back<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
     ) -> Result<(), EngineError> {

@@ -101,8 +101,8 @@ impl<S: Store> Engine<S> {
     }
 
     /// As if a group's log went on with a commit of this device's leaf that it cannot follow.
-    fn cannot_follow_own(&mut self, id: &GroupId) -> Result<(), EngineError> {
-        self.with(id, Conversation::cannot_follow_own)
+    fn come_back(&mut self, id: &GroupId) -> Result<(), EngineError> {
+        self.with(id, Conversation::come_back)
     }
 
     /// Takes a step of a group that the engine has not made.

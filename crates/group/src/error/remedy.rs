@@ -1,6 +1,7 @@
 //! What to do about an error.
 
 use crate::error::{Error, Misuse, Rejection};
+use conclave_tree::TreeError;
 use conclave_wire::{Epoch, ProposalRef};
 
 /// What to do about an [`Error`]: [`Error::remedy`] says it.
@@ -67,7 +68,11 @@ impl Rejection {
             }
             Self::UnknownProposal(reference) => Remedy::FetchProposal(reference.clone()),
             // A path that does not open for us may open for the others.
-            Self::ConfirmationTag | Self::PathOpen => Remedy::Rejoin,
+            Self::ConfirmationTag
+            | Self::PathOpen
+            | Self::Tree(TreeError::PathSecretLength | TreeError::PathKeyMismatch { .. }) => {
+                Remedy::Rejoin
+            }
             Self::CredentialRefused { .. }
             | Self::RefusedByPolicy { .. }
             | Self::OverLimit { .. } => Remedy::Decide,

@@ -142,7 +142,7 @@ fn many(args: &Args) -> ExitCode {
             sum.broken += 1;
             stop.store(true, Ordering::Relaxed);
         }
-        if sum.worlds % 500 == 0 {
+        if sum.worlds % 250 == 0 {
             let rate = sum.worlds as f64 / begun.elapsed().as_secs_f64();
             println!("{} worlds, {rate:.1} a second, up to seed {seed}", sum.worlds);
         }

@@ -28,6 +28,7 @@ impl World {
             (Act::Anew, knobs.service.anew),
             (Act::CopyState, knobs.processes.copies),
             (Act::Misbehave, knobs.hostile.members),
+            (Act::Betray, knobs.hostile.modified),
         ];
         let (set_back, rolled_back) = (knobs.service.set_back, knobs.service.rolled_back);
         let (old_states, logs) = (knobs.processes.old_states, knobs.hostile.logs);
@@ -85,6 +86,7 @@ impl World {
             Act::OldState(i) => self.put_state_back(i),
             Act::CopyState => self.copy_state(),
             Act::Misbehave => self.misbehave(),
+            Act::Betray => self.betray(),
             Act::Split => self.split(),
             Act::Unite => self.unite(),
         }

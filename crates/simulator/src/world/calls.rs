@@ -180,7 +180,7 @@ fn place_of(message: &[u8]) -> Place {
 }
 
 /// What a request is, and where.
-fn described(request: &Request) -> (&'static str, Place) {
+pub(super) fn described(request: &Request) -> (&'static str, Place) {
     let (what, _) = operation(request);
     let place = match request {
         Request::SubmitCommit(commit) => place_of(&commit.commit),
@@ -198,7 +198,7 @@ fn described(request: &Request) -> (&'static str, Place) {
 }
 
 /// What the service made of a request, and where.
-fn outcome_told(request: &Request, reply: &Result<Reply, CallError>) -> (Place, String) {
+pub(super) fn outcome_told(request: &Request, reply: &Result<Reply, CallError>) -> (Place, String) {
     let (what, mut place) = described(request);
     let receipt = match reply {
         Ok(Reply::SubmitCommit(outcome) | Reply::SubmitProposal(outcome)) => Some(outcome),

@@ -15,7 +15,10 @@ impl Device {
     /// Whether it has said in an event why something of a group is not as it should be.
     fn explains(&self, group: &GroupId) -> bool {
         let told = self.shown.values().any(|(of, news)| {
-            let about = matches!(news, News::Waits { .. } | News::Alarm { .. });
+            let about = matches!(
+                news,
+                News::Waits { .. } | News::Alarm { .. } | News::RejoinLimited { .. }
+            );
             about && of.as_ref() == Some(group)
         });
         told || self.stuck.contains(group)
@@ -106,6 +109,16 @@ impl World {
             came && of.as_ref() == Some(group)
         };
         self.devices.iter().any(|device| device.shown.values().any(joined))
+    }
+
+    /// Where no more than members' clients was modified, none makes a commit that the service takes and that ends the group
+    /// for another.
+    pub(super) fn check_shut_out(&mut self, i: usize, group: &GroupId, why: &Reason) {
+        let is_shut_out = matches!(why, Reason::CommitRefused { .. });
+        if is_shut_out && self.knobs.hostile.modified > 0 && self.devices[i].is_trusted {
+            let (id, group) = (self.devices[i].id.clone(), short(group));
+            self.break_with(format!("{id} is shut out of {group}: {why}"));
+        }
     }
 
     /// Checks all invariants that hold at the end.
@@ -257,7 +270,8 @@ impl World {
                             && before.is_none_or(|(came, said)| said > came || *from == 0)
                     };
                     let inside = stays.iter().any(can_read);
-                    if inside && !shown.contains(&(*group, *seq)) && !self.explains(i, group) {
+                    let excused = self.explains(i, group) || device.came_back.contains(*group);
+                    if inside && !shown.contains(&(*group, *seq)) && !excused {
                         let (id, group) = (&device.id, short(group));
                         broken.push(format!("{id} has not shown {group} {seq}: {said:?}"));
                     }
@@ -278,16 +292,21 @@ impl World {
         for Said { device: i, group, text } in &self.said {
             let device = &self.devices[*i];
             let told = device.shown.values().any(|(_, news)| match news {
-                News::Failed { reason: Reason::NotSent { content } } => content == text,
+                News::Failed {
+                    reason: Reason::NotSent { content } | Reason::ContentRefused { content, .. },
+                } => content == text,
                 _ => false,
             });
 
             let count = times.get(text.as_str()).copied().unwrap_or_default();
             let excused = !device.is_left() || !device.is_trusted || self.explains(*i, group);
             let lost = count == 0 && !told && !excused;
-            // A device whose state is old or copied may send a text twice.
+            // A device whose state is old or copied, or in the hands of a modified client, may send a text twice.
             let Processes { old_states, copies, .. } = self.knobs.processes;
-            let repeated = count > 1 && (device.is_trusted || old_states + copies == 0);
+            let has_twins = old_states + copies + self.knobs.hostile.modified > 0;
+            // One that came back sends again what the others may not have been able to read.
+            let came_back = device.came_back.contains(group);
+            let repeated = count > 1 && (device.is_trusted || !has_twins) && !came_back;
             if lost || repeated || (count == 1 && told) {
                 let told = if told { ", as its user was told" } else { "" };
                 let (id, group) = (&device.id, short(group));

@@ -16,7 +16,7 @@ const UNTIL_CLOCK_IS_SET: (u64, u64) = (1_000, 60_000);
 
 impl Device {
     /// What its clock shows.
-    fn local(&self, now: u64) -> u64 {
+    pub(super) fn local(&self, now: u64) -> u64 {
         now.saturating_add_signed(self.ahead)
     }
 
@@ -59,6 +59,7 @@ impl World {
             gone: None,
             shown: BTreeMap::new(),
             stuck: BTreeSet::new(),
+            came_back: BTreeSet::new(),
             groups: BTreeMap::new(),
         });
         self.devices.len() - 1
@@ -278,7 +279,8 @@ impl World {
                 }
             }
             Told::Stuck(group, why) => {
-                self.note(i, "stuck", &Place::group(&group), &why);
+                self.note(i, "stuck", &Place::group(&group), &why.to_string());
+                self.check_shut_out(i, &group, &why);
                 self.devices[i].stuck.insert(group);
             }
             Told::Other => {}
@@ -314,6 +316,10 @@ impl World {
         device.shown.insert(key, (group.clone(), news.clone()));
         if let (Some(standing), Some(group)) = (standing, &group) {
             device.groups.insert(group.clone(), standing);
+        }
+        if let (News::Rejoined { .. }, Some(group)) = (&news, &group) {
+            device.stuck.remove(group);
+            device.came_back.insert(group.clone());
         }
 
         match (news, group) {

@@ -1,9 +1,14 @@
 //! Members and services that break the rules.
 
-use super::{Other, World};
+use super::calls::{described, outcome_told};
+use super::{Other, Standing, World};
+use crate::chance::Chance;
+use crate::modified::{Misdeed, Modified};
+use crate::server::{Signer, time};
 use crate::trace::Place;
 use conclave_delivery_api::{Bytes, LogPage, SendMessage, SubmitCommit, SubmitProposal};
 use conclave_engine::Request;
+use conclave_store::Store;
 use std::collections::BTreeSet;
 
 /// How many messages are remembered, to be sent again or changed.
@@ -31,13 +36,41 @@ impl World {
         device.is_trusted = false;
 
         let request = self.spoil(overheard);
-        let answered = self.server_of(i).answer(request, Some(&signer), self.now);
-        let detail = match &answered.reply {
-            Ok(_) => "taken".to_string(),
-            Err(error) => error.to_string(),
+        self.commit_misdeed(i, "", request, &signer);
+    }
+
+    /// A member's client that was modified does something that is validly signed, and wrong. It is always one of the same
+    /// few, so that others are left to whom something is promised.
+    pub(super) fn betray(&mut self) {
+        let i = self.chance.index(1 + self.devices.len() / 3);
+        let misdeed = self.chance.pick(&Misdeed::ALL);
+        let groups = self.groups_of(i, Standing::Member);
+        let (Some(misdeed), Some(group)) = (misdeed, self.chance.pick(&groups)) else { return };
+        let device = &mut self.devices[i];
+        let local = time(device.local(self.now));
+        let Some(session) = &mut device.session else { return };
+        let Ok(rows) = device.disk.load(&group) else { return };
+        let name = format!("{} {} {misdeed:?}", device.id, self.now);
+        let rng = Chance::of(self.seed, &name);
+
+        let modified = Modified::new(rows, self.crypto, rng, local);
+        let Some(requests) = modified.and_then(|mut modified| modified.requests(misdeed)) else {
+            return;
         };
-        self.count(if answered.reply.is_ok() { "misdeeds taken" } else { "misdeeds refused" });
-        self.note(i, "misbehaves", &Place::default(), &detail);
+        device.is_trusted = false;
+        let requests: Vec<_> = requests.into_iter().map(|r| (r, session.signer())).collect();
+        for (request, signer) in requests {
+            self.commit_misdeed(i, &format!("{misdeed:?}"), request, &signer);
+        }
+    }
+
+    fn commit_misdeed(&mut self, i: usize, what: &str, request: Request, signer: &Signer) {
+        let (name, place) = described(&request);
+        let answered = self.server_of(i).answer(request.clone(), Some(signer), self.now);
+        let (_, outcome) = outcome_told(&request, &answered.reply);
+        let is_taken = answered.reply.is_ok() && !outcome.ends_with("wrong epoch");
+        self.count(if is_taken { "misdeeds taken" } else { "misdeeds refused" });
+        self.note(i, "misbehaves", &place, &format!("{what} {name}: {outcome}"));
         self.tell(answered.notices, self.is_elsewhere(i));
     }
 

@@ -15,11 +15,12 @@ mod scale;
 use crate::act::Act;
 use crate::chance::Chance;
 use crate::cost::Cost;
+use crate::crypto::WorldCrypto;
 use crate::disk::Disk;
 use crate::knobs::{HOUR, Knobs, MINUTE};
 use crate::logs::Logs;
 use crate::sealing::{Provider, UsedKeys};
-use crate::server::{Server, Signer, device_provider};
+use crate::server::{Server, Signer};
 use crate::trace::{Place, Trace};
 use conclave_delivery_api::{CallError, DeviceId, StreamEvent, Token};
 use conclave_engine::{CallId, Engine, GroupId, News, Reply, Request};
@@ -121,6 +122,8 @@ struct Device {
     shown: Shown,
     /// The groups that it said it cannot follow any further.
     stuck: BTreeSet<GroupId>,
+    /// The groups that it said it has come back into, and that it missed something there.
+    came_back: BTreeSet<GroupId>,
     /// The groups that it is in, and those that it was invited into.
     groups: BTreeMap<GroupId, Standing>,
 }
@@ -172,6 +175,7 @@ pub(crate) struct World {
     server: Server,
     /// The other service, while there are two logs.
     other: Option<Other>,
+    crypto: WorldCrypto,
     provider: Arc<Provider>,
     used: UsedKeys,
     devices: Vec<Device>,
@@ -193,6 +197,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(seed: u64, knobs: Knobs, traced: bool) -> Self {
+        let crypto = WorldCrypto::new(knobs.has_curve);
         Self {
             seed,
             knobs,
@@ -200,9 +205,10 @@ impl World {
             now: BEGIN,
             queue: BTreeMap::new(),
             tickets: 0,
-            server: Server::new(BEGIN),
+            server: Server::new(BEGIN, crypto),
             other: None,
-            provider: device_provider(),
+            crypto,
+            provider: Arc::new(Provider::new(crypto, Default::default())),
             used: UsedKeys::default(),
             devices: Vec::new(),
             calm: true,

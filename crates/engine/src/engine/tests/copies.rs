@@ -200,7 +200,7 @@ fn a_device_comes_back_into_one_group_only_so_often() {
     world.group("g", &[a, b]);
     for _ in 0..5 {
         let id = world.devices[a].current();
-        world.devices[a].engine.cannot_follow_own(&id).unwrap();
+        world.devices[a].engine.come_back(&id).unwrap();
         world.settle();
     }
     assert_eq!(world.devices[a].count("rejoined g"), 3);

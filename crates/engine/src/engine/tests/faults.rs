@@ -117,15 +117,15 @@ fn nothing_is_held_up(seed: u64, which: Which, error: CallError) -> World {
 fn calls_whose_answers_make_no_sense_are_given_up() {
     let nonsense = || CallError::Strange("it was made so".into());
     let failed = [
-        (50, (|r| matches!(r, Request::SubmitCommit(_))) as Which, 0, "failed g c is not invited"),
-        (51, |r| matches!(r, Request::ClaimKeyPackages(_)), 0, "failed g c is not invited"),
-        (52, |r| matches!(r, Request::FetchAccount(_)), 0, "failed g c is not invited"),
-        (53, is_sending, 0, "failed g a message is not sent"),
-        (54, |r| matches!(r, Request::FetchLog(_)), 1, "error g cannot go on"),
+        (50, (|r| matches!(r, Request::SubmitCommit(_))) as Which, 0, "failed g c is not invited:"),
+        (51, |r| matches!(r, Request::ClaimKeyPackages(_)), 0, "failed g c is not invited:"),
+        (52, |r| matches!(r, Request::FetchAccount(_)), 0, "failed g c is not invited:"),
+        (53, is_sending, 0, "failed g not sent, as"),
+        (54, |r| matches!(r, Request::FetchLog(_)), 1, "error g cannot go on:"),
     ];
     for (seed, which, i, begin) in failed {
         let world = nothing_is_held_up(seed, which, nonsense());
-        let (device, told) = (&world.devices[i], format!("{begin}: {}", nonsense()));
+        let (device, told) = (&world.devices[i], format!("{begin} {}", nonsense()));
         assert!(device.has_line(&told), "{told}: {:?}", device.lines());
         assert!(device.has_line("offline "), "it was tried again at first");
     }
@@ -301,7 +301,10 @@ fn that_a_group_is_closed_is_told() {
     }
     world.say(b, "hello?");
     world.settle();
-    assert!(world.devices[b].has_line("failed g a message is not sent: "));
+    let lines = world.devices[b].lines();
+    let told =
+        |line: &&String| line.starts_with("failed g not sent, as ") && line.ends_with(": hello?");
+    assert_eq!(lines.iter().filter(told).count(), 1, "{lines:?}");
 }
 
 #[test]
