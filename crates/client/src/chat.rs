@@ -214,8 +214,7 @@ impl Chat {
             let ids = ids.into_iter().take(MAX_REPORTED);
             let report = MessageStatusReport::of(MessageStatus::DELIVERED, ids);
             // A report can always be made: it is short.
-            let place = Place::of(engine, &group);
-            let content = self.content(engine, (&group, &place), Draft::status(&report)).ok();
+            let content = self.content(engine, &group, Draft::status(&report)).ok();
             told.to_send.extend(content.map(|content| (group, content)));
         }
         Ok(told)
@@ -230,10 +229,10 @@ impl Chat {
     fn content<S: Store>(
         &mut self,
         engine: &Engine<S>,
-        place: (&GroupId, &Place),
+        group: &GroupId,
         draft: Draft,
     ) -> Result<Content, String> {
-        content_of(engine, place, draft, &mut *self.rng)
+        content_of(engine, group, draft, &mut *self.rng)
     }
 
     /// What goes out for something that was typed.
@@ -247,7 +246,7 @@ impl Chat {
             Some(text) => {
                 let place = Place::of(engine, group);
                 let draft = draft_of(engine, (group, &place), text, Markup::Plain);
-                self.content(engine, (group, &place), draft)
+                self.content(engine, group, draft)
             }
             None => Ok(typed),
         }
@@ -307,8 +306,7 @@ impl Chat {
             let ids = self.history.read(&rows).said_by_others(group, read, MAX_REPORTED)?;
             if !ids.is_empty() {
                 let report = Draft::status(&MessageStatusReport::of(MessageStatus::READ, ids));
-                let place = Place::of(engine, group);
-                let content = self.content(engine, (group, &place), report).ok();
+                let content = self.content(engine, group, report).ok();
                 told.to_send.extend(content.map(|content| (group.clone(), content)));
             }
         }
@@ -367,8 +365,7 @@ impl Chat {
                 let group = messenger.group_to_talk_in(engine).map_err(refused)?;
                 let place = Place::of(engine, &group);
                 for draft in self.drafts(engine, (&group, &place), command)? {
-                    let content = self.content(engine, (&group, &place), draft);
-                    let content = content.map_err(refused)?;
+                    let content = self.content(engine, &group, draft).map_err(refused)?;
                     told.to_send.push((group.clone(), content));
                 }
             }

@@ -1,6 +1,6 @@
 //! What people and programs write, as what is sent.
 
-use crate::expiry::expiry_policy;
+use crate::expiry::room_expiry;
 use crate::mimi::Place;
 use crate::service::now;
 use conclave_content::{Draft, MIMI_CONTENT, Salt, mention};
@@ -48,29 +48,25 @@ pub(crate) fn draft_of<S: Store>(
     }
 }
 
-/// A draft for a group, with the expiration that the room demands.
-pub(crate) fn under_policy<S: Store>(engine: &Engine<S>, group: &GroupId, draft: Draft) -> Draft {
-    draft.under(&expiry_policy(engine.message_expiration(group)), now() / 1000)
-}
-
-/// Whether what is said in a group now expires although nobody has chosen that.
+/// Whether a message in a group expires by the room's policy if its sender chooses nothing.
 #[must_use]
 pub fn expires_by_policy<S: Store>(engine: &Engine<S>, group: &GroupId) -> bool {
-    let policy = expiry_policy(engine.message_expiration(group));
-    policy.to_send(None, now() / 1000).is_some()
+    room_expiry(engine, group).to_send(None, now() / 1000).is_some()
 }
 
-/// MIMI content of a draft for a group, or why there is none.
+/// MIMI content of a draft for a group, with the expiration that the room's policy demands; or why there is none.
 pub(crate) fn content_of<S: Store>(
     engine: &Engine<S>,
-    (group, place): (&GroupId, &Place),
+    group: &GroupId,
     draft: Draft,
     rng: &mut dyn CryptoRng,
 ) -> Result<Content, String> {
     let mut salt = [0; 16];
     rng.fill_bytes(&mut salt);
+
+    let place = Place::of(engine, group);
     let user = place.user(&engine.device().user);
-    let draft = under_policy(engine, group, draft);
+    let draft = draft.under(&room_expiry(engine, group), now() / 1000);
     let sent = draft.finish(Salt(salt), &user, place.room()).map_err(|e| e.to_string())?;
     Content::new(MIMI_CONTENT, sent.bytes).map_err(|e| e.to_string())
 }
@@ -87,5 +83,5 @@ pub fn compose<S: Store>(
 ) -> Result<Content, String> {
     let place = Place::of(engine, group);
     let draft = draft_of(engine, (group, &place), text, markup);
-    content_of(engine, (group, &place), draft, rng)
+    content_of(engine, group, draft, rng)
 }

@@ -2,7 +2,9 @@
 
 use crate::mimi::MimiMessage;
 use conclave_content::ExpiryPolicy;
-use conclave_engine::MessageExpiration;
+use conclave_engine::{Engine, MessageExpiration};
+use conclave_mls::GroupId;
+use conclave_store::Store;
 
 /// What a room's policy says of expiry.
 pub(crate) fn expiry_policy(policy: Option<MessageExpiration>) -> ExpiryPolicy {
@@ -13,6 +15,11 @@ pub(crate) fn expiry_policy(policy: Option<MessageExpiration>) -> ExpiryPolicy {
             ExpiryPolicy::Within { required, min, max, default }
         }
     }
+}
+
+/// What the policy of a group's room says of expiry now.
+pub(crate) fn room_expiry<S: Store>(engine: &Engine<S>, group: &GroupId) -> ExpiryPolicy {
+    expiry_policy(engine.message_expiration(group))
 }
 
 /// When a message that came in at a time is over, both in seconds since 1970: by its sender's choice, and by what the room's

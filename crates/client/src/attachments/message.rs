@@ -3,9 +3,10 @@
 use crate::attachments::cipher::{FileKey, TAG_LENGTH};
 use crate::attachments::record::Sealed;
 use crate::mimi::Place;
+use crate::service::now;
 use conclave_content::{
-    Disposition, Draft, ExternalPart, HashAlgorithm, MIMI_CONTENT, MimiContent, NestedPart, Part,
-    Salt, choose, safe, text_rank,
+    Disposition, Draft, ExpiryPolicy, ExternalPart, HashAlgorithm, MIMI_CONTENT, MimiContent,
+    NestedPart, Part, Salt, choose, safe, text_rank,
 };
 use conclave_delivery_api::{Call, DeviceId, FetchAttachment, to_hex};
 use conclave_engine::Content;
@@ -56,12 +57,13 @@ fn is_at_service(url: &str, hash: &[u8; 32]) -> bool {
     url.ends_with(&url_of("", hash))
 }
 
-/// A message with a file, and perhaps a text, under its room's policy for expiry. The service at this address keeps the file until a time in seconds since 1970.
+/// A message with a file, and perhaps a text, under its room's policy for expiry. The service at this address keeps the file
+/// until a time in seconds since 1970.
 pub(super) fn content_of(
     (name, text): (&str, Option<Draft>),
     sealed: &Sealed,
     (service, expires_at): (&str, u64),
-    (me, place, under_policy): (&DeviceId, &Place, &dyn Fn(Draft) -> Draft),
+    (me, place, policy): (&DeviceId, &Place, &ExpiryPolicy),
     rng: &mut dyn CryptoRng,
 ) -> Result<Content, String> {
     let external = ExternalPart {
@@ -85,7 +87,8 @@ pub(super) fn content_of(
     };
     let mut salt = [0; 16];
     rng.fill_bytes(&mut salt);
-    let sent = under_policy(draft).finish(Salt(salt), &place.user(&me.user), place.room());
+    let draft = draft.under(policy, now() / 1000);
+    let sent = draft.finish(Salt(salt), &place.user(&me.user), place.room());
     let sent = sent.map_err(|e| e.to_string())?;
     Content::new(MIMI_CONTENT, sent.bytes).map_err(|e| e.to_string())
 }
@@ -190,7 +193,7 @@ mod tests {
                 ("a b.PNG", text),
                 &sealed,
                 ("http://[::1]:8080", 9),
-                (&me, &place, &|draft| draft),
+                (&me, &place, &ExpiryPolicy::Open),
                 &mut *crate::service::os_rng(),
             );
             let content = MimiContent::decode(content.unwrap().bytes(), &Limits::default());

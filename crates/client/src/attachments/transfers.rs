@@ -5,9 +5,10 @@ use crate::attachments::message::{attached, content_of};
 use crate::attachments::record::{Record, Sealed, TABLE, Task, ToGive, ToSave, ToSend};
 use crate::attachments::spool::{Spool, discard_copy};
 use crate::attachments::work::{Report, Work};
-use crate::compose::{Markup, draft_of, under_policy};
+use crate::compose::{Markup, draft_of};
 use crate::connection::Connection;
 use crate::error::RunError;
+use crate::expiry::room_expiry;
 use crate::mimi::Place;
 use crate::service::{now, os_rng};
 use conclave_content::{MimiContent, safe};
@@ -552,7 +553,7 @@ impl Transfers {
             (&name, text),
             sealed,
             (&self.connection.url(), expires_at),
-            (engine.device(), &place, &|draft| under_policy(engine, &group, draft)),
+            (engine.device(), &place, &room_expiry(engine, &group)),
             &mut *os_rng(),
         );
         Ok(Some(match content {

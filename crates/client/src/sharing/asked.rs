@@ -282,9 +282,7 @@ impl Sharing {
         let content = answer(&*provider, &mut *rng, &give.ask, between, &file)
             .map_err(|e| e.to_string())
             .and_then(|word| word.draft().map_err(|e| e.to_string()))
-            .and_then(|draft| {
-                content_of(engine, (&group, &Place::of(engine, &group)), draft, &mut *rng)
-            });
+            .and_then(|draft| content_of(engine, &group, draft, &mut *rng));
         Some(content.map(|content| (group, content, rows)))
     }
 }
@@ -319,9 +317,7 @@ fn ask<S: Store>(engine: &Engine<S>, group: &GroupId) -> Result<Told, Failure> {
     rng.fill_bytes(&mut id);
     let ask = Ask { id, suite, key: key_pair.public };
     let draft = Word::Ask(ask.clone()).draft().map_err(|e| why(&e))?;
-    let place = Place::of(engine, group);
-    let content = content_of(engine, (group, &place), draft, &mut *rng);
-    let content = content.map_err(Failure::Refused)?;
+    let content = content_of(engine, group, draft, &mut *rng).map_err(Failure::Refused)?;
     let row = Kept { group: group.clone(), ask, beside: key_pair.private.0 }.to_row();
 
     let mut told = Told::default();
