@@ -49,8 +49,8 @@ impl Expiration {
     }
 }
 
-/// What a room's policy says of the expiry of its messages, in seconds. Bounds of more than a year are bounds of a year:
-/// what expires later makes no sense ([`Expiration::is_sensible`]).
+/// What a room's policy says of the expiry of its messages, in seconds. A bound of more than a year counts as a year: what
+/// expires later makes no sense ([`Expiration::is_sensible`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ExpiryPolicy {
     /// Nothing: the sender's choice counts.
@@ -72,20 +72,22 @@ pub enum ExpiryPolicy {
 }
 
 impl ExpiryPolicy {
-    /// The expiration that counts for a message that came in at a time in seconds since 1970, whatever its sender chose:
-    /// all devices that know the policy and the time come to the same one. It counts from that time, or from reading if the
-    /// sender chose that.
+    /// The expiration that counts for a message that came in at a time in seconds since 1970, whatever its sender chose: the
+    /// same one on all devices, as they know the policy and the time. The policy's bounds count from that time, or from
+    /// reading if the sender chose that.
     ///
     /// A choice that makes no sense stays: such a message is discarded.
     #[must_use]
     pub fn bounded(&self, chosen: Option<Expiration>, received_at: u64) -> Option<Expiration> {
-        let is_sensible = |expires: &Expiration| expires.is_sensible(received_at);
+        if chosen.is_some_and(|expires| !expires.is_sensible(received_at)) {
+            return chosen;
+        }
         let (required, min, max) = match *self {
-            _ if !chosen.as_ref().is_none_or(is_sensible) => return chosen,
             Self::Open => return chosen,
             Self::Never => return None,
             Self::Within { required, min, max, .. } => (required, in_a_year(min), in_a_year(max)),
         };
+
         let after = |seconds: u64| received_at.saturating_add(seconds);
         Some(match chosen {
             None if required => Expiration::at(within_u32(after(max))),

@@ -162,7 +162,7 @@ pub struct RoomView {
     pub own_role: String,
     /// What that role allows.
     pub capabilities: Vec<Capability>,
-    /// The users who may come in by a link in a role of their own, each with that role's name.
+    /// The preauthorized users: each may join by a link in the role of this name.
     pub preauthorized: Vec<(Name, String)>,
     /// What its policies say, as the changes that would make them.
     pub policies: Vec<RoomChange>,

@@ -432,7 +432,7 @@ fn each_cell_of_the_table_holds_for_honest_and_for_modified_clients() {
 }
 
 #[test]
-fn each_cell_of_the_table_of_joiners_holds_for_honest_and_for_modified_clients() {
+fn joiners_do_what_their_table_allows_with_honest_and_modified_clients() {
     let mut world = World::new();
     let joiners = ["new", "expert", "troll"];
     let table = table("| what | with a link", joiners.len());

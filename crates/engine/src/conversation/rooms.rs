@@ -90,20 +90,26 @@ pub(crate) fn policy_changes(old: &RoomState, new: &RoomState) -> Vec<RoomChange
 
 /// How the list of preauthorized users has changed.
 pub(crate) fn preauthorization_changes(old: &RoomState, new: &RoomState) -> Vec<RoomChange> {
-    let roles = |room: &RoomState| -> BTreeMap<String, String> {
-        // The first entry of a user counts.
-        let users = room.preauthorized_users().collect::<Vec<_>>().into_iter().rev();
-        users.map(|(user, role)| (user.into(), role.name.as_str().into())).collect()
-    };
-    let (old, new) = (roles(old), roles(new));
-    let gone = old.keys().filter(|user| !new.contains_key(*user)).map(|user| (user, None));
+    let (old, new) = (preauthorized_roles(old), preauthorized_roles(new));
+    let gone = old.keys().filter(|user| !new.contains_key(*user)).map(|user| (*user, None));
     let given = new.iter().filter(|(user, role)| old.get(*user) != Some(*role));
-    let given = given.map(|(user, role)| (user, Some(role.clone())));
+    let given = given.map(|(user, role)| (*user, Some((*role).to_string())));
+
     gone.chain(given)
         .filter_map(|(user, role)| {
             Some(RoomChange::Preauthorized { user: user.parse().ok()?, role })
         })
         .collect()
+}
+
+/// The preauthorized users of a room, and the name of the role of each.
+fn preauthorized_roles(room: &RoomState) -> BTreeMap<&str, &str> {
+    let mut roles = BTreeMap::new();
+    for (user, role) in room.preauthorized_users() {
+        // The first entry of a user counts.
+        roles.entry(user).or_insert(role.name.as_str());
+    }
+    roles
 }
 
 /// The new roles of users who are in both participant lists, and of users who are banned now.
@@ -329,7 +335,8 @@ fn role_proposals(
     Ok(proposals)
 }
 
-/// The proposals that preauthorize a user, or do not any more. A role that could not be joined so can be from then on.
+/// The proposals that preauthorize a user for a role or, without one, for none. They also let the role be joined that way, if
+/// it did not.
 fn preauthorization(
     group: &Group,
     room: &RoomState,
@@ -350,16 +357,16 @@ fn preauthorization(
         if !role.has(Capability::JOIN_IF_PREAUTHORIZED) {
             role.capabilities.push(Capability::JOIN_IF_PREAUTHORIZED);
         }
-        // All members have credentials of one kind. Whoever is named goes before whoever has other claims.
+        // All members have credentials of one type. An entry that names a user goes before those with other claims.
         let claims = vec![Claim::of_user(&own, uri)];
         list.0.insert(0, Preauthorization { claims, role: role.clone() });
     }
     if roles != room.roles.all() {
         proposals.push(updating(ROLES_LIST, &roles)?);
     }
-    let is_so = room.preauthorized_users().find(|(known, _)| *known == user.as_str());
-    let is_so = is_so.map(|(_, role)| role.name.as_str()) == role;
-    if !is_so || !proposals.is_empty() {
+
+    let known = preauthorized_roles(room).get(user.as_str()).copied();
+    if known != role || !proposals.is_empty() {
         proposals.push(updating(PREAUTH_LIST, &list)?);
     }
     Ok(proposals)

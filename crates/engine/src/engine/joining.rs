@@ -36,9 +36,9 @@ fn links_in(context: &GroupContext) -> JoinLinks {
     JoinLinks::of_data(data.map(Bytes::from).as_ref())
 }
 
-/// How a user comes into the participant list of a room by a link, in the role that it is preauthorized for or in that of
-/// everybody who joins so: the update, and the list after it. None if the user is
-/// in the list already, or if the group is no room.
+/// How a user comes into the participant list of a room by a link, in the role that the user is preauthorized for or else in
+/// that of everybody who joins by one: the update, and the list after it. None if the user is in the list already, or if the
+/// group is no room.
 fn joining_list(
     context: &GroupContext,
     (me, credential): (&DeviceId, &Credential),
