@@ -77,10 +77,11 @@ What a room says of itself and how it is changed, with times in seconds:
                                            optional or forbidden
   policy GROUP history SECONDS             /room: of how long ago new devices
                                            are given messages; '-' for nothing
-  preauthorized-user GROUP USER ROLE       /preauth: who may come in by a link
-                                           in this role
+  preauthorized-user GROUP USER ROLE       /preauth: who may join by a link in
+                                           this role
   preauthorized GROUP NUMBER by USER/DEVICE USER ROLE
-                                           who has said so; '-' for no longer
+                                           who has changed that; '-' for a user
+                                           who is no longer preauthorized
   expiry-policy GROUP NUMBER by USER/DEVICE required|... MIN MAX DEFAULT
   reports-policy GROUP NUMBER by USER/DEVICE DELIVERED READ
   history-policy GROUP NUMBER by USER/DEVICE SECONDS

@@ -22,7 +22,7 @@ pub(crate) fn room_expiry<S: Store>(engine: &Engine<S>, group: &GroupId) -> Expi
     expiry_policy(engine.message_expiration(group))
 }
 
-/// When a message that came in at a time is over, both in seconds since 1970: by its sender's choice, and by what the room's
+/// When a message that came in at a time expires, both in seconds since 1970, by its sender's choice and by what the room's
 /// policy said of expiry then. One that expires a while after reading counts as read when it came in.
 #[must_use]
 pub fn expires_at(

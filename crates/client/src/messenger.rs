@@ -417,7 +417,8 @@ impl Messenger {
         let group = engine.group_name(&id);
         let users = engine.room(&id).map(|room| room.preauthorized).unwrap_or_default();
         if users.is_empty() {
-            let what = format!("nobody is preauthorized in {group}: /preauth add USER does that");
+            let what =
+                format!("nobody is preauthorized in {group}; /preauth add USER adds somebody");
             return vec![Shown::Note { group: String::new(), what }];
         }
         let users = users.into_iter();

@@ -49,7 +49,7 @@ pub struct Event<'a> {
     pub bytes: &'a [u8],
     /// Whether the room's policy lets somebody replace what somebody else has written.
     pub may_replace: MayReplace<'a>,
-    /// What the room's policy said of expiry when the message was sent.
+    /// What the room's policy said of expiry at the message's place in the log.
     pub expiry: ExpiryPolicy,
 }
 
@@ -196,7 +196,7 @@ impl<'a> Recording<'a> {
         };
         match content.flatten() {
             Some(mut content) => {
-                // What counts from here on. The identifier, and what is kept, are of the message as it was sent.
+                // The policy counts from here on. The identifier and the bytes that are kept are those that were sent.
                 content.expires = event.expiry.bounded(content.expires, time);
                 self.take_content(room, &from, (&content, bytes), event.may_replace)
             }

@@ -1,4 +1,4 @@
-//! When the messages that a device's engine keeps are over: they are deleted then, as a messenger does.
+//! Deletes the messages that a device's engine keeps when they expire, as a messenger does with its own.
 
 use conclave_client::{
     AppRows, Engine, EngineError, GroupId, MimiMessage, News, Phase, expires_at,
@@ -7,14 +7,14 @@ use conclave_store::Store;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-/// What is to be deleted.
+/// The messages that expire.
 pub(super) struct Expiry {
-    /// When, in seconds since 1970, and what: a room and a number.
+    /// When each is to be deleted, in seconds since 1970, and which it is: its room and number.
     due: BTreeSet<(u64, GroupId, u64)>,
 }
 
 impl Expiry {
-    /// Finds what the engine keeps that is to be deleted. In rooms without a policy for expiry all stays.
+    /// Finds the messages that expire among those that the engine keeps. In rooms without a policy for expiry none does.
     pub(super) fn load<S: Store>(engine: &Engine<S>) -> Result<Self, EngineError> {
         let mut expiry = Self { due: BTreeSet::new() };
         for group in engine.groups() {
@@ -29,7 +29,7 @@ impl Expiry {
         Ok(expiry)
     }
 
-    /// Takes note of what has come in.
+    /// Takes note of a message that has come in, if it expires.
     pub(super) fn note<S: Store>(&mut self, engine: &Engine<S>, group: &GroupId, news: &News) {
         let News::Message { seq, time, sender, expiration, content, .. } = news else { return };
         if expiration.is_none() {
@@ -41,22 +41,22 @@ impl Expiry {
         }
     }
 
-    /// How long it is until something is over, at a time in seconds since 1970.
+    /// How long it is until a message expires, at a time in seconds since 1970.
     pub(super) fn wait(&self, now: u64) -> Option<Duration> {
         let (at, ..) = self.due.first()?;
         Some(Duration::from_secs(at.saturating_sub(now)))
     }
 
-    /// Deletes what is over. Events of it that no client has acknowledged stay until one does.
+    /// Deletes the messages that have expired. Their events stay until a client acknowledges them.
     pub(super) fn run<S: Store>(
         &mut self,
         engine: &mut Engine<S>,
         now: u64,
     ) -> Result<(), EngineError> {
-        let mut over = Vec::new();
+        let mut expired = Vec::new();
         while self.due.first().is_some_and(|(at, ..)| *at <= now) {
-            over.extend(self.due.pop_first().map(|(_, group, seq)| (group, seq)));
+            expired.extend(self.due.pop_first().map(|(_, group, seq)| (group, seq)));
         }
-        engine.acknowledge_adopting(&[], AppRows::new(), &over)
+        engine.acknowledge_adopting(&[], AppRows::new(), &expired)
     }
 }

@@ -300,10 +300,10 @@ fn expiry(params: &mut Params) -> Result<RoomChange, Fault> {
             MessageExpiration::Forbidden
         }
         (Optionality::Forbidden, _) => {
-            return Err(Fault::params("where expiry is forbidden there are no bounds"));
+            return Err(Fault::params("the mode forbidden takes no min, max or default"));
         }
         (Optionality::Required, None) => {
-            return Err(Fault::params("max is missing: where expiry is required there is one"));
+            return Err(Fault::params("max is missing: the mode required needs it"));
         }
         (mode, max) => MessageExpiration::Allowed {
             required: mode == Optionality::Required,
@@ -315,7 +315,7 @@ fn expiry(params: &mut Params) -> Result<RoomChange, Fault> {
     if policy.is_consistent() && max != Some(0) {
         Ok(RoomChange::Expiry(policy))
     } else {
-        Err(Fault::params("min is at most default, default at most max, and max is not 0"))
+        Err(Fault::params("min must not be above default, default not above max, and max not 0"))
     }
 }
 

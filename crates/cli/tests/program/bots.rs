@@ -610,9 +610,8 @@ fn a_bot_knows_when_messages_disappear_and_decides_it_where_it_may() {
     assert!((3500..=3600).contains(&left), "{left}");
 
     // The device deletes what is over, whether the daemon runs then or not.
-    let soon =
-        |max: u32| json!({ "room_name": "lunch", "mode": "required", "min": max, "max": max });
-    daemon.call("set_expiry", soon(6));
+    let soon = json!({ "room_name": "lunch", "mode": "required", "min": 6, "max": 6 });
+    daemon.call("set_expiry", soon);
     daemon.event("room");
     daemon.call("send", json!({ "room_name": "lunch", "text": "soon over", "wait": true }));
     assert!(kept(&mut daemon).contains(&"soon over".into()));

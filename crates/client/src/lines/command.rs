@@ -5,7 +5,7 @@ use super::files::{FileCommand, parse_files};
 use super::rooms::{ALL_TIME, parse_expiry, parse_preauth, parse_reports};
 use super::suites::{SuiteError, find_suite};
 use super::text::unescaped;
-use super::time::parse_duration;
+use super::time::{DAY, parse_duration};
 use conclave_delivery_api::{DeviceId, Name};
 use conclave_engine::{Command as Wish, Content, RoomChange, Who};
 use core::fmt;
@@ -46,7 +46,7 @@ pub enum Command {
     Unlink(u32),
     /// Show the current room: its name, topic, picture, and who has which role.
     Room,
-    /// List the users who may come into the current room by a link in a role of their own.
+    /// List the preauthorized users of the current room, who join by a link in the role of that list.
     Preauthorized,
     /// Change the current room.
     ChangeRoom(RoomChange),
@@ -139,7 +139,7 @@ const HELP: &[(&str, &str)] = &[
     ("/topic [TEXT]", "set the topic, none without TEXT; the service can read it"),
     ("/picture [URI]", "set the picture, none without URI; the service can read it"),
     ("/role USER ROLE", "give USER a role: visitor, member, moderator, admin, owner or banned"),
-    ("/preauth", "list who comes in by a link in a role of its own; add USER [ROLE], remove USER"),
+    ("/preauth", "list users who join by a link in another role; add USER [ROLE], remove USER"),
     ("/expiry TIME", "let messages disappear after TIME, as 12h or 7d; off: each sender chooses"),
     ("/expiry forbid", "let no message disappear by itself"),
     (
@@ -232,7 +232,6 @@ const MAX_USES: u32 = 10_000;
 /// For how long a link is good, if nothing else is said, and at most, in seconds.
 const USUAL_LIFETIME: u64 = 7 * DAY;
 const MAX_LIFETIME: u64 = 90 * DAY;
-const DAY: u64 = 24 * 60 * 60;
 
 fn parse_lifetime(word: &str) -> Option<u64> {
     parse_duration(word).filter(|seconds| *seconds <= MAX_LIFETIME)
@@ -304,7 +303,7 @@ fn parse_command(command: &str, words: &[&str]) -> Result<Command, LineError> {
             LineError::Usage("/preauth, /preauth add USER [ROLE] or /preauth remove USER"),
         ),
         ("/expiry", words) => parse_expiry(words).map(Command::ChangeRoom).ok_or(LineError::Usage(
-            "/expiry TIME, off or forbid; TIME as 30m, 12h, 7d or 4w, up to 52w, and a shortest one before it if senders may choose",
+            "/expiry TIME, off or forbid; TIME as 30m, 12h, 7d or 4w, up to 52w; before it the shortest time, if senders may choose",
         )),
         ("/reports", words) => parse_reports(words).map(Command::ChangeRoom).ok_or(
             LineError::Usage("/reports DELIVERED [READ], each of them allow, require or forbid"),

@@ -9,10 +9,10 @@ use conclave_engine::{
 
 /// More seconds than there are: all that was ever said.
 pub(super) const ALL_TIME: u32 = u32::MAX;
-/// From how many seconds on a bound is none: nothing expires later than that.
+/// The longest bound that means something, in seconds: nothing expires later.
 const YEAR: u32 = 366 * 24 * 3600;
 
-/// Reads when messages disappear; none if that is written otherwise.
+/// Reads a policy for expiry; none if the words are not one.
 pub(super) fn parse_expiry(words: &[&str]) -> Option<RoomChange> {
     let policy = match words {
         ["off"] => MessageExpiration::OPEN,
@@ -32,7 +32,7 @@ fn parse_expiry_time(word: &str) -> Option<u32> {
     (seconds <= YEAR).then_some(seconds)
 }
 
-/// Reads what members report; none if that is written otherwise.
+/// Reads a policy for reports; none if the words are not one.
 pub(super) fn parse_reports(words: &[&str]) -> Option<RoomChange> {
     let (delivered, read) = match words {
         [both] => (both, both),
@@ -54,7 +54,7 @@ fn parse_optionality(word: &str) -> Option<Optionality> {
     }
 }
 
-/// Reads who may come in by a link in which role; none if that is written otherwise.
+/// Reads a change of the list of preauthorized users; none if the words are not one.
 pub(super) fn parse_preauth(words: &[&str]) -> Option<RoomChange> {
     let (user, role) = match words {
         ["add", user] => (user, Some("member")),
@@ -113,14 +113,14 @@ pub(super) fn policy_text(policy: &RoomChange) -> String {
     format!("  {}", policy_sentence(policy).unwrap_or_default())
 }
 
-/// A user who may come in by a link in a role of its own, for scripts.
+/// A preauthorized user, for scripts.
 pub(super) fn preauthorized_line(group: &str, user: &Name, role: &str) -> String {
     format!("preauthorized-user {group} {user} {}", escaped(role))
 }
 
 /// The same, for people.
 pub(super) fn preauthorized_text(user: &Name, role: &str) -> String {
-    format!("  {user} may come in by a link, as {}", plain(role))
+    format!("  {user} may join by a link, as {}", plain(role))
 }
 
 /// A change of a room, for scripts: what is free text comes last, and may be empty.
@@ -160,10 +160,10 @@ pub(super) fn room_change_text(by: &DeviceId, change: &RoomChange) -> String {
             format!("{user} has the role {} now (by {by})", plain(role))
         }
         RoomChange::Preauthorized { user, role: Some(role) } => {
-            format!("{by} has decided: {user} may come in by a link, as {}", plain(role))
+            format!("{by} has decided: {user} may join by a link, as {}", plain(role))
         }
         RoomChange::Preauthorized { user, role: None } => {
-            format!("{by} has decided: {user} comes in by a link as everybody does")
+            format!("{by} has decided: {user} joins by a link like everybody else")
         }
         RoomChange::History(_) | RoomChange::Expiry(_) | RoomChange::Reports(_) => {
             format!("{by} has decided: {}", policy_sentence(change).unwrap_or_default())

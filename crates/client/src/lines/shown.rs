@@ -88,7 +88,7 @@ pub enum Shown {
         /// The policy, as the change that would make it.
         policy: RoomChange,
     },
-    /// A user who may come into a room by a link in a role of its own.
+    /// A preauthorized user, who may join a room by a link in a certain role.
     Preauthorized {
         /// The group's name.
         group: String,

@@ -21,7 +21,7 @@ fn parsed(time: u64) -> Option<Timestamp> {
     Timestamp::from_second(i64::try_from(time).ok()?).ok()
 }
 
-const DAY: u64 = 24 * 60 * 60;
+pub(super) const DAY: u64 = 24 * 60 * 60;
 
 /// A duration as `30s`, `30m`, `12h`, `7d` or `4w`, in seconds.
 pub(super) fn parse_duration(word: &str) -> Option<u64> {

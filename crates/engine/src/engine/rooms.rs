@@ -225,8 +225,7 @@ impl<S: Store> Engine<S> {
             }
             RoomChange::Role { user, role } => check_role_of(&room, user, role)?,
             RoomChange::Expiry(policy) if !policy.is_consistent() => {
-                let why =
-                    "the shortest time is longer than the longest, or the usual one outside both";
+                let why = "the bounds are the wrong way round, or the default is outside them";
                 return Err(Reason::RoomUnchanged { why: why.into() }.into());
             }
             RoomChange::Preauthorized { user, role } => {
@@ -267,7 +266,9 @@ fn check_preauthorization(room: &RoomState, user: &Name, role: Option<&str>) -> 
         ));
     }
     if !is_listed && room.preauthorized.0.len() >= MAX_PREAUTHORIZATIONS {
-        return unchanged(format!("{MAX_PREAUTHORIZATIONS} users are preauthorized, the most"));
+        return unchanged(format!(
+            "the room has {MAX_PREAUTHORIZATIONS} preauthorized users already, which is the limit"
+        ));
     }
     Ok(())
 }
