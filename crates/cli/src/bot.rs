@@ -21,7 +21,8 @@ answer or a notification:
 Methods are devices, rooms, members, send, send_file, save, invite, remove, create,
 leave, accept, decline, set_expiry, set_reports, history, acknowledge and subscribe.
 After subscribe, each event is a notification with a cursor. It comes again after
-each subscribe, until a client acknowledges it. docs/bots.md explains the protocol, docs/bot.schema.json defines it.
+each subscribe, until a client acknowledges it. docs/bots.md explains the protocol,
+docs/bot.schema.json defines it.
 
 The process ends with its input, unless it has a socket or a webhook.";
 
