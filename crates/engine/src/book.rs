@@ -68,9 +68,9 @@ const REJOIN: &str = "rejoin";
 const SEEN: &str = "seen";
 /// Since when this device looks, by group.
 const SEEN_SINCE: &str = "seen-since";
-/// The user's devices that were removed as they had been silent for long, by group.
+/// The user's devices that were removed after a long silence, by group.
 const AWAITED: &str = "awaited";
-/// Since when key packages have to have been made.
+/// The time since which this device's key packages must have been made.
 const KEY_PACKAGES_SINCE: &[u8] = b"key-packages-since";
 /// What is known of the service.
 const WATCH: &[u8] = b"service";
@@ -147,7 +147,7 @@ pub(crate) enum Change {
     Seen(GroupId, u32, Option<u32>),
     /// The day from which on this device looks.
     SeenSince(GroupId, u32),
-    /// The user's devices that were removed from a group as they had been silent for long.
+    /// The user's devices that were removed from a group after a long silence.
     Awaited(GroupId, Vec<Awaited>),
     /// Key packages that were made before this time, in seconds since 1970, are replaced.
     KeyPackagesSince(u64),
@@ -630,12 +630,12 @@ impl<S: Store> Book<S> {
         self.seen.get(group)
     }
 
-    /// The user's devices that were removed from a group as they had been silent for long, and are not back.
+    /// The user's devices that were removed from a group after a long silence, and are not back.
     pub(crate) fn awaited(&self, group: &GroupId) -> &[Awaited] {
         self.awaited.get(group).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Since when key packages have to have been made, in seconds since 1970.
+    /// The time since which this device's key packages must have been made, in seconds since 1970.
     pub(crate) fn key_packages_since(&self) -> u64 {
         self.key_packages_since
     }

@@ -1,4 +1,4 @@
-//! Devices of the user's that were removed as they had been silent for long: they come back when they run again.
+//! The user's devices that were removed after a long silence: they come back when they run again.
 
 use crate::coding::{VERSION, check_version};
 use conclave_delivery_api::Name;
@@ -6,8 +6,8 @@ use conclave_mls::key_package::KeyPackage;
 use conclave_mls::wire::LeafNodeSource;
 use conclave_mls::wire::codec::{Decode, DecodeError, Encode, EncodeError, Reader, Writer};
 
-/// How long before a moment a key package may have become valid that was made after it, in seconds: devices let it begin
-/// an hour early, and clocks are off by ten minutes at most.
+/// How long before it was made a key package may begin to be valid, in seconds: devices let it begin an hour early, and
+/// clocks are off by ten minutes at most.
 const SLACK: u64 = 2 * 60 * 60;
 
 /// A device of the user's that a group waits for.

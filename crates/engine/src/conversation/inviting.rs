@@ -4,13 +4,13 @@ use super::Conversation;
 use super::call::{Call, Next};
 use super::context::Context;
 use super::invitations::{Claimed, ENOUGH_BYTES, Inviting, device_of_package};
-use super::returning::has_come_back;
 use super::rooms::with_participants;
 use crate::book::{Book, Change};
 use crate::error::EngineError;
 use crate::notice::Notice;
 use crate::reason::Reason;
 use crate::record::{Item, News, Who, Work};
+use crate::returns::is_made_since;
 use crate::suites::suite_name;
 use conclave_certificates::device_of;
 use conclave_delivery_api::{CallError, ClaimKeyPackages, ClaimedKeyPackage, DeviceId, ErrorCode};
@@ -357,10 +357,10 @@ impl Conversation {
         for device in asked {
             let found = claimed.iter().find(|claimed| claimed.device == device);
             let message = found.and_then(|found| found.key_package.as_deref());
-            // Nobody has asked for a device that was away for long, and it is no news that it still is.
+            // Nobody has asked for a device that was away for long, and that it is still away is no news.
             if let Some(removed_at) = self.awaited_since(cx, &device).filter(|_| by_itself) {
                 let package = message.and_then(|m| check_key_package(cx, &device, suite, m).ok());
-                let package = package.filter(|package| has_come_back(package, removed_at));
+                let package = package.filter(|p| is_made_since(p.key_package(), removed_at));
                 bytes += package.as_ref().and(message).map_or(0, <[u8]>::len);
                 packages.extend(package);
                 continue;

@@ -19,7 +19,7 @@
 //!   in `invitations`), `links` and `rooms` do what their names say. `remedies` does what the service asks for when it
 //!   refuses a commit.
 //! * This device's own work: `renewal` replaces its keys; `removals` and `stale` see to it that devices that are revoked,
-//!   or were not seen for a long time, leave the group; `returning` brings those of the user's back.
+//!   or were not seen for a long time, leave the group; `returning` brings the user's own back.
 //! * When something is wrong: `rejoining` comes back into the group with a new leaf, `restored` gives back to a service what
 //!   it has lost (with its state in `restoring`, from the entries that `kept` keeps), and `departure` forgets a group that
 //!   this device is out of.
@@ -150,9 +150,9 @@ pub(crate) struct Conversation {
     stale_at: Option<u64>,
     /// When stale members were last looked for.
     looked_at: Option<u64>,
-    /// When the user's devices are looked for that may have come back, if there are any, and whether they have been in
-    /// this process.
+    /// When to look for devices of the user's that may have come back; none if the group waits for none.
     returns_at: Option<u64>,
+    /// Whether this process has looked for them.
     looked_for_returns: bool,
     restoring: Restoring,
 }

@@ -71,7 +71,7 @@ pub(crate) struct Report<'a> {
     pub(crate) absence: Option<u32>,
     /// The room that the group is.
     room: Option<RoomState>,
-    /// The user's devices that the group waits for, if that has changed.
+    /// The user's devices that the group waits for; none if they are the same as before.
     awaited: Option<Vec<Awaited>>,
 }
 
@@ -310,14 +310,17 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// Has the group wait for those of the user's devices that are removed when they had been silent for long: by this
-    /// device's notes, whoever has removed them.
+    /// Has the group wait for those of the user's devices that are removed after a long silence. This device judges that by its
+    /// own notes, whichever member has removed them.
     fn await_silent<S: Store>(&mut self, book: &Book<S>, time: u64, removed: &[Member]) {
         let Some(absence) = self.absence else { return };
         for member in removed {
             let leaf = member.index.0;
-            let own = device_of(&member.credential).filter(|who| who.user == self.me.user);
-            let Some(who) = own.filter(|who| *who != self.me) else { continue };
+            let Some(who) = device_of(&member.credential) else { continue };
+            if who.user != self.me.user || who == self.me {
+                continue;
+            }
+
             let last = book.seen(&self.id).and_then(|seen| seen.day_of(leaf));
             let silent = last.map(|last| day(time.saturating_mul(1000)).saturating_sub(last));
             let was_seen = self.seen.get(&leaf).copied().unwrap_or_default();
@@ -330,7 +333,7 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// A device that the group waits for is there.
+    /// A device has come in: the group no longer waits for it.
     fn is_back<S: Store>(&mut self, book: &Book<S>, who: &DeviceId) {
         let is_it = |awaited: &Awaited| who.user == self.me.user && awaited.device == who.device;
         let awaited = self.awaited.as_deref().unwrap_or(book.awaited(&self.id));
@@ -469,7 +472,7 @@ impl<'a> Report<'a> {
         if !left && since > 0 && self.absence.is_some_and(|absence| days > absence) {
             self.news(News::Note { notice: Notice::RemovedWhileAway { days } });
         }
-        // If it was removed as it was away, by whatever others count as long, they see by new key packages that it is back.
+        // Others may have another limit for how long a device may be away. New key packages show them that it is back.
         if !left && since > 0 && days > 0 {
             self.changes.push(Change::KeyPackagesSince(time));
         }

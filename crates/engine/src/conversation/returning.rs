@@ -1,9 +1,9 @@
-//! The user's devices that were removed as they had been silent for long: this device brings them back when they run again.
+//! The user's devices that were removed after a long silence: this device brings them back when they run again.
 //!
 //! A device that finds itself removed like that replaces its key packages. So its user's devices that are members look from
-//! time to time whether the service has a key package of it that was made after its removal, and add it by that one: whoever
-//! merely holds what the service had before gets nobody in. It comes in as a new member, whom the group has seen on that
-//! day, so that it can be removed again only after it was silent for as long once more.
+//! time to time whether the service has a key package of it that was made after its removal, and add it by that one: a key
+//! package from before the removal brings nobody back. It comes in as a new member that the group has seen on that day, so
+//! it can be removed again only after another silence of that length.
 
 use super::Conversation;
 use super::context::Context;
@@ -12,9 +12,8 @@ use crate::book::{Book, Change};
 use crate::chance::random;
 use crate::error::EngineError;
 use crate::record::{Item, Who, Work};
-use crate::returns::{Awaited, is_made_since};
+use crate::returns::Awaited;
 use conclave_delivery_api::DeviceId;
-use conclave_mls::key_package::ValidKeyPackage;
 use conclave_store::Store;
 
 /// How often a removed device is looked for, in milliseconds: often at first, then after an eighth of the time that has
@@ -34,15 +33,15 @@ impl Conversation {
         if self.returns_at.is_some() {
             return;
         }
+
         let now = cx.clock.now;
-        let at = match self.looked_for_returns {
-            // It may have come back while this process did not run.
-            false => now.saturating_add(random(cx.rng) % STALE_SPREAD),
-            true => {
-                let since = now.saturating_sub(last.saturating_mul(1000));
-                let wait = (since / PART).clamp(SHORTEST, LONGEST);
-                now.saturating_add(wait / 2).saturating_add(random(cx.rng) % (wait / 2))
-            }
+        let at = if self.looked_for_returns {
+            let since = now.saturating_sub(last.saturating_mul(1000));
+            let wait = (since / PART).clamp(SHORTEST, LONGEST);
+            now.saturating_add(wait / 2).saturating_add(random(cx.rng) % (wait / 2))
+        } else {
+            // One may have come back while this process did not run.
+            now.saturating_add(random(cx.rng) % STALE_SPREAD)
         };
         self.returns_at = Some(at);
     }
@@ -59,25 +58,27 @@ impl Conversation {
         if !self.is_return_due(cx.book, cx.clock.now) {
             return Ok(());
         }
-        (self.returns_at, self.looked_for_returns) = (None, true);
+        self.returns_at = None;
+        self.looked_for_returns = true;
+
+        // A device that was revoked since does not come back.
         let user = cx.device().user.clone();
         let own = cx.authority.devices_of(cx.book.accounts(), &user);
-        let before = cx.book.awaited(&self.id).to_vec();
-        // One that was revoked since does not come back.
         let is_own = |awaited: &Awaited| own.iter().any(|(own, _)| own.device == awaited.device);
+        let before = cx.book.awaited(&self.id).to_vec();
         let awaited: Vec<Awaited> = before.iter().filter(|a| is_own(a)).cloned().collect();
 
-        let who =
-            |awaited: &Awaited| Who { user: user.clone(), device: Some(awaited.device.clone()) };
-        let is_queued = |who: &Who| {
-            let invites =
-                |item: &Item| matches!(&item.work, Work::Invite { who: other, .. } if other == who);
-            cx.book.items(&self.id).any(|(_, item)| invites(item))
-        };
-        let missing = awaited.iter().map(who).filter(|who| !is_queued(who));
-        let work = |who| Work::Invite { who, committing: false, by_itself: true };
-        let item = |who| Change::NewItem(Item { group: self.id.clone(), work: work(who) });
-        let mut changes: Vec<Change> = missing.map(item).collect();
+        let mut changes = Vec::new();
+        for one in &awaited {
+            let who = Who { user: user.clone(), device: Some(one.device.clone()) };
+            let is_queued = cx.book.items(&self.id).any(
+                |(_, item)| matches!(&item.work, Work::Invite { who: other, .. } if *other == who),
+            );
+            if !is_queued {
+                let work = Work::Invite { who, committing: false, by_itself: true };
+                changes.push(Change::NewItem(Item { group: self.id.clone(), work }));
+            }
+        }
         if awaited.len() < before.len() {
             changes.push(Change::Awaited(self.id.clone(), awaited));
         }
@@ -92,7 +93,8 @@ impl Conversation {
         (at > now || self.is_return_due(book, now)).then_some(at)
     }
 
-    /// Since when a device has to have made its key package to be added, in seconds since 1970; none if it may be any.
+    /// The time of an awaited device's removal, in seconds since 1970: a key package brings it back only if it was made after
+    /// that. None if the group does not wait for the device.
     pub(crate) fn awaited_since<S: Store>(
         &self,
         cx: &Context<'_, S>,
@@ -102,9 +104,4 @@ impl Conversation {
         let is_it = |a: &&Awaited| device.user == cx.device().user && a.device == device.device;
         awaited.find(is_it).map(|awaited| awaited.removed_at)
     }
-}
-
-/// Whether a device that is awaited has come back, by its key package.
-pub(crate) fn has_come_back(package: &ValidKeyPackage, removed_at: u64) -> bool {
-    is_made_since(package.key_package(), removed_at)
 }

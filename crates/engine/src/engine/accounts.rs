@@ -133,8 +133,8 @@ impl<S: Store> Engine<S> {
 
     /// Sees to it that a user's devices which are no longer active leave the groups that this device is in.
     fn remove_ended(&mut self, user: &Name) {
-        // To look for each user that is learned through all members takes the square of their number, and most accounts have
-        // no device that has ended.
+        // A device that joins learns one account after another. Looking through all members for each of them would take the
+        // square of their number, and most accounts have no device that has ended.
         let has_ended = |account: &Account| account.devices().iter().any(|d| d.ended.is_some());
         if !self.book.account(user).is_some_and(has_ended) {
             return;

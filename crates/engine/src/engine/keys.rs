@@ -107,7 +107,7 @@ impl<S: Store> Engine<S> {
         let held: BTreeSet<&KeyPackageRef> =
             counts.counts.iter().flat_map(|count| &count.references).collect();
         // After a renewal, those with the former certificate are of no use either, and nobody gets into a room by one
-        // from before there were rooms. By one from before this device was away for long, others do not see that it is back.
+        // from before there were rooms. One from before this device was removed does not show others that it is back.
         let (credential, signer) =
             (self.leaf().credential, self.book.identity().signer.public.clone());
         let since = self.book.key_packages_since();

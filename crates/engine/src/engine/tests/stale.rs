@@ -11,7 +11,7 @@ impl World {
         self.pass_days_with(days, KeyPolicy::default());
     }
 
-    /// The same, with others' keys and patience.
+    /// The same, with this key policy on all devices.
     fn pass_days_with(&mut self, days: u64, keys: KeyPolicy) {
         for _ in 0..days {
             self.now += DAY;
@@ -63,7 +63,7 @@ fn a_device_that_is_away_for_long_is_removed_by_its_users_other_one() {
     let lines = world.devices[pad].lines();
     assert!(world.devices[pad].has_line("out g "), "{lines:?}");
     assert!(world.devices[pad].has_line("note g this device had been away for "), "{lines:?}");
-    // Its user's other one brings it back, without a word of the user's.
+    // Its user's other one brings it back, unasked.
     world.pass_days(1);
     assert_eq!(world.devices[pad].count("joined g "), 2, "{:?}", world.devices[pad].lines());
     let again = |line: &String| line.starts_with("added g ") && line.contains(" b/pad by b/pc ");
@@ -83,7 +83,7 @@ fn a_silent_device_comes_back_when_it_runs_again_and_not_before() {
     world.pass_days_with(40, keys);
     assert!(world.has_seen_removed(a, "b/pad", "b/pc"), "{:?}", world.devices[a].lines());
     assert_eq!(world.devices[a].count("added g "), added, "{:?}", world.devices[a].lines());
-    // Nobody is told each time that it is not there.
+    // No failed look for it is reported.
     assert_eq!(world.devices[b].count("error"), errors, "{:?}", world.devices[b].lines());
 
     world.on(&[pad]);
