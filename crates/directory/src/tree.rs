@@ -26,7 +26,7 @@ impl Node {
     }
 
     pub(crate) fn is_missing(&self) -> bool {
-        // The length first: the empty node's hash is computed each time.
+        // The length comes first, because each call hashes to get the empty node.
         self.label.label_len == 0 && *self == Self::missing()
     }
 

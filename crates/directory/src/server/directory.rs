@@ -69,8 +69,14 @@ impl<R: Records> Directory<R> {
         now: u64,
     ) -> Result<Self, DirectoryError> {
         let records = Arc::new(records);
-        let (publishing, extensions) = (Mutex::new(()), Extensions::default());
-        let directory = Self { records, names, signer, provider, publishing, extensions };
+        let directory = Self {
+            records,
+            names,
+            signer,
+            provider,
+            publishing: Mutex::new(()),
+            extensions: Extensions::default(),
+        };
 
         if directory.records.get(CURRENT)?.is_none() {
             directory.begin(now)?;

@@ -3,28 +3,29 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The most bytes of proofs that are kept, and the most proofs.
+/// The most bytes of all proofs that are kept.
 const MAX_BYTES: usize = 8 << 20;
+/// The most proofs that are kept.
 const MAX_PROOFS: usize = 256;
 
-/// The proofs that were made last.
+/// The proofs that were used last.
 ///
-/// All clients want to come to the newest epoch, from one of few: in a minute in which a thousand clients begin, the
-/// same proof is made, verified and signed once.
+/// Clients want a proof that leads to the newest epoch, from one of a few earlier ones: if a thousand begin in the same
+/// minute, the first one's proof serves all of them.
 #[derive(Default)]
 pub(super) struct Extensions(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    /// The proof that was wanted last is the last one.
+    /// The least recently used proof is the first one.
     proofs: VecDeque<(Ends, Arc<Vec<u8>>)>,
     bytes: usize,
 }
 
 /// The rows of the two roots between which a proof leads.
 ///
-/// They name the epochs and the hashes of both trees, which determine the proof. So records that are put back under
-/// a running directory, and then take another turn, are never given the proof of the first one.
+/// They name the epochs and the hashes of both trees, which determine the proof. So if records are restored from a backup
+/// under a running directory, and then change differently, nobody is given a proof about what the backup replaced.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Ends {
     pub(super) old: Vec<u8>,
@@ -46,7 +47,7 @@ impl Extensions {
         Some(proof)
     }
 
-    /// Keeps a proof that was verified. Those that were not wanted for longest make room for it.
+    /// Keeps a proof that was verified, in place of the least recently used ones if there is no room.
     pub(super) fn keep(&self, ends: Ends, proof: &[u8]) {
         if proof.len() > MAX_BYTES {
             return;

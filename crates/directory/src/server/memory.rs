@@ -33,10 +33,10 @@ impl MemoryRecords {
         self.0.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
-    /// Holds what others hold, from now on.
+    /// Replaces all records by those of a backup.
     #[cfg(test)]
-    pub(crate) fn restore(&self, from: &Self) {
-        let rows = from.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+    pub(crate) fn restore(&self, backup: &Self) {
+        let rows = backup.0.read().unwrap_or_else(PoisonError::into_inner).clone();
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = rows;
     }
 
