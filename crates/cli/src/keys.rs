@@ -1,4 +1,4 @@
-//! How a device keeps the keys of its groups fresh, as options of all commands that run one.
+//! How a device keeps the keys of its groups fresh: options of all commands that run a device.
 
 use conclave_client::KeyPolicy;
 use core::time::Duration;
@@ -27,12 +27,12 @@ pub(crate) struct KeyArgs {
     device_max_absence: Option<Absence>,
 }
 
-/// How long a device may be away: always, if there is no limit.
+/// How long a device may be away; none if there is no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Absence(Option<Duration>);
 
 impl KeyArgs {
-    /// What the engine is to keep to.
+    /// The policy that the engine follows.
     pub(crate) fn policy(&self) -> KeyPolicy {
         let usual = KeyPolicy::default();
         KeyPolicy {
@@ -45,35 +45,32 @@ impl KeyArgs {
 }
 
 fn parse_age(text: &str) -> Result<Duration, String> {
-    parse_between(text, HOUR, "1h", 365 * DAY, "365d")
+    parse_between(text, "1h", "365d")
 }
 
 fn parse_absence(text: &str) -> Result<Absence, String> {
     if text == "never" {
         return Ok(Absence(None));
     }
-    let time = parse_between(text, DAY, "1d", 3_650 * DAY, "3650d");
+    let time = parse_between(text, "1d", "3650d");
     time.map(|time| Absence(Some(time))).map_err(|error| format!("{error}, or `never`"))
 }
 
-fn parse_between(
-    text: &str,
-    least: u64,
-    least_said: &str,
-    most: u64,
-    most_said: &str,
-) -> Result<Duration, String> {
-    let number = |unit, length: u64| {
+fn parse_between(text: &str, least: &str, most: &str) -> Result<Duration, String> {
+    let bounds = parse_seconds(least)..=parse_seconds(most);
+    let seconds = parse_seconds(text).filter(|seconds| bounds.contains(&Some(*seconds)));
+    seconds.map(Duration::from_secs).ok_or_else(|| {
+        format!("a number with d or h after it, such as 30d, from {least} to {most}")
+    })
+}
+
+/// The seconds of a time in days or hours; none if it is not written as one.
+fn parse_seconds(text: &str) -> Option<u64> {
+    let number = |unit: char, length: u64| {
         let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
         number.checked_mul(length)
     };
-    let seconds = number('d', DAY).or_else(|| number('h', HOUR));
-    match seconds.filter(|seconds| (least..=most).contains(seconds)) {
-        Some(seconds) => Ok(Duration::from_secs(seconds)),
-        None => Err(format!(
-            "a number with d or h after it, such as 30d, from {least_said} to {most_said}"
-        )),
-    }
+    number('d', DAY).or_else(|| number('h', HOUR))
 }
 
 #[cfg(test)]
