@@ -4,8 +4,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering::Relaxed};
 
-/// The system's allocator, which counts bytes once it is told to. A program that measures memory has it as its global
-/// allocator.
+/// The system's allocator, which counts bytes once a measurement has begun: the global allocator of a program that measures
+/// memory.
 #[derive(Debug)]
 pub struct CountingHeap;
 
@@ -14,7 +14,7 @@ static LIVE: AtomicI64 = AtomicI64::new(0);
 static PEAK: AtomicI64 = AtomicI64::new(0);
 
 fn note(bytes: i64) {
-    // Without a measurement, many threads share no counter.
+    // Threads do not contend for the counters unless something is measured.
     if COUNTS.load(Relaxed) {
         let live = LIVE.fetch_add(bytes, Relaxed) + bytes;
         if bytes > 0 {
@@ -23,7 +23,7 @@ fn note(bytes: i64) {
     }
 }
 
-/// How many bytes are allocated. Layouts never exceed `isize`.
+/// A size in bytes, which never exceeds [`isize::MAX`] in a layout.
 fn size(bytes: usize) -> i64 {
     bytes as i64
 }
@@ -65,12 +65,12 @@ pub(crate) fn live() -> i64 {
     LIVE.load(Relaxed)
 }
 
-/// Forgets the peak of before.
+/// Sets the peak to what is allocated now.
 pub(crate) fn begin_peak() {
     PEAK.store(live(), Relaxed);
 }
 
-/// The most bytes that [`live`] has come to since [`begin_peak`].
+/// The highest value of [`live`] since [`begin_peak`].
 pub(crate) fn peak() -> i64 {
     PEAK.load(Relaxed)
 }

@@ -41,8 +41,9 @@ pub fn run(seed: u64, knobs: Knobs, traced: bool) -> Report {
 }
 
 /// Lets so many users, with two devices each, talk in one conversation. `awake` of the devices run, and one that is measured;
-/// the others are members that are away. After each phase it tells what that took, and in the end what memory a client takes, for
-/// which [`CountingHeap`] has to be the program's allocator. Returns the invariants and bounds that were broken.
+/// the others are members that are away. After each phase it tells what that took, and in the end how much memory a client takes,
+/// which only a program with [`CountingHeap`] as its global allocator can measure. Returns the invariants and bounds that were
+/// broken.
 pub fn scale(users: usize, awake: usize, tell: &mut dyn FnMut(String)) -> Vec<String> {
     let knobs = Knobs { users, devices: 2 * users, ..Knobs::default() };
     world::World::new(1, knobs, false).scale(awake, tell)

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// `--scale` measures the memory of clients.
+/// Counts for `--scale`, which measures the memory of clients.
 #[global_allocator]
 static HEAP: CountingHeap = CountingHeap;
 

@@ -11,8 +11,9 @@ use std::time::Instant;
 
 /// The most heap that a client may take at any time.
 const MAX_CLIENT: i64 = 16 << 20;
-/// The most that it may take when it begins and when it has caught up: so much, and for each user of the conversation.
+/// The most that it may take when it begins and when it has caught up, without what it holds for each user.
 const MAX_AT_REST: i64 = 64 << 10;
+/// The most that it may take for each user of the conversation then.
 const MAX_AT_REST_A_USER: i64 = 2 << 10;
 
 /// How many say something, and how many texts each.
@@ -37,7 +38,7 @@ struct Begun {
 impl World {
     /// Lets all users talk in one group, and tells what each phase takes when it is over. `awake` devices run, and the one
     /// that is measured; the others stop when they can be invited, and are members that are away. Returns the invariants
-    /// that were broken.
+    /// and bounds that were broken.
     pub(crate) fn scale(mut self, awake: usize, tell: &mut dyn FnMut(String)) -> Vec<String> {
         heap::count();
         tell(format!(
@@ -139,8 +140,8 @@ impl World {
         )
     }
 
-    /// The heap that the client of `one` takes: when it begins, when it has caught up, and, with what the service makes for
-    /// it, at most while it does (`peak`).
+    /// Holds the heap of the client of `one` to its bounds, and says how much it takes: when it begins, when it has caught
+    /// up, and at most while it catches up (`peak`, with what the service makes for it).
     fn memory(&mut self, one: usize, peak: i64) -> String {
         let device = &mut self.devices[one];
         let before = heap::live();
@@ -155,14 +156,17 @@ impl World {
 
         let stored = device.disk.bytes_held();
         let at_rest = MAX_AT_REST + MAX_AT_REST_A_USER * self.knobs.users as i64;
+        let at_rest = at_rest.min(MAX_CLIENT);
         for (what, bytes, most) in [
             ("that begins", begins, at_rest),
             ("that has caught up", caught_up, at_rest),
             ("that catches up", peak, MAX_CLIENT),
         ] {
-            // (Without an allocator that counts, there is nothing to be held to a bound.)
-            if bytes <= 0 || bytes > most.min(MAX_CLIENT) {
-                self.break_with(format!("a client {what} takes {bytes} bytes, and {most} at most"));
+            // Without an allocator that counts, nothing is shown: that fails, too.
+            if bytes <= 0 || bytes > most {
+                self.break_with(format!(
+                    "a client {what} takes {bytes} bytes, and may take {most}"
+                ));
             }
         }
         format!(
