@@ -61,8 +61,9 @@ pub struct Receiving<R> {
     /// Whether it was read through once.
     is_checked: bool,
     room: Option<Current>,
-    /// The rooms that were named, and how long their identifiers are together.
+    /// The rooms that were named.
     named: BTreeSet<GroupId>,
+    /// How long their identifiers are together.
     named_bytes: usize,
     given: Given,
 }
