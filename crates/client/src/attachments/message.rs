@@ -2,15 +2,11 @@
 
 use crate::attachments::cipher::{FileKey, TAG_LENGTH};
 use crate::attachments::record::Sealed;
-use crate::mimi::Place;
-use crate::service::now;
 use conclave_content::{
-    Disposition, Draft, ExpiryPolicy, ExternalPart, HashAlgorithm, MIMI_CONTENT, MimiContent,
-    NestedPart, Part, Salt, choose, safe, text_rank,
+    Disposition, Draft, ExternalPart, HashAlgorithm, MimiContent, NestedPart, Part, choose, safe,
+    text_rank,
 };
-use conclave_delivery_api::{Call, DeviceId, FetchAttachment, to_hex};
-use conclave_engine::Content;
-use conclave_mls::crypto::CryptoRng;
+use conclave_delivery_api::{Call, FetchAttachment, to_hex};
 
 /// The longest file that is fetched if its message has no length, in bytes.
 const MAX_UNSAID: u64 = 2 << 30;
@@ -57,15 +53,13 @@ fn is_at_service(url: &str, hash: &[u8; 32]) -> bool {
     url.ends_with(&url_of("", hash))
 }
 
-/// A message with a file, and perhaps a text, under its room's policy for expiry. The service at this address keeps the file
-/// until a time in seconds since 1970.
-pub(super) fn content_of(
+/// The draft of a message with a file, and perhaps a text. The service at this address keeps the file until a time in seconds
+/// since 1970.
+pub(super) fn draft_with_file(
     (name, text): (&str, Option<Draft>),
     sealed: &Sealed,
     (service, expires_at): (&str, u64),
-    (me, place, policy): (&DeviceId, &Place, &ExpiryPolicy),
-    rng: &mut dyn CryptoRng,
-) -> Result<Content, String> {
+) -> Draft {
     let external = ExternalPart {
         content_type: media_type(name).into(),
         url: url_of(service, &sealed.hash),
@@ -81,16 +75,10 @@ pub(super) fn content_of(
         filename: name.into(),
     };
     let part = NestedPart::external(Disposition::ATTACHMENT, external);
-    let draft = match text {
+    match text {
         None => Draft::new(part),
         Some(text) => text.with(part),
-    };
-    let mut salt = [0; 16];
-    rng.fill_bytes(&mut salt);
-    let draft = draft.under(policy, now() / 1000);
-    let sent = draft.finish(Salt(salt), &place.user(&me.user), place.room());
-    let sent = sent.map_err(|e| e.to_string())?;
-    Content::new(MIMI_CONTENT, sent.bytes).map_err(|e| e.to_string())
+    }
 }
 
 /// A file that came with a message.
@@ -136,7 +124,8 @@ fn sealed_of(external: &ExternalPart, now: u64) -> Result<Sealed, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use conclave_content::{Limits, Secret};
+    use crate::mimi::Place;
+    use conclave_content::{Limits, Salt, Secret};
 
     const HASH: [u8; 32] = [0xab; 32];
 
@@ -186,17 +175,12 @@ mod tests {
     fn a_message_names_its_file_as_it_is_read_again() {
         let key = FileKey::fresh(&mut *crate::service::os_rng());
         let sealed = Sealed { key, hash: HASH, length: 116 };
-        let me = "alice/main".parse().unwrap();
         let place = Place::new("mimi://a.example/r/01".into());
+        let user = place.user(&"alice".parse().unwrap());
         for text in [None, Some(Draft::plain("look"))] {
-            let content = content_of(
-                ("a b.PNG", text),
-                &sealed,
-                ("http://[::1]:8080", 9),
-                (&me, &place, &ExpiryPolicy::Open),
-                &mut *crate::service::os_rng(),
-            );
-            let content = MimiContent::decode(content.unwrap().bytes(), &Limits::default());
+            let draft = draft_with_file(("a b.PNG", text), &sealed, ("http://[::1]:8080", 9));
+            let sent = draft.finish(Salt([0; 16]), &user, place.room()).unwrap();
+            let content = MimiContent::decode(&sent.bytes, &Limits::default());
             let attached = attached(&content.unwrap(), 8);
             assert_eq!(attached.len(), 1);
             assert_eq!(attached[0].name.as_deref(), Some("a b.PNG"));

@@ -1,14 +1,13 @@
 //! The transfers of a device: what is under way, and what has come of it.
 
 use crate::attachments::cipher::FileCipher;
-use crate::attachments::message::{attached, content_of};
+use crate::attachments::message::{attached, draft_with_file};
 use crate::attachments::record::{Record, Sealed, TABLE, Task, ToGive, ToSave, ToSend};
 use crate::attachments::spool::{Spool, discard_copy};
 use crate::attachments::work::{Report, Work};
-use crate::compose::{Markup, draft_of};
+use crate::compose::{Markup, content_of, draft_of};
 use crate::connection::Connection;
 use crate::error::RunError;
-use crate::expiry::room_expiry;
 use crate::mimi::Place;
 use crate::service::{now, os_rng};
 use conclave_content::{MimiContent, safe};
@@ -549,13 +548,8 @@ impl Transfers {
         let place = Place::of(engine, &group);
         let text = Some(&*send.text).filter(|text| !text.is_empty());
         let text = text.map(|text| draft_of(engine, (&group, &place), text, Markup::Plain));
-        let content = content_of(
-            (&name, text),
-            sealed,
-            (&self.connection.url(), expires_at),
-            (engine.device(), &place, &room_expiry(engine, &group)),
-            &mut *os_rng(),
-        );
+        let draft = draft_with_file((&name, text), sealed, (&self.connection.url(), expires_at));
+        let content = content_of(engine, &group, draft, &mut *os_rng());
         Ok(Some(match content {
             Ok(content) => {
                 let rows = forgotten(id);
