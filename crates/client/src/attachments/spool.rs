@@ -117,7 +117,7 @@ impl Spool {
         // A link never takes the place of a file that is there.
         match std::fs::hard_link(self.opening(id), to) {
             Ok(()) => {}
-            // Nor is one saved that was cancelled meanwhile.
+            // The spool's file is gone if the transfer was cancelled meanwhile.
             Err(e) if matches!(e.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {
                 return Err(e);
             }
@@ -163,7 +163,7 @@ fn are_alike(one: File, other: File) -> io::Result<bool> {
     }
 }
 
-/// Where a file is written before it is given its name. No file of the user's is called that.
+/// Where a file is written before it gets its name: beside its place, under a name that a user gives no file.
 fn beside(to: &Path) -> PathBuf {
     let mut name = std::ffi::OsString::from(".");
     name.push(to.file_name().unwrap_or_default());
@@ -171,7 +171,7 @@ fn beside(to: &Path) -> PathBuf {
     to.with_file_name(name)
 }
 
-/// Deletes what was written of a file that was to be copied to a place.
+/// Deletes what an interrupted copy to a place has left beside it.
 pub(super) fn discard_copy(to: &Path) {
     let _ = remove(&beside(to));
 }

@@ -59,7 +59,7 @@ fn group_id() -> GroupId {
 }
 
 impl Machine {
-    /// The conversation of a room that alice's device has just made.
+    /// The conversation of a room that alice's device has just made, and that the service does not have yet.
     fn new() -> Self {
         let (provider, mut rng) = (Arc::new(RustCrypto::new()), TestRng(1));
         let device: DeviceId = "alice/main".parse().unwrap();
@@ -80,6 +80,7 @@ impl Machine {
             lifetime: Lifetime::starting_at(UnixTime::from_secs(NOW / 1000).unwrap(), DAY),
         };
         let signer = book.identity().signer.clone();
+
         let new = Group::create(&*provider, &mut rng, config(), params, signer).unwrap();
         let (info, tree) = (Vec::new().into(), Vec::new().into());
         let kind = GroupKind::Tracked { group_info: info, ratchet_tree: tree };
@@ -201,7 +202,7 @@ impl Machine {
         }
     }
 
-    /// What the user was told of messages, as text.
+    /// The texts that were reported to the user.
     fn said(&self) -> Vec<String> {
         let text = |news: &News| match news {
             News::Message { content, .. } => content.text().map(str::to_string),
@@ -343,7 +344,7 @@ fn a_commit_waits_for_its_verdict_and_for_the_log_and_outlasts_the_process() {
 }
 
 #[test]
-fn a_log_that_has_become_shorter_stops_the_conversation_and_is_told() {
+fn a_log_that_has_become_shorter_stops_the_conversation_and_is_reported() {
     let mut log = Log::new();
     let mut machine = Machine::created(&log);
     let earlier = log.clone();
@@ -359,8 +360,11 @@ fn a_log_that_has_become_shorter_stops_the_conversation_and_is_told() {
     machine.answer(Call::Log, Reply::FetchLog(page));
     assert_eq!(machine.phase(), Phase::Stuck);
     assert!(machine.next().is_none());
-    let told = machine.answers.pop_front();
-    let is_told =
-        matches!(told, Some(Answer::Stuck { reason: Reason::LogShorter { end: 0, seen: 1 }, .. }));
-    assert!(is_told, "{told:?}");
+
+    let reported = machine.answers.pop_front();
+    let is_reported = matches!(
+        reported,
+        Some(Answer::Stuck { reason: Reason::LogShorter { end: 0, seen: 1 }, .. })
+    );
+    assert!(is_reported, "{reported:?}");
 }
