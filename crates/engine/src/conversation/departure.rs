@@ -12,7 +12,7 @@ use conclave_mls::GroupId;
 use conclave_mls::storage::Batch;
 use conclave_store::Store;
 
-/// What the user said, for the user: its size and media type, if that is no text; none for other work.
+/// What the user said, in words for the user: the text, or the size and media type of other content; none for other work.
 fn content_of(work: &Work) -> Option<String> {
     let Work::Send { payload: Payload::Content(content), .. } = work else { return None };
     Some(match content.text() {
@@ -27,7 +27,7 @@ pub(crate) fn not_sent(work: &Work) -> Option<News> {
     Some(News::Failed { reason: Reason::NotSent { content } })
 }
 
-/// Why a message is not sent: which one it is, if the user said it.
+/// Why a message is not sent. If the user said it, the reason names it.
 pub(crate) fn message_refused(work: &Work, why: String) -> Reason {
     match content_of(work) {
         Some(content) => Reason::ContentRefused { content, why },

@@ -88,8 +88,8 @@ pub(crate) enum Halt {
     Ask,
     /// This device is out.
     Out,
-    /// This device has to come back in place of its own leaf: that has made a commit that this state knows nothing of, or has
-    /// given up, or a commit that keeps all rules gives this device no keys, or others than it says.
+    /// This device has to come back in place of its own leaf. The log goes on with a commit of that leaf which this state has
+    /// not made or has given up, or with a commit that keeps all rules and whose keys this device cannot derive.
     ComesBack,
     /// The log cannot be followed any further: an entry is missing, it is another log than before, or a commit in it is
     /// refused.
@@ -251,8 +251,8 @@ fn proposed_from_outside(
 }
 
 /// What a refused entry leads to. A message is reported and passed over. A commit is the end, as everybody else goes on
-/// without this device: it comes back if nothing but the keys in the commit was refused, which are seen last. So no member
-/// shuts others out by a path that does not open for them.
+/// without this device. If only the commit's keys are at fault, which are checked last, this device comes back: no member
+/// can shut others out by a path that does not open for them.
 fn refuse(entry: &LogEntry, refused: Refused) -> Result<Step, Halt> {
     let old = matches!(
         refused.error,

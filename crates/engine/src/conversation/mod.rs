@@ -132,7 +132,7 @@ pub(crate) struct Conversation {
     group: Group,
     log: LogEnd,
     standing: Standing,
-    /// Whether the log goes on with a commit of our own leaf that we cannot follow.
+    /// Whether the log goes on with a commit that we cannot follow, so that we have to come back.
     ends_here: bool,
     /// The group's state as the service has shown it, for a commit by which this device comes back.
     shown: Option<GroupState>,

@@ -58,7 +58,7 @@ impl Conversation {
         (at > now).then_some(at)
     }
 
-    /// The log goes on with a commit that this device cannot follow, and the others may have followed: has it come back.
+    /// Notes that this device has to come back: the log goes on with a commit that it cannot follow and others may have.
     pub(crate) fn come_back<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,

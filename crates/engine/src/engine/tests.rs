@@ -100,7 +100,7 @@ impl<S: Store> Engine<S> {
         self.with(id, |conversation, cx| conversation.stick(cx, reason))
     }
 
-    /// As if a group's log went on with a commit of this device's leaf that it cannot follow.
+    /// As if a group's log went on with a commit that this device cannot follow.
     fn come_back(&mut self, id: &GroupId) -> Result<(), EngineError> {
         self.with(id, Conversation::come_back)
     }
