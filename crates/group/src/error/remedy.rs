@@ -67,12 +67,16 @@ impl Rejection {
                 Remedy::FetchFrom(*current)
             }
             Self::UnknownProposal(reference) => Remedy::FetchProposal(reference.clone()),
-            // A path that does not open for us may open for the others.
+            // All else in the commit was checked before, and the others may be in the epoch whose
+            // secrets we cannot compute.
             Self::ConfirmationTag
             | Self::PathOpen
-            | Self::Tree(TreeError::PathSecretLength | TreeError::PathKeyMismatch { .. }) => {
-                Remedy::Rejoin
-            }
+            | Self::ExternalInitOpen
+            | Self::Tree(
+                TreeError::NoPrivateKey { .. }
+                | TreeError::PathSecretLength
+                | TreeError::PathKeyMismatch { .. },
+            ) => Remedy::Rejoin,
             Self::CredentialRefused { .. }
             | Self::RefusedByPolicy { .. }
             | Self::OverLimit { .. } => Remedy::Decide,

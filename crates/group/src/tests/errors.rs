@@ -272,6 +272,8 @@ fn each_class_of_error_has_its_remedy() {
         (R::UnknownProposal(reference.clone()).into(), Remedy::FetchProposal(reference)),
         (R::ConfirmationTag.into(), Remedy::Rejoin),
         (R::PathOpen.into(), Remedy::Rejoin),
+        (R::ExternalInitOpen.into(), Remedy::Rejoin),
+        (R::Tree(TreeError::NoPrivateKey { leaf }).into(), Remedy::Rejoin),
         (R::Tree(TreeError::PathSecretLength).into(), Remedy::Rejoin),
         (R::Tree(TreeError::PathKeyMismatch { node: NodeIndex(1) }).into(), Remedy::Rejoin),
         (R::Tree(TreeError::PathParentHash).into(), Remedy::Drop),
