@@ -35,7 +35,7 @@ pub(crate) enum Act {
     CopyState,
     /// A member's client sends what no honest client sends.
     Misbehave,
-    /// A member's client that was modified does what its rules forbid.
+    /// A member's modified client does something that is validly signed and against the rules.
     Betray,
     /// A new device is admitted by another one of its user's.
     Admit(usize),

@@ -1,9 +1,9 @@
 //! The worlds' cryptography: the portable provider, in most worlds with hashes in place of its curve.
 //!
 //! Curve arithmetic takes a good part of a world's time, and no invariant is about it. What stands in for it keeps what
-//! the protocol relies on between those who do not forge: a signature is good for one key and one message, both ends of a key
-//! agreement get the same secret, and another private key gets another one. Keys and signatures have the usual lengths.
-//! Anybody could forge a signature, and compute each secret.
+//! the protocol relies on between clients that do not forge: a signature is good for one key and one message, both ends of
+//! a key agreement get the same secret, and another private key gets another one. Keys and signatures have the usual
+//! lengths. Anybody could forge a signature, and compute each secret.
 
 use conclave_crypto::{
     Aead, CryptoError, CryptoProvider, CryptoRng, DhGroup, Digest, Hash, Kdf, Kem, Seal, SealItem,
@@ -21,18 +21,19 @@ const KEY_LEN: usize = 32;
 pub(crate) struct WorldCrypto {
     real: RustCrypto,
     has_curve: bool,
-    garbles: Option<u64>,
+    /// Which recipients of what is encrypted to many get garbage: one bit each, repeating after 64.
+    garbled: u64,
 }
 
 impl WorldCrypto {
     /// The provider with its curve, or with hashes in place of it.
     pub(crate) fn new(has_curve: bool) -> Self {
-        Self { real: RustCrypto::new().with_suites(SUITES), has_curve, garbles: None }
+        Self { real: RustCrypto::new().with_suites(SUITES), has_curve, garbled: 0 }
     }
 
-    /// The same for a client that was modified: of what it encrypts to many, some get garbage, one for each bit.
-    pub(crate) fn garbling(self, some: u64) -> Self {
-        Self { garbles: Some(some), ..self }
+    /// The provider of a modified client: of those to whom it encrypts at once, the ones whose bit is set get garbage.
+    pub(crate) fn garbling(self, garbled: u64) -> Self {
+        Self { garbled, ..self }
     }
 
     fn replaces_group(&self, group: DhGroup) -> bool {
@@ -55,7 +56,7 @@ impl WorldCrypto {
         self.hashed(Hash::Sha256, &[of.as_bytes(), private.expose()])
     }
 
-    /// The same for both who agree: a function of both public keys, whichever comes first.
+    /// The secret that both ends of a key agreement get: a function of both public keys, in either order.
     fn agreement(&self, own: &[u8], other: &[u8]) -> Result<Secret, CryptoError> {
         self.dh_validate_public_key(DhGroup::X25519, other)?;
         let parts = [b"agreement".as_slice(), own.min(other), own.max(other)];
@@ -231,7 +232,7 @@ impl CryptoProvider for WorldCrypto {
         seal: &Seal<'_>,
     ) -> Result<Vec<HpkeCiphertext>, CryptoError> {
         let sealed = |(n, item): (usize, &SealItem<'_>)| {
-            let is_garbled = self.garbles.is_some_and(|some| some >> (n % 64) & 1 == 1);
+            let is_garbled = self.garbled >> (n % 64) & 1 == 1;
             let garbage = vec![0xaa; item.plaintext.len()];
             let plaintext = if is_garbled { &garbage } else { item.plaintext };
             seal(&SealItem { plaintext, ..*item })

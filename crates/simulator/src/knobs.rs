@@ -115,7 +115,7 @@ pub struct Troubles {
 pub struct Hostile {
     /// How often a member's client sends what no honest client sends.
     pub members: u32,
-    /// How often a member's client that was modified does what its rules forbid, validly signed.
+    /// How often a member's modified client does something that is validly signed and against the rules.
     pub modified: u32,
     /// How many pages of logs the service falsifies.
     pub pages: u32,

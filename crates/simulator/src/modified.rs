@@ -83,7 +83,7 @@ impl Misdeed {
     ];
 }
 
-/// A member's state, in the hands of whoever has modified its client.
+/// A member's state in its modified client.
 pub(crate) struct Modified {
     group: Group,
     crypto: WorldCrypto,
@@ -97,7 +97,7 @@ fn applied<T: Outcome<Event>>(group: &mut Group, step: Transition<Group, T>) -> 
 }
 
 impl Modified {
-    /// Takes the rows of a member's group, and no rules; none if the member cannot commit there.
+    /// Loads a member's group from its rows, but not the rules of the engine; none if the member cannot commit there.
     pub(crate) fn new(
         rows: Vec<(RowKey, Secret)>,
         crypto: WorldCrypto,
@@ -112,10 +112,11 @@ impl Modified {
 
     /// The requests of a misdeed, in their order; none if it cannot be done in this group.
     pub(crate) fn requests(&mut self, misdeed: Misdeed) -> Option<Vec<Request>> {
-        let garbled = match misdeed {
+        let crypto = match misdeed {
             Misdeed::GarbledPath => self.crypto.garbling(self.rng.below(u64::MAX)),
             _ => self.crypto,
         };
+
         let commit = match misdeed {
             Misdeed::TwoCommits => return self.two_commits(),
             Misdeed::Proposes => return self.proposal(),
@@ -124,24 +125,24 @@ impl Modified {
                 let proposal = self.some_proposal()?;
                 self.propose(proposal)?;
                 let options = CommitOptions { received: true, ..Self::options() };
-                self.commit(&garbled, options)?
+                self.commit(&crypto, options)?
             }
             Misdeed::TakesName => {
                 let leaf = Some(self.other_name()?);
-                self.commit(&garbled, CommitOptions { leaf, ..Self::options() })?
+                self.commit(&crypto, CommitOptions { leaf, ..Self::options() })?
             }
             Misdeed::NeedsUnknownPsk => {
                 let psk_id: Bytes = self.rng.bytes(8).into();
                 let proposals = vec![NewProposal::ExternalPsk { psk_id: psk_id.clone() }];
                 let psks = vec![(PskType::External { psk_id }, Secret::new(self.rng.bytes(32)))];
-                self.commit(&garbled, CommitOptions { proposals, psks, ..Self::options() })?
+                self.commit(&crypto, CommitOptions { proposals, psks, ..Self::options() })?
             }
             Misdeed::WrongTag | Misdeed::GarbledPath | Misdeed::WrongGroupInfo => {
-                self.commit(&garbled, CommitOptions { force_path: true, ..Self::options() })?
+                self.commit(&crypto, CommitOptions { force_path: true, ..Self::options() })?
             }
             _ => {
                 let proposals = self.proposals(misdeed)?;
-                self.commit(&garbled, CommitOptions { proposals, ..Self::options() })?
+                self.commit(&crypto, CommitOptions { proposals, ..Self::options() })?
             }
         };
 
@@ -164,7 +165,7 @@ impl Modified {
         CommitOptions { received: false, group_info, ..CommitOptions::default() }
     }
 
-    /// A commit that the state takes for pending.
+    /// Makes a commit, which is then pending in the state.
     fn commit(&mut self, crypto: &WorldCrypto, options: CommitOptions) -> Option<CommitMessages> {
         let step = self.draft(crypto, options).ok()?;
         applied(&mut self.group, step)
@@ -247,11 +248,11 @@ impl Modified {
         let mut commits = Vec::new();
         for _ in 0..2 {
             let step = self.draft(&crypto, CommitOptions { force_path: true, ..Self::options() });
-            // Into a copy, so that the next one is of the same epoch.
-            let id = applied(&mut self.group, step.ok()?)?;
-            let step = self.group.commit_rejected(&id.id).ok()?;
+            // It is withdrawn, so that the next one is of the same epoch.
+            let commit = applied(&mut self.group, step.ok()?)?;
+            let step = self.group.commit_rejected(&commit.id).ok()?;
             applied(&mut self.group, step)?;
-            commits.push(Request::from(submission(&id)));
+            commits.push(Request::from(submission(&commit)));
         }
         let again = commits.last()?.clone();
         commits.push(again);

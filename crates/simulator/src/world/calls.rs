@@ -180,7 +180,7 @@ fn place_of(message: &[u8]) -> Place {
 }
 
 /// What a request is, and where.
-pub(super) fn described(request: &Request) -> (&'static str, Place) {
+fn described(request: &Request) -> (&'static str, Place) {
     let (what, _) = operation(request);
     let place = match request {
         Request::SubmitCommit(commit) => place_of(&commit.commit),

@@ -111,8 +111,8 @@ impl World {
         self.devices.iter().any(|device| device.shown.values().any(joined))
     }
 
-    /// Where no more than members' clients was modified, none makes a commit that the service takes and that ends the group
-    /// for another.
+    /// Checks that, where members' clients were modified, no commit that the service takes ends the group for another
+    /// device. `why` is what such a device says.
     pub(super) fn check_shut_out(&mut self, i: usize, group: &GroupId, why: &Reason) {
         let is_shut_out = matches!(why, Reason::CommitRefused { .. });
         if is_shut_out && self.knobs.hostile.modified > 0 && self.devices[i].is_trusted {
@@ -301,7 +301,7 @@ impl World {
             let count = times.get(text.as_str()).copied().unwrap_or_default();
             let excused = !device.is_left() || !device.is_trusted || self.explains(*i, group);
             let lost = count == 0 && !told && !excused;
-            // A device whose state is old or copied, or in the hands of a modified client, may send a text twice.
+            // A device whose state is old, copied or used by a modified client may send a text twice.
             let Processes { old_states, copies, .. } = self.knobs.processes;
             let has_twins = old_states + copies + self.knobs.hostile.modified > 0;
             // One that came back sends again what the others may not have been able to read.

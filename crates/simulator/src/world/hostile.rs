@@ -1,6 +1,6 @@
 //! Members and services that break the rules.
 
-use super::calls::{described, outcome_told};
+use super::calls::outcome_told;
 use super::{Other, Standing, World};
 use crate::chance::Chance;
 use crate::modified::{Misdeed, Modified};
@@ -36,11 +36,11 @@ impl World {
         device.is_trusted = false;
 
         let request = self.spoil(overheard);
-        self.commit_misdeed(i, "", request, &signer);
+        self.submit_misdeed(i, "", request, &signer);
     }
 
-    /// A member's client that was modified does something that is validly signed, and wrong. It is always one of the same
-    /// few, so that others are left to whom something is promised.
+    /// A member's modified client does something that is validly signed, and wrong. Only the same few devices ever do, so
+    /// that others are left to whom something is promised.
     pub(super) fn betray(&mut self) {
         let i = self.chance.index(1 + self.devices.len() / 3);
         let misdeed = self.chance.pick(&Misdeed::ALL);
@@ -60,17 +60,17 @@ impl World {
         device.is_trusted = false;
         let requests: Vec<_> = requests.into_iter().map(|r| (r, session.signer())).collect();
         for (request, signer) in requests {
-            self.commit_misdeed(i, &format!("{misdeed:?}"), request, &signer);
+            self.submit_misdeed(i, &format!("{misdeed:?}: "), request, &signer);
         }
     }
 
-    fn commit_misdeed(&mut self, i: usize, what: &str, request: Request, signer: &Signer) {
-        let (name, place) = described(&request);
+    /// Submits what an honest client would not, and notes what the service makes of it; `what` comes before that.
+    fn submit_misdeed(&mut self, i: usize, what: &str, request: Request, signer: &Signer) {
         let answered = self.server_of(i).answer(request.clone(), Some(signer), self.now);
-        let (_, outcome) = outcome_told(&request, &answered.reply);
+        let (place, outcome) = outcome_told(&request, &answered.reply);
         let is_taken = answered.reply.is_ok() && !outcome.ends_with("wrong epoch");
         self.count(if is_taken { "misdeeds taken" } else { "misdeeds refused" });
-        self.note(i, "misbehaves", &place, &format!("{what} {name}: {outcome}"));
+        self.note(i, "misbehaves", &place, &format!("{what}{outcome}"));
         self.tell(answered.notices, self.is_elsewhere(i));
     }
 

@@ -122,7 +122,7 @@ struct Device {
     shown: Shown,
     /// The groups that it said it cannot follow any further.
     stuck: BTreeSet<GroupId>,
-    /// The groups that it said it has come back into, and that it missed something there.
+    /// The groups that it said it has come back into, where it may have missed something.
     came_back: BTreeSet<GroupId>,
     /// The groups that it is in, and those that it was invited into.
     groups: BTreeMap<GroupId, Standing>,
