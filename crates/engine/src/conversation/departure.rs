@@ -59,6 +59,8 @@ pub(crate) fn forget<S: Store>(
     let mut changes = vec![
         Change::Record(id.clone(), record),
         Change::news(id, News::Out { seq, by, left: true }),
+        // A device that is out brings nobody back.
+        Change::Awaited(id.clone(), Vec::new()),
     ];
     if is_gone {
         changes.push(Change::news(id, News::Note { notice: Notice::GroupForgotten }));

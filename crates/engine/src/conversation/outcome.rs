@@ -100,7 +100,7 @@ impl Conversation {
         }
         self.take_page(cx, &page)?;
         // A device that cannot follow the log to its end takes the group's end all the same.
-        let is_read = self.cursor(cx.book) == page.head || self.is_gone(cx.book);
+        let is_read = self.cursor(cx.book) == page.head || self.ends_here || self.is_gone(cx.book);
         Ok(page.ending.filter(|_| is_read))
     }
 

@@ -244,6 +244,13 @@ impl Conversation {
                 let why = not_in_it(cx.device());
                 self.not_back(cx, &why)
             }
+            // The log says how. It is asked once: a service may say here that the group is over, and not there.
+            Some(ErrorCode::GroupEnded) if self.refusals == 0 => {
+                self.refusals = 1;
+                self.ends_here = false;
+                self.read_on();
+                Ok(())
+            }
             _ => self.not_back(cx, &error.to_string()),
         }
     }

@@ -465,6 +465,8 @@ impl<'a> Report<'a> {
         let left = self.items.iter().any(leaving);
         self.record.stage = if left { Stage::Left } else { Stage::Removed };
         self.record.asked_by = None;
+        // A device that is out brings nobody back.
+        self.awaited = Some(Vec::new());
         self.news(News::Out { seq, by, left });
 
         let since = self.record.own_key.since;

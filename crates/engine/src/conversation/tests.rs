@@ -21,8 +21,9 @@ use crate::suites::CLASSIC;
 use crate::watching::Watching;
 use conclave_crypto::testing::TestRng;
 use conclave_delivery_api::{
-    ChainHash, ChainInput, ContentType, CreateGroup, DeviceId, Encode, GroupKind, Incarnation,
-    JOIN_LINKS, LogEntry, LogPage, LogPosition, Outcome, Receipt,
+    CallError, ChainHash, ChainInput, ContentType, CreateGroup, DeviceId, Encode, Ending,
+    ErrorCode, GroupKind, Incarnation, JOIN_LINKS, LogEntry, LogPage, LogPosition, Outcome,
+    Receipt,
 };
 use conclave_mls::group::GroupParams;
 use conclave_mls::key_package::Lifetime;
@@ -367,4 +368,32 @@ fn a_log_that_has_become_shorter_stops_the_conversation_and_is_reported() {
         Some(Answer::Stuck { reason: Reason::LogShorter { end: 0, seen: 1 }, .. })
     );
     assert!(is_reported, "{reported:?}");
+}
+
+#[test]
+fn a_device_that_was_to_come_back_takes_the_groups_end_from_the_log() {
+    let mut log = Log::new();
+    let (mut machine, mut copy) = (Machine::created(&log), Machine::created(&log));
+    copy.ask(Work::Room { change: RoomChange::Topic("soup".into()), committing: false });
+    log.take(&copy.commits(), ContentType::Commit);
+    machine.conversation.heard(1);
+    machine.read(&log);
+    assert_eq!(machine.phase(), Phase::ComingBack);
+
+    let ended =
+        || CallError::Refused { code: ErrorCode::GroupEnded, detail: String::new(), details: None };
+    let asks = |next: Next| matches!(next, Some((Request::FetchGroupInfo(_), Call::GroupInfo)));
+    assert!(asks(machine.next()));
+    machine.with(|conversation, cx| conversation.refused(cx, Call::GroupInfo, &ended()));
+    let next = machine.next();
+    assert!(matches!(next, Some((Request::FetchLog(_), Call::Log))), "{next:?}");
+    let page = LogPage { ending: Some(Ending::Unsucceeded), ..log.after(0) };
+    let page = Reply::FetchLog(page);
+    let ending = machine.with(|conversation, cx| conversation.answered(cx, Call::Log, page));
+    assert_eq!(ending, Some(Ending::Unsucceeded));
+
+    // A service that says it nowhere but here is not asked without end.
+    assert!(asks(machine.next()));
+    machine.with(|conversation, cx| conversation.refused(cx, Call::GroupInfo, &ended()));
+    assert_eq!(machine.phase(), Phase::Stuck);
 }
