@@ -265,7 +265,8 @@ fn news_text(group: &str, news: &News) -> String {
         }
         News::RejoinLimited { until } => {
             let what = format!(
-                "this device came back too often, and waits until {}: if its folder was copied, stop the other copy",
+                "this device came back too often, and waits until {}: either its folder was copied, and the other copy runs, \
+                 or a member's client makes commits that cannot be followed",
                 clock(*until)
             );
             failure_text(group, &what)
