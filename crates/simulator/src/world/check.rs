@@ -92,6 +92,12 @@ impl World {
         drops && self.devices[i].groups.get(group) == Some(&Standing::Out)
     }
 
+    /// Whether a device was taken out of a group in a log that the service may have shown to some users alone. What it was
+    /// shown there, and has said, is gone with that log, which it cannot find out.
+    fn was_taken_out_of_another_log(&self, i: usize, group: &GroupId) -> bool {
+        self.knobs.hostile.logs > 0 && self.was_taken_out_elsewhere(i, group)
+    }
+
     /// Whether a device was the last in a group when it left, which nobody could commit, and the next thing in the
     /// group's log is that somebody came by a link.
     fn was_revived(&self, i: usize, group: &GroupId) -> bool {
@@ -218,9 +224,9 @@ impl World {
         broken
     }
 
-    /// All messages of all groups. Each device shows those of a group in order, each once, and all show the same. If the
-    /// service is false, a device may show other messages in a group where it has explained what is wrong, or was taken out by
-    /// a commit that the service may have dropped since.
+    /// All messages of all groups. Each device shows those of a group in order, each once, and all show the same. A device
+    /// that has explained why a group is not as it should be may show other messages there, if the service is false; and so may
+    /// one that was taken out of another log.
     fn check_order(&self) -> (Messages, Vec<String>) {
         let mut messages = Messages::new();
         let mut broken = Vec::new();
@@ -233,7 +239,7 @@ impl World {
                     broken.push(format!("{} shows {group} {seq} after {before}", device.id));
                 }
                 let is_told = self.service_is_false() && device.explains(group);
-                if is_told || self.was_taken_out_elsewhere(i, group) {
+                if is_told || self.was_taken_out_of_another_log(i, group) {
                     continue;
                 }
                 let said = (sender.clone(), text);
@@ -301,7 +307,10 @@ impl World {
             });
 
             let count = times.get(text.as_str()).copied().unwrap_or_default();
-            let excused = !device.is_left() || !device.is_trusted || self.explains(*i, group);
+            let excused = !device.is_left()
+                || !device.is_trusted
+                || self.explains(*i, group)
+                || self.was_taken_out_of_another_log(*i, group);
             let lost = count == 0 && !told && !excused;
             // A device whose state is old, copied or used by a modified client may send a text twice.
             let Processes { old_states, copies, .. } = self.knobs.processes;
