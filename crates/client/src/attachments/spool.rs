@@ -137,9 +137,9 @@ impl Spool {
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
             Err(e) => Err(e),
         };
-        let (Some(opened), Some(there)) = (open(&self.opening(id))?, open(to)?) else {
-            return Ok(None);
-        };
+        let Some(opened) = open(&self.opening(id))? else { return Ok(None) };
+        let Some(there) = open(to)? else { return Ok(None) };
+
         let length = opened.metadata()?.len();
         let is_it = there.metadata()?.len() == length && are_alike(opened, there)?;
         Ok(is_it.then_some(length))
