@@ -244,7 +244,7 @@ impl Conversation {
                 let why = not_in_it(cx.device());
                 self.not_back(cx, &why)
             }
-            // The log says how. It is asked once: a service may say here that the group is over, and not there.
+            // The log says how the group ended. It is read once: a service that lies may say so here and not there.
             Some(ErrorCode::GroupEnded) if self.refusals == 0 => {
                 self.refusals = 1;
                 self.ends_here = false;
