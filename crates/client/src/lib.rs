@@ -54,8 +54,9 @@ pub use conclave_engine::{
     DeviceId, Engine, EngineError, Evidence, Finding, GroupId, GroupView, HYBRID, KeyPolicy,
     MAX_CONTENT, Member, MessageExpiration, Name, NameError, News, Optionality, Output, Peek,
     PeekError, Peeked, PeekedGroup, PeekedMessage, Phase, Problem, Reason, Reply, Request,
-    RoomChange, Roster, SUITES, Setup, StatusNotificationPolicy, Who, certificate_request,
-    epoch_code, is_post_quantum, member_code, pair_code, suite_name, suite_number,
+    RoomChange, RoomPolicy, Roster, SUITES, Setup, StatusNotificationPolicy, Who,
+    certificate_request, epoch_code, is_post_quantum, member_code, pair_code, suite_name,
+    suite_number,
 };
 pub use conclave_history::{Body, Entry};
 pub use engine_rows::{kept_by_messenger, message_kept_by_messenger};

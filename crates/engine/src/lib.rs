@@ -113,7 +113,7 @@ pub use notice::{Notice, Warning};
 pub use output::{Answer, Output};
 pub use policy::KeyPolicy;
 pub use reason::{Reason, Remedy};
-pub use record::{News, RoomChange};
+pub use record::{News, RoomChange, RoomPolicy};
 pub use request::{Reply, Request, Transport};
 pub use rows::AppRows;
 pub use suites::{CLASSIC, HYBRID, SUITES, is_post_quantum, suite_name, suite_number};

@@ -187,10 +187,6 @@ pub enum RoomChange {
         /// Which: one of the room's roles.
         role: String,
     },
-    /// Devices that come in are given what was said in the last so many seconds; nothing, if there is no number.
-    History(Option<u32>),
-    /// Whether messages expire.
-    Expiry(MessageExpiration),
     /// A user who is not in the room may come in in this role, by its name; no longer, if there is none.
     Preauthorized {
         /// Who.
@@ -198,6 +194,17 @@ pub enum RoomChange {
         /// Which: one of the room's roles.
         role: Option<String>,
     },
+    /// One of its policies says this.
+    Policy(RoomPolicy),
+}
+
+/// What one of a room's policies says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoomPolicy {
+    /// Devices that come in are given what was said in the last so many seconds; nothing, if there is no number.
+    History(Option<u32>),
+    /// Whether messages expire.
+    Expiry(MessageExpiration),
     /// Whether members report that messages have arrived and were read.
     Reports(StatusNotificationPolicy),
 }

@@ -1,7 +1,7 @@
 //! What a host can look at.
 
 use crate::reason::Reason;
-use crate::record::RoomChange;
+use crate::record::RoomPolicy;
 use conclave_delivery_api::{DeviceId, Name};
 use conclave_mls::{CipherSuite, GroupId};
 use conclave_room::Capability;
@@ -164,6 +164,6 @@ pub struct RoomView {
     pub capabilities: Vec<Capability>,
     /// The preauthorized users: each may join by a link in the role of this name.
     pub preauthorized: Vec<(Name, String)>,
-    /// What its policies say, as the changes that would make them.
-    pub policies: Vec<RoomChange>,
+    /// What its policies say.
+    pub policies: Vec<RoomPolicy>,
 }

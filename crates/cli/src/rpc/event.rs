@@ -2,8 +2,8 @@
 
 use conclave_client::{
     Body, Content, DeviceId, Engine, Entry, GroupId, GroupView, MessageExpiration, MimiMessage,
-    Name, News, PeekedGroup, PeekedMessage, Phase, RoomChange, expires_at, optionality_word,
-    policy_sentence,
+    Name, News, PeekedGroup, PeekedMessage, Phase, RoomChange, RoomPolicy, expires_at,
+    optionality_word, policy_sentence,
 };
 use conclave_content::{Chosen, Meaning, MessageId, Part, safe};
 use conclave_delivery_api::to_hex;
@@ -128,30 +128,21 @@ fn fields<S: Store>(engine: &Engine<S>, group: Option<&GroupId>, news: &News) ->
             "kind": "unreadable", "seq": seq, "sender": device(sender), "text": reason,
         }),
         News::Room { seq, by, change } => {
-            let policy;
+            let (mut expiry, mut reports) = (Value::Null, Value::Null);
             let (what, text, user) = match change {
-                RoomChange::Name(name) => ("name", name, None),
-                RoomChange::Topic(topic) => ("topic", topic, None),
-                RoomChange::Picture(uri) => ("picture", uri, None),
-                RoomChange::Role { user, role } => ("role", role, Some(user.as_str())),
-                RoomChange::History(of) => {
-                    policy = of.unwrap_or_default().to_string();
-                    ("history", &policy, None)
-                }
+                RoomChange::Name(name) => ("name", name.clone(), None),
+                RoomChange::Topic(topic) => ("topic", topic.clone(), None),
+                RoomChange::Picture(uri) => ("picture", uri.clone(), None),
+                RoomChange::Role { user, role } => ("role", role.clone(), Some(user.as_str())),
                 RoomChange::Preauthorized { user, role } => {
-                    policy = role.clone().unwrap_or_default();
-                    ("preauthorized", &policy, Some(user.as_str()))
+                    ("preauthorized", role.clone().unwrap_or_default(), Some(user.as_str()))
                 }
-                RoomChange::Expiry(_) => {
-                    policy = policy_sentence(change).unwrap_or_default();
-                    ("expiry", &policy, None)
-                }
-                RoomChange::Reports(_) => {
-                    policy = policy_sentence(change).unwrap_or_default();
-                    ("reports", &policy, None)
+                RoomChange::Policy(policy) => {
+                    (expiry, reports) = policies(core::slice::from_ref(policy));
+                    let (what, text) = policy_text(policy);
+                    (what, text, None)
                 }
             };
-            let (expiry, reports) = policies(core::slice::from_ref(change));
             json!({
                 "kind": "room", "seq": seq, "sender": device(by), "change": what, "text": text,
                 "user": user, "expiry": expiry, "reports": reports,
@@ -305,36 +296,41 @@ pub(super) fn kept(own: &DeviceId, (id, name): (&GroupId, &str), entry: &Entry) 
     event
 }
 
+/// Which policy of a room this is, and what it says as text: of history in seconds, of others in words.
+fn policy_text(policy: &RoomPolicy) -> (&'static str, String) {
+    match policy {
+        RoomPolicy::History(seconds) => ("history", seconds.unwrap_or_default().to_string()),
+        RoomPolicy::Expiry(_) => ("expiry", policy_sentence(policy)),
+        RoomPolicy::Reports(_) => ("reports", policy_sentence(policy)),
+    }
+}
+
 /// What policies say of expiry, and of reports of what has arrived and was read; null if they say nothing.
-fn policies(policies: &[RoomChange]) -> (Value, Value) {
+fn policies(policies: &[RoomPolicy]) -> (Value, Value) {
     let (mut expiry, mut reports) = (Value::Null, Value::Null);
     for policy in policies {
         match policy {
-            RoomChange::Expiry(MessageExpiration::Forbidden) => {
+            RoomPolicy::Expiry(MessageExpiration::Forbidden) => {
                 expiry = json!({ "mode": "forbidden" });
             }
-            RoomChange::Expiry(MessageExpiration::Allowed { required, min, max, default }) => {
+            RoomPolicy::Expiry(MessageExpiration::Allowed { required, min, max, default }) => {
                 let mode = if *required { "required" } else { "optional" };
                 expiry = json!({ "mode": mode, "min": min, "max": max, "default": default });
             }
-            RoomChange::Reports(policy) => {
+            RoomPolicy::Reports(policy) => {
                 let delivered = optionality_word(policy.delivery_notifications);
                 let read = optionality_word(policy.read_receipts);
                 reports = json!({ "delivered": delivered, "read": read });
             }
-            RoomChange::Name(_)
-            | RoomChange::Topic(_)
-            | RoomChange::Picture(_)
-            | RoomChange::Role { .. }
-            | RoomChange::Preauthorized { .. }
-            | RoomChange::History(_) => {}
+            // No field of a room says what new devices are given.
+            RoomPolicy::History(_) => {}
         }
     }
     (expiry, reports)
 }
 
 /// A room, as `rooms` lists it.
-pub(super) fn listed(group: &GroupView, of_room: &[RoomChange]) -> Value {
+pub(super) fn listed(group: &GroupView, of_room: &[RoomPolicy]) -> Value {
     let (state, by, why) = match &group.phase {
         Phase::Creating => ("creating", None, None),
         Phase::Member => ("member", None, None),

@@ -3,7 +3,7 @@
 use super::fault::Fault;
 use super::params::{Params, needed};
 use conclave_client::{
-    DeviceId, GroupId, MAX_CONTENT, Markup, MessageExpiration, Name, Optionality, RoomChange,
+    DeviceId, GroupId, MAX_CONTENT, Markup, MessageExpiration, Name, Optionality, RoomPolicy,
     StatusNotificationPolicy, Who,
 };
 use conclave_delivery_api::parse_hex;
@@ -53,7 +53,7 @@ pub(super) enum Method {
     Leave(RoomRef),
     Accept(RoomRef),
     Decline(RoomRef),
-    SetPolicy(RoomRef, RoomChange),
+    SetPolicy(RoomRef, RoomPolicy),
     History(RoomRef, usize),
     Acknowledge(Acknowledge),
     Subscribe { cursor: u64, rooms: Vec<String> },
@@ -288,7 +288,7 @@ fn send(params: &mut Params) -> Result<Send, Fault> {
 }
 
 /// What a room's policy is to say of expiry.
-fn expiry(params: &mut Params) -> Result<RoomChange, Fault> {
+fn expiry(params: &mut Params) -> Result<RoomPolicy, Fault> {
     let mut seconds = |name: &str| match params.number(name)?.map(u32::try_from).transpose() {
         Ok(seconds) => Ok(seconds),
         Err(_) => Err(Fault::params(format!("{name} is a number of seconds below 2^32"))),
@@ -313,15 +313,15 @@ fn expiry(params: &mut Params) -> Result<RoomChange, Fault> {
         },
     };
     if policy.is_consistent() && max != Some(0) {
-        Ok(RoomChange::Expiry(policy))
+        Ok(RoomPolicy::Expiry(policy))
     } else {
         Err(Fault::params("min must not be above default, default not above max, and max not 0"))
     }
 }
 
 /// What a room's policy is to say of reports of what has arrived and was read.
-fn reports(params: &mut Params) -> Result<RoomChange, Fault> {
-    Ok(RoomChange::Reports(StatusNotificationPolicy {
+fn reports(params: &mut Params) -> Result<RoomPolicy, Fault> {
+    Ok(RoomPolicy::Reports(StatusNotificationPolicy {
         delivery_notifications: optionality("delivered", params)?,
         read_receipts: optionality("read", params)?,
     }))

@@ -3,6 +3,7 @@
 //!
 //! One row each, written with the message. Rows are numbered, as the names of rows are not sealed.
 
+use super::fault::Fault;
 use conclave_client::{AppRows, Content, Engine, EngineError, GroupId};
 use conclave_delivery_api::{parse_hex, sha256, to_hex};
 use conclave_store::Store;
@@ -25,6 +26,17 @@ pub(super) enum Fate {
     Arrived { seq: u64, time: u64 },
     /// It is not sent: why.
     Failed(String),
+}
+
+impl Fate {
+    /// The answer to a client that asks about the message.
+    pub(super) fn answer(&self) -> Result<Value, Fault> {
+        match self {
+            Self::Queued => Ok(json!({ "state": "queued", "seq": null, "time": null })),
+            Self::Arrived { seq, time } => Ok(json!({ "state": "sent", "seq": seq, "time": time })),
+            Self::Failed(why) => Err(Fault::not_sent(why.clone())),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use super::suites::{SuiteError, find_suite};
 use super::text::unescaped;
 use super::time::{DAY, parse_duration};
 use conclave_delivery_api::{DeviceId, Name};
-use conclave_engine::{Command as Wish, Content, RoomChange, Who};
+use conclave_engine::{Command as Wish, Content, RoomChange, RoomPolicy, Who};
 use core::fmt;
 
 /// The longest line that a user can write, in bytes, without its end.
@@ -219,6 +219,11 @@ fn parse_name(word: &str) -> Result<Name, LineError> {
     word.parse().map_err(|e| LineError::Name(format!("{word:?}: {e}")))
 }
 
+/// Has a policy of the current room say something.
+fn set_policy(policy: RoomPolicy) -> Command {
+    Command::ChangeRoom(RoomChange::Policy(policy))
+}
+
 fn parse_all(words: &[&str], usage: &'static str) -> Result<Vec<Who>, LineError> {
     match words {
         [] => Err(LineError::Usage(usage)),
@@ -302,10 +307,10 @@ fn parse_command(command: &str, words: &[&str]) -> Result<Command, LineError> {
         ("/preauth", words) => parse_preauth(words).map(Command::ChangeRoom).ok_or(
             LineError::Usage("/preauth, /preauth add USER [ROLE] or /preauth remove USER"),
         ),
-        ("/expiry", words) => parse_expiry(words).map(Command::ChangeRoom).ok_or(LineError::Usage(
+        ("/expiry", words) => parse_expiry(words).map(set_policy).ok_or(LineError::Usage(
             "/expiry TIME, off or forbid; TIME as 30m, 12h, 7d or 4w, up to 52w; before it the shortest time, if senders may choose",
         )),
-        ("/reports", words) => parse_reports(words).map(Command::ChangeRoom).ok_or(
+        ("/reports", words) => parse_reports(words).map(set_policy).ok_or(
             LineError::Usage("/reports DELIVERED [READ], each of them allow, require or forbid"),
         ),
         ("/members", []) => Ok(Command::Members),
@@ -352,13 +357,13 @@ fn parse_command(command: &str, words: &[&str]) -> Result<Command, LineError> {
         ("/history", []) => Ok(Command::History(20)),
         ("/history", ["ask"]) => Ok(Command::AskHistory),
         ("/history", ["give", device]) => Ok(Command::GiveHistory(parse_name(device)?)),
-        ("/history", ["forbid"]) => Ok(Command::ChangeRoom(RoomChange::History(None))),
-        ("/history", ["allow"]) => Ok(Command::ChangeRoom(RoomChange::History(Some(ALL_TIME)))),
+        ("/history", ["forbid"]) => Ok(set_policy(RoomPolicy::History(None))),
+        ("/history", ["allow"]) => Ok(set_policy(RoomPolicy::History(Some(ALL_TIME)))),
         ("/history", ["allow", time]) => {
             let seconds = parse_duration(time).and_then(|seconds| u32::try_from(seconds).ok());
             let usage = LineError::Usage("/history allow [TIME], TIME as 12h, 30d or 52w");
             let seconds = seconds.ok_or(usage)?;
-            Ok(Command::ChangeRoom(RoomChange::History(Some(seconds))))
+            Ok(set_policy(RoomPolicy::History(Some(seconds))))
         }
         ("/history", [n]) => match n.parse() {
             Ok(n) => Ok(Command::History(n)),
@@ -515,12 +520,13 @@ mod tests {
         let role = RoomChange::Role { user: "bob".parse().unwrap(), role: "admin".into() };
         assert_eq!(change("/role bob admin"), role);
         let policy = MessageExpiration::after(604_800);
-        assert_eq!(change("/expiry 7d"), RoomChange::Expiry(policy));
+        assert_eq!(change("/expiry 7d"), RoomChange::Policy(RoomPolicy::Expiry(policy)));
         let (user, role) = ("bob".parse().unwrap(), Some("admin".into()));
         let preauthorized = RoomChange::Preauthorized { user, role };
         assert_eq!(change("/preauth add bob admin"), preauthorized);
         assert_eq!(command("/preauth"), Ok(Command::Preauthorized));
-        assert_eq!(change("/expiry off"), RoomChange::Expiry(MessageExpiration::OPEN));
+        let open = RoomPolicy::Expiry(MessageExpiration::OPEN);
+        assert_eq!(change("/expiry off"), RoomChange::Policy(open));
         let wrong = ["/rename", "/rename a b", "/role bob", "/room x", "/direct", "/picture a b"];
         for wrong in wrong.into_iter().chain(["/expiry", "/expiry 7", "/reports", "/reports on"]) {
             assert!(matches!(command(wrong), Err(LineError::Usage(_))), "{wrong}");

@@ -4,7 +4,7 @@ use super::text::{escaped, plain};
 use super::time::{duration, parse_duration};
 use conclave_delivery_api::{DeviceId, Name};
 use conclave_engine::{
-    MessageExpiration, Optionality, RoomChange, RoomView, StatusNotificationPolicy,
+    MessageExpiration, Optionality, RoomChange, RoomPolicy, RoomView, StatusNotificationPolicy,
 };
 
 /// More seconds than there are: all that was ever said.
@@ -13,7 +13,7 @@ pub(super) const ALL_TIME: u32 = u32::MAX;
 const YEAR: u32 = 366 * 24 * 3600;
 
 /// Reads a policy for expiry; none if the words are not one.
-pub(super) fn parse_expiry(words: &[&str]) -> Option<RoomChange> {
+pub(super) fn parse_expiry(words: &[&str]) -> Option<RoomPolicy> {
     let policy = match words {
         ["off"] => MessageExpiration::OPEN,
         ["forbid"] => MessageExpiration::Forbidden,
@@ -24,7 +24,7 @@ pub(super) fn parse_expiry(words: &[&str]) -> Option<RoomChange> {
         }
         _ => return None,
     };
-    policy.is_consistent().then_some(RoomChange::Expiry(policy))
+    policy.is_consistent().then_some(RoomPolicy::Expiry(policy))
 }
 
 fn parse_expiry_time(word: &str) -> Option<u32> {
@@ -33,13 +33,13 @@ fn parse_expiry_time(word: &str) -> Option<u32> {
 }
 
 /// Reads a policy for reports; none if the words are not one.
-pub(super) fn parse_reports(words: &[&str]) -> Option<RoomChange> {
+pub(super) fn parse_reports(words: &[&str]) -> Option<RoomPolicy> {
     let (delivered, read) = match words {
         [both] => (both, both),
         [delivered, read] => (delivered, read),
         _ => return None,
     };
-    Some(RoomChange::Reports(StatusNotificationPolicy {
+    Some(RoomPolicy::Reports(StatusNotificationPolicy {
         delivery_notifications: parse_optionality(delivered)?,
         read_receipts: parse_optionality(read)?,
     }))
@@ -101,16 +101,14 @@ pub(super) fn room_text(group: &str, room: &RoomView) -> String {
 }
 
 /// A policy of a room, for scripts.
-pub(super) fn policy_line(group: &str, policy: &RoomChange) -> String {
-    match policy_words(policy) {
-        Some((kind, words)) => format!("policy {group} {kind} {words}"),
-        None => format!("policy {group} -"),
-    }
+pub(super) fn policy_line(group: &str, policy: &RoomPolicy) -> String {
+    let (kind, words) = policy_words(policy);
+    format!("policy {group} {kind} {words}")
 }
 
 /// A policy of a room, for people.
-pub(super) fn policy_text(policy: &RoomChange) -> String {
-    format!("  {}", policy_sentence(policy).unwrap_or_default())
+pub(super) fn policy_text(policy: &RoomPolicy) -> String {
+    format!("  {}", policy_sentence(policy))
 }
 
 /// A preauthorized user, for scripts.
@@ -129,9 +127,6 @@ pub(super) fn room_change_line(
     (seq, by): (u64, &DeviceId),
     change: &RoomChange,
 ) -> String {
-    if let Some((kind, words)) = policy_words(change) {
-        return format!("{kind}-policy {group} {seq} by {by} {words}");
-    }
     let (kind, text) = match change {
         RoomChange::Name(text) => ("renamed", text.as_str()),
         RoomChange::Topic(text) => ("topic", text.as_str()),
@@ -143,7 +138,10 @@ pub(super) fn room_change_line(
             let role = role.as_deref().map_or("-".into(), escaped);
             return format!("preauthorized {group} {seq} by {by} {user} {role}");
         }
-        RoomChange::History(_) | RoomChange::Expiry(_) | RoomChange::Reports(_) => ("policy", ""),
+        RoomChange::Policy(policy) => {
+            let (kind, words) = policy_words(policy);
+            return format!("{kind}-policy {group} {seq} by {by} {words}");
+        }
     };
     format!("{kind} {group} {seq} by {by} {}", escaped(text)).trim_end().to_string()
 }
@@ -165,57 +163,41 @@ pub(super) fn room_change_text(by: &DeviceId, change: &RoomChange) -> String {
         RoomChange::Preauthorized { user, role: None } => {
             format!("{by} has decided: {user} joins by a link like everybody else")
         }
-        RoomChange::History(_) | RoomChange::Expiry(_) | RoomChange::Reports(_) => {
-            format!("{by} has decided: {}", policy_sentence(change).unwrap_or_default())
-        }
+        RoomChange::Policy(policy) => format!("{by} has decided: {}", policy_sentence(policy)),
     }
 }
 
-/// A policy for scripts: its kind and what it says, in seconds; none for what is no policy.
-fn policy_words(policy: &RoomChange) -> Option<(&'static str, String)> {
+/// A policy for scripts: its kind and what it says, in seconds.
+fn policy_words(policy: &RoomPolicy) -> (&'static str, String) {
     let number = |seconds: Option<u32>| seconds.map_or("-".into(), |seconds| seconds.to_string());
     match policy {
-        RoomChange::History(seconds) => Some(("history", number(*seconds))),
-        RoomChange::Expiry(MessageExpiration::Forbidden) => {
-            Some(("expiry", "forbidden - - -".into()))
-        }
-        RoomChange::Expiry(MessageExpiration::Allowed { required, min, max, default }) => {
+        RoomPolicy::History(seconds) => ("history", number(*seconds)),
+        RoomPolicy::Expiry(MessageExpiration::Forbidden) => ("expiry", "forbidden - - -".into()),
+        RoomPolicy::Expiry(MessageExpiration::Allowed { required, min, max, default }) => {
             let word = if *required { "required" } else { "optional" };
-            Some(("expiry", format!("{word} {min} {max} {}", number(*default))))
+            ("expiry", format!("{word} {min} {max} {}", number(*default)))
         }
-        RoomChange::Reports(StatusNotificationPolicy { delivery_notifications, read_receipts }) => {
+        RoomPolicy::Reports(StatusNotificationPolicy { delivery_notifications, read_receipts }) => {
             let words = [delivery_notifications, read_receipts].map(|o| optionality_word(*o));
-            Some(("reports", words.join(" ")))
+            ("reports", words.join(" "))
         }
-        RoomChange::Name(_)
-        | RoomChange::Topic(_)
-        | RoomChange::Picture(_)
-        | RoomChange::Role { .. }
-        | RoomChange::Preauthorized { .. } => None,
     }
 }
 
-/// What a policy says, for people; none for what is no policy.
+/// What a policy says, for people.
 #[must_use]
-pub fn policy_sentence(policy: &RoomChange) -> Option<String> {
+pub fn policy_sentence(policy: &RoomPolicy) -> String {
     match policy {
-        RoomChange::History(None) => {
-            Some("new devices are given nothing of what was said before".into())
+        RoomPolicy::History(None) => "new devices are given nothing of what was said before".into(),
+        RoomPolicy::History(Some(ALL_TIME)) => {
+            "new devices may be given all that was said before".into()
         }
-        RoomChange::History(Some(ALL_TIME)) => {
-            Some("new devices may be given all that was said before".into())
-        }
-        RoomChange::History(Some(seconds)) => {
+        RoomPolicy::History(Some(seconds)) => {
             let hours = seconds.div_ceil(3600);
-            Some(format!("new devices may be given what was said in the last {hours} hours"))
+            format!("new devices may be given what was said in the last {hours} hours")
         }
-        RoomChange::Expiry(policy) => Some(expiry_sentence(policy)),
-        RoomChange::Reports(policy) => Some(reports_sentence(policy)),
-        RoomChange::Name(_)
-        | RoomChange::Topic(_)
-        | RoomChange::Picture(_)
-        | RoomChange::Role { .. }
-        | RoomChange::Preauthorized { .. } => None,
+        RoomPolicy::Expiry(policy) => expiry_sentence(policy),
+        RoomPolicy::Reports(policy) => reports_sentence(policy),
     }
 }
 
@@ -260,10 +242,6 @@ fn reports_sentence(policy: &StatusNotificationPolicy) -> String {
 mod tests {
     use super::*;
 
-    fn sentence(change: Option<RoomChange>) -> String {
-        policy_sentence(&change.unwrap()).unwrap()
-    }
-
     #[test]
     fn a_policy_is_told_in_words_and_in_numbers() {
         let expiry = |words: &[&str]| parse_expiry(words);
@@ -282,20 +260,20 @@ mod tests {
             ),
             (&["forbid"], "no message disappears by itself", "forbidden - - -"),
         ] {
-            let change = expiry(words).unwrap();
-            assert_eq!(policy_words(&change), Some(("expiry", numbers.into())));
-            assert_eq!(sentence(Some(change)), told);
+            let policy = expiry(words).unwrap();
+            assert_eq!(policy_words(&policy), ("expiry", numbers.into()));
+            assert_eq!(policy_sentence(&policy), told);
         }
         for wrong in [&[][..], &["7"], &["0d"], &["2w", "1h"], &["53w"], &["7d", "off"]] {
             assert_eq!(expiry(wrong), None, "{wrong:?}");
         }
 
-        let told = sentence(parse_reports(&["forbid"]));
+        let told = policy_sentence(&parse_reports(&["forbid"]).unwrap());
         assert_eq!(told, "nobody is told what members have received and read");
-        let change = parse_reports(&["require", "allow"]).unwrap();
-        assert_eq!(policy_line("g", &change), "policy g reports required optional");
+        let policy = parse_reports(&["require", "allow"]).unwrap();
+        assert_eq!(policy_line("g", &policy), "policy g reports required optional");
         assert_eq!(
-            sentence(Some(change)),
+            policy_sentence(&policy),
             "others are told what members have received, and each member chooses whether others are told what they have read"
         );
         assert!(parse_reports(&[]).is_none() && parse_reports(&["on"]).is_none());

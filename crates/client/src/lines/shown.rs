@@ -4,7 +4,7 @@ use super::files::FileShown;
 use super::said::{Did, Said};
 use conclave_delivery_api::{DeviceId, Name};
 use conclave_engine::{
-    Answer, DeviceView, GroupView, LinkView, Member, News, PairCode, RoomChange, RoomView,
+    Answer, DeviceView, GroupView, LinkView, Member, News, PairCode, RoomPolicy, RoomView,
 };
 use conclave_mls::CipherSuite;
 
@@ -85,8 +85,8 @@ pub enum Shown {
     RoomPolicy {
         /// The group's name.
         group: String,
-        /// The policy, as the change that would make it.
-        policy: RoomChange,
+        /// What it says.
+        policy: RoomPolicy,
     },
     /// A preauthorized user, who may join a room by a link in a certain role.
     Preauthorized {

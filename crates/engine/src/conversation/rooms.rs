@@ -10,7 +10,7 @@ use super::rules::policy;
 use crate::error::EngineError;
 use crate::names::is_group_name;
 use crate::reason::Reason;
-use crate::record::{Item, RoomChange, Work};
+use crate::record::{Item, RoomChange, RoomPolicy, Work};
 use conclave_certificates::device_of;
 use conclave_delivery_api::{Encode, Name};
 use conclave_mls::component::ComponentId;
@@ -70,22 +70,23 @@ pub(crate) fn metadata_changes(old: &RoomMetadata, new: &RoomMetadata) -> Vec<Ro
     all.into_iter().filter_map(|(changed, change)| changed.then_some(change)).collect()
 }
 
-/// The policies of a room, as changes of one that has none.
-pub(crate) fn policies_of(room: &RoomState) -> Vec<RoomChange> {
+/// What the policies of a room say.
+pub(crate) fn policies_of(room: &RoomState) -> Vec<RoomPolicy> {
     let seconds = |policy: &HistoryPolicy| match policy {
         HistoryPolicy::Forbidden => None,
         HistoryPolicy::Shared { max_time_period, .. } => Some(*max_time_period),
     };
-    let history = room.history.as_ref().map(|policy| RoomChange::History(seconds(policy)));
-    let expiry = room.expiration.map(RoomChange::Expiry);
-    let reports = room.status_notifications.map(RoomChange::Reports);
+    let history = room.history.as_ref().map(|policy| RoomPolicy::History(seconds(policy)));
+    let expiry = room.expiration.map(RoomPolicy::Expiry);
+    let reports = room.status_notifications.map(RoomPolicy::Reports);
     [history, expiry, reports].into_iter().flatten().collect()
 }
 
 /// The policies that have changed.
 pub(crate) fn policy_changes(old: &RoomState, new: &RoomState) -> Vec<RoomChange> {
     let old = policies_of(old);
-    policies_of(new).into_iter().filter(|policy| !old.contains(policy)).collect()
+    let changed = policies_of(new).into_iter().filter(|policy| !old.contains(policy));
+    changed.map(RoomChange::Policy).collect()
 }
 
 /// How the list of preauthorized users has changed.
@@ -275,33 +276,38 @@ fn proposals_of(
         RoomChange::Topic(topic) => metadata.subject = text(topic),
         RoomChange::Picture(uri) => metadata.avatar = text(uri),
         RoomChange::Role { user, role } => return role_proposals(group, room, user, role),
-        RoomChange::History(seconds) => {
-            let policy = history_policy(room, *seconds);
-            if room.history.as_ref() == Some(&policy) {
-                return Ok(Vec::new());
-            }
-            return Ok(vec![updating(CHAT_HISTORY_POLICY, &policy)?]);
-        }
-        RoomChange::Expiry(policy) => {
-            if room.expiration.unwrap_or(MessageExpiration::OPEN) == *policy {
-                return Ok(Vec::new());
-            }
-            return Ok(vec![updating(MESSAGE_EXPIRATION_POLICY, policy)?]);
-        }
+        RoomChange::Policy(policy) => return policy_proposals(room, policy),
         RoomChange::Preauthorized { user, role } => {
             return preauthorization(group, room, user, role.as_deref());
-        }
-        RoomChange::Reports(policy) => {
-            if room.status_notifications.unwrap_or_default() == *policy {
-                return Ok(Vec::new());
-            }
-            return Ok(vec![updating(STATUS_NOTIFICATION_POLICY, policy)?]);
         }
     }
     if metadata == room.metadata {
         return Ok(Vec::new());
     }
     Ok(vec![updating(ROOM_METADATA, &metadata)?])
+}
+
+/// The proposal that makes a policy say something; none if it says so already.
+fn policy_proposals(
+    room: &RoomState,
+    policy: &RoomPolicy,
+) -> Result<Vec<NewProposal>, conclave_mls::Error> {
+    let (is_so, proposal) = match policy {
+        RoomPolicy::History(seconds) => {
+            let policy = history_policy(room, *seconds);
+            let is_so = room.history.as_ref() == Some(&policy);
+            (is_so, updating(CHAT_HISTORY_POLICY, &policy)?)
+        }
+        RoomPolicy::Expiry(policy) => {
+            let is_so = room.expiration.unwrap_or(MessageExpiration::OPEN) == *policy;
+            (is_so, updating(MESSAGE_EXPIRATION_POLICY, policy)?)
+        }
+        RoomPolicy::Reports(policy) => {
+            let is_so = room.status_notifications.unwrap_or_default() == *policy;
+            (is_so, updating(STATUS_NOTIFICATION_POLICY, policy)?)
+        }
+    };
+    Ok(if is_so { Vec::new() } else { vec![proposal] })
 }
 
 /// The policy by which everybody in a room may share what was said in the last so many seconds, if a user asks for it; or

@@ -8,7 +8,7 @@ use crate::book::Change;
 use crate::conversation::rooms::{policies_of, room_of, uri_of};
 use crate::names::is_group_name;
 use crate::reason::Reason;
-use crate::record::{RoomChange, Work};
+use crate::record::{RoomChange, RoomPolicy, Work};
 use crate::view::RoomView;
 use crate::who::Who;
 use conclave_delivery_api::{JOIN_LINKS, Name};
@@ -69,9 +69,9 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    /// What a room's policies say, as the changes that would make them.
+    /// What a room's policies say.
     #[must_use]
-    pub fn policies(&self, group: &GroupId) -> Vec<RoomChange> {
+    pub fn policies(&self, group: &GroupId) -> Vec<RoomPolicy> {
         let room = self.conversations.get(group).and_then(|c| room_of(c.group()));
         room.map(|room| policies_of(&room)).unwrap_or_default()
     }
@@ -145,14 +145,13 @@ impl<S: Store> Engine<S> {
             Work::Room { change: RoomChange::Picture(_), .. } => {
                 (Capability::CHANGE_ROOM_AVATAR, "changing the picture")
             }
-            Work::Room { change: RoomChange::History(_), .. } => {
-                (Capability::CHANGE_OTHER_POLICY_ATTRIBUTE, "deciding what new devices are given")
-            }
-            Work::Room { change: RoomChange::Expiry(_), .. } => {
-                (Capability::CHANGE_OTHER_POLICY_ATTRIBUTE, "deciding when messages disappear")
-            }
-            Work::Room { change: RoomChange::Reports(_), .. } => {
-                (Capability::CHANGE_OTHER_POLICY_ATTRIBUTE, "deciding what members report")
+            Work::Room { change: RoomChange::Policy(policy), .. } => {
+                let what = match policy {
+                    RoomPolicy::History(_) => "deciding what new devices are given",
+                    RoomPolicy::Expiry(_) => "deciding when messages disappear",
+                    RoomPolicy::Reports(_) => "deciding what members report",
+                };
+                (Capability::CHANGE_OTHER_POLICY_ATTRIBUTE, what)
             }
             Work::Room { change: RoomChange::Preauthorized { .. }, .. } => {
                 (Capability::CHANGE_PREAUTHORIZED_USER_LIST, "preauthorizing users")
@@ -224,14 +223,14 @@ impl<S: Store> Engine<S> {
                 checked.map_err(|e| Reason::RoomUnchanged { why: e.to_string() })?;
             }
             RoomChange::Role { user, role } => check_role_of(&room, user, role)?,
-            RoomChange::Expiry(policy) if !policy.is_consistent() => {
+            RoomChange::Policy(RoomPolicy::Expiry(policy)) if !policy.is_consistent() => {
                 let why = "the bounds are the wrong way round, or the default is outside them";
                 return Err(Reason::RoomUnchanged { why: why.into() }.into());
             }
             RoomChange::Preauthorized { user, role } => {
                 check_preauthorization(&room, user, role.as_deref())?;
             }
-            RoomChange::History(_) | RoomChange::Expiry(_) | RoomChange::Reports(_) => {}
+            RoomChange::Policy(_) => {}
         }
         self.queue(group, vec![Work::Room { change, committing: false }], Vec::new())
     }

@@ -1,8 +1,8 @@
 //! How the records are encoded.
 
 use super::{
-    GroupRecord, Identity, Item, Kept, Line, News, OwnKey, Payload, RoomChange, Stage, Unpublished,
-    Who, Work,
+    GroupRecord, Identity, Item, Kept, Line, News, OwnKey, Payload, RoomChange, RoomPolicy, Stage,
+    Unpublished, Who, Work,
 };
 use crate::coding::{VERSION, check_version, flag, put_text, text, unknown};
 use crate::content::{Content, TEXT};
@@ -646,15 +646,15 @@ impl Encode for RoomChange {
                 user.encode(w)?;
                 return put_text(w, role);
             }
-            Self::History(seconds) => {
+            Self::Policy(RoomPolicy::History(seconds)) => {
                 5u8.encode(w)?;
                 return seconds.encode(w);
             }
-            Self::Expiry(policy) => {
+            Self::Policy(RoomPolicy::Expiry(policy)) => {
                 6u8.encode(w)?;
                 return policy.encode(w);
             }
-            Self::Reports(policy) => {
+            Self::Policy(RoomPolicy::Reports(policy)) => {
                 7u8.encode(w)?;
                 return policy.encode(w);
             }
@@ -678,9 +678,9 @@ impl Decode for RoomChange {
             2 => Self::Topic(text(r)?),
             3 => Self::Picture(text(r)?),
             4 => Self::Role { user: Decode::decode(r)?, role: text(r)? },
-            5 => Self::History(Decode::decode(r)?),
-            6 => Self::Expiry(Decode::decode(r)?),
-            7 => Self::Reports(Decode::decode(r)?),
+            5 => Self::Policy(RoomPolicy::History(Decode::decode(r)?)),
+            6 => Self::Policy(RoomPolicy::Expiry(Decode::decode(r)?)),
+            7 => Self::Policy(RoomPolicy::Reports(Decode::decode(r)?)),
             8 => Self::Preauthorized { user: Decode::decode(r)?, role: Some(text(r)?) },
             9 => Self::Preauthorized { user: Decode::decode(r)?, role: None },
             other => return unknown("room change", other),
@@ -725,6 +725,7 @@ mod tests {
             user: "bob".parse().unwrap(),
             role: role.map(String::from),
         };
+        let policy = RoomChange::Policy;
         for work in [
             Work::Send { payload: Payload::Content(Content::from_text("hi")), sealed: None },
             Work::Send { payload: Payload::Content(other.clone()), sealed: None },
@@ -737,12 +738,15 @@ mod tests {
             Work::MakeLink { link: link.clone(), expires_at: 9, max_uses: 2, committing: true },
             Work::Unlink { number: 3, committing: false },
             Work::Room { change: RoomChange::Topic("soup".into()), committing: true },
-            Work::Room { change: RoomChange::History(Some(86_400)), committing: false },
+            Work::Room { change: policy(RoomPolicy::History(Some(86_400))), committing: false },
             Work::Room {
-                change: RoomChange::Expiry(MessageExpiration::after(7)),
+                change: policy(RoomPolicy::Expiry(MessageExpiration::after(7))),
                 committing: true,
             },
-            Work::Room { change: RoomChange::Reports(Default::default()), committing: false },
+            Work::Room {
+                change: policy(RoomPolicy::Reports(Default::default())),
+                committing: false,
+            },
             Work::Room { change: preauthorized(Some("moderator")), committing: false },
             Work::Room { change: preauthorized(None), committing: true },
             Work::Join { link: link.clone(), commit: None },
@@ -776,11 +780,11 @@ mod tests {
             News::Removed { seq: 5, who: b.clone(), by: a.clone() },
             News::Room { seq: 6, by: a.clone(), change: RoomChange::Name("lunch".into()) },
             News::Room { seq: 6, by: a.clone(), change: RoomChange::Picture("u".into()) },
-            News::Room { seq: 6, by: a.clone(), change: RoomChange::History(None) },
+            News::Room { seq: 6, by: a.clone(), change: policy(RoomPolicy::History(None)) },
             News::Room {
                 seq: 6,
                 by: a.clone(),
-                change: RoomChange::Expiry(MessageExpiration::OPEN),
+                change: policy(RoomPolicy::Expiry(MessageExpiration::OPEN)),
             },
             News::Room {
                 seq: 6,

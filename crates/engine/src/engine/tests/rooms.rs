@@ -3,7 +3,7 @@
 use super::*;
 use crate::book::Change;
 use crate::content::Content;
-use crate::record::{Item, Payload, RoomChange, Work};
+use crate::record::{Item, Payload, RoomChange, RoomPolicy, Work};
 use conclave_mls::{Config, Group};
 use conclave_room::{MessageExpiration, Optionality, StatusNotificationPolicy};
 
@@ -199,7 +199,7 @@ fn a_policy_needs_a_capability_and_holds_for_what_is_said_after_it() {
         assert_eq!(expirations(&world, i), expected);
         let id = world.group_id(i);
         let engine = &world.devices[i].engine;
-        let policies = [RoomChange::Expiry(MessageExpiration::OPEN), RoomChange::Reports(reports)];
+        let policies = [RoomPolicy::Expiry(MessageExpiration::OPEN), RoomPolicy::Reports(reports)];
         assert_eq!(engine.policies(&id), policies);
         assert_eq!(engine.message_expiration(&id), Some(MessageExpiration::OPEN));
         let reported = engine.status_reports(&id, true);
