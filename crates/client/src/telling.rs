@@ -29,7 +29,7 @@ pub(crate) fn shown(group: &str, me: &str, sender: &DeviceId, taken: Taken) -> O
             let what = format!("{by} has changed a message that is not here");
             return Some(Shown::Note { group: group.into(), what });
         }
-        Taken::Known | Taken::Nothing => return None,
+        Taken::Known | Taken::Profile(_) | Taken::Nothing => return None,
     };
     Some(Shown::Did { group: group.into(), did })
 }
@@ -76,8 +76,8 @@ pub(crate) fn said(why: &'static str, group: &str, me: &str, entry: Entry) -> Sa
 }
 
 /// Why a message counts for nothing.
-fn reason(why: Ignored) -> &'static str {
-    match why {
+fn reason(why: Ignored) -> String {
+    let why = match why {
         Ignored::Duplicate => "it came before",
         Ignored::Sender => "it names another sender",
         Ignored::Room => "it was meant for another room",
@@ -86,5 +86,7 @@ fn reason(why: Ignored) -> &'static str {
         Ignored::NotTheAuthor(_) => "it changes what somebody else has said",
         Ignored::Deleted(_) => "it changes a message that was deleted",
         Ignored::Versions(_) => "it changes a message whose versions make no sense",
-    }
+        Ignored::Profile(fault) => return fault.to_string(),
+    };
+    why.into()
 }

@@ -10,6 +10,7 @@ use crate::id::{MessageId, Salt, UriTooLong};
 use crate::markdown::without_html;
 use crate::media::{GFM_MIMI, TEXT_PLAIN};
 use crate::part::{Disposition, NestedPart, Part, PartSemantics};
+use crate::profile::Profile;
 use crate::status::{MIMI_MESSAGE_STATUS, MessageStatusReport};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -175,6 +176,13 @@ impl Draft {
     pub fn status(report: &MessageStatusReport) -> Self {
         let bytes = report.encode();
         Self::new(NestedPart::single(Disposition::UNSPECIFIED, MIMI_MESSAGE_STATUS, &bytes))
+    }
+
+    /// What our user says of themselves, in place of what they said before.
+    #[must_use]
+    pub fn profile(profile: &Profile) -> Self {
+        let (key, version) = profile.extension();
+        Self::new(profile.body()).extension(key, version)
     }
 
     /// The same message with further content behind its body, each to be processed for itself.

@@ -10,6 +10,7 @@ use crate::id::{MessageId, Salt};
 use crate::limits::Limits;
 use crate::meaning::{Arrival, Meaning, ReferenceState, interpret};
 use crate::part::{Disposition, MultiPart, NestedPart, Part, PartSemantics, UnknownPart};
+use crate::profile::{MAX_PICTURE, Profile};
 use crate::status::MessageStatusReport;
 use crate::{Secret, Value, markdown, safe};
 use alloc::boxed::Box;
@@ -54,6 +55,9 @@ pub fn interpreted(bytes: &[u8]) {
         let id = MessageId([0xff; 32]);
         let arrival = Arrival { id, sender, room, accepted_at: u64::from(by) << 24 };
         let meaning = interpret(content, &arrival, &history, &text_rank);
+        if let Meaning::Profile(profile) = &meaning {
+            profile_is_fit_to_show(profile);
+        }
         if let Meaning::Edit { of, .. } | Meaning::Delete { of } = &meaning
             && of.state == ReferenceState::Known
         {
@@ -63,6 +67,15 @@ pub fn interpreted(bytes: &[u8]) {
             shown(part);
         }
     }
+}
+
+/// What is kept of a profile is fit to show, and can be sent on by the user's other devices.
+fn profile_is_fit_to_show(profile: &Profile) {
+    let (name, picture) = (profile.name(), profile.picture());
+    assert!(!name.contains(|c| safe::is_harmful(c) || c == '"'), "{name:?}");
+    assert!(picture.is_none_or(|picture| picture.bytes().len() <= MAX_PICTURE));
+    let again = Profile::new(profile.version(), name, picture.cloned());
+    assert_eq!(again.as_ref(), Ok(profile), "another profile");
 }
 
 /// Shows what a part holds.
@@ -169,6 +182,7 @@ impl Builder<'_> {
         match self.byte() % 4 {
             0 => ExtensionKey::Integer(i64::from(self.byte())),
             1 => ExtensionKey::Integer(self.number().cast_signed()),
+            2 => ExtensionKey::Text("conclave.profile".into()),
             _ => ExtensionKey::Text(self.text()),
         }
     }
@@ -190,7 +204,7 @@ impl Builder<'_> {
             mimi_extensions: Extensions(
                 (0..self.byte() % 5).map(|_| (self.key(), self.value())).collect(),
             ),
-            nested_part: self.part(0),
+            nested_part: if self.byte() % 8 == 7 { self.profile() } else { self.part(0) },
             later: if self.byte() % 4 == 3 { self.values() } else { Vec::new() },
         }
     }
@@ -217,6 +231,21 @@ impl Builder<'_> {
             _ => Part::Null,
         };
         NestedPart { disposition, language, part }
+    }
+
+    /// What may pass for a profile: a name, and a picture or something else.
+    fn profile(&mut self) -> NestedPart {
+        let name = NestedPart::single(Disposition::PROFILE, "text/plain", &self.bytes());
+        let picture = match self.byte() % 4 {
+            0 => NestedPart::null(Disposition::ICON),
+            1 => self.part(1),
+            _ => {
+                let bytes = [b"\x89PNG\r\n\x1a\n".as_slice(), &self.bytes()].concat();
+                NestedPart::single(Disposition::ICON, "image/png", &bytes)
+            }
+        };
+        let both = NestedPart::multi(PartSemantics::ProcessAll, Vec::from([name, picture]));
+        NestedPart { disposition: Disposition::PROFILE, ..both }
     }
 
     fn markdown(&mut self) -> NestedPart {

@@ -11,7 +11,7 @@
 //! * **Nothing is lost.** Dispositions, extensions, kinds of parts and fields that the draft does not know are kept as
 //!   they came.
 //!
-//! * **Making.** A [`Draft`] is a text, a reply, a reaction, an edit, a deletion, an attachment or a receipt. It
+//! * **Making.** A [`Draft`] is a text, a reply, a reaction, an edit, a deletion, an attachment, a receipt or a profile. It
 //!   refuses a message that peers could not decode, and an attachment that they would not fetch.
 //! * **Meaning.** [`interpret`] says what a message is to a client: one of the [`Meaning`]s, each of which a client
 //!   has to handle. The draft's rules are behind it: who may edit what, which parts of a body are shown, when a
@@ -66,6 +66,8 @@ pub mod markdown;
 pub mod mention;
 pub mod safe;
 
+mod profile;
+
 mod choose;
 mod compose;
 mod expiry;
@@ -93,4 +95,5 @@ pub use meaning::{
 };
 pub use media::{GFM_MIMI, TEXT_PLAIN, essence, is_media_type};
 pub use part::{Disposition, MultiPart, NestedPart, Part, PartSemantics, SinglePart, UnknownPart};
+pub use profile::{MAX_PICTURE, Picture, PictureFormat, Profile, ProfileFault};
 pub use status::{MIMI_MESSAGE_STATUS, MessageStatus, MessageStatusReport, PerMessageStatus};

@@ -9,6 +9,7 @@ use crate::id::MessageId;
 use crate::limits::Limits;
 use crate::media::is_media_type;
 use crate::part::{Disposition, NestedPart, Part};
+use crate::profile::{Profile, ProfileFault};
 use crate::status::{MIMI_MESSAGE_STATUS, MessageStatusReport};
 
 /// The most octets of a text that counts as a reaction: emoji of several people take some forty. A longer one is shown
@@ -96,6 +97,8 @@ pub enum Meaning<'a> {
     Session(Chosen<'a>),
     /// What became of messages, according to the sender.
     Status(MessageStatusReport),
+    /// What the sender's user says of themselves. It is nothing that was said in the room.
+    Profile(Profile),
     /// A message with an empty body, which replaces nothing.
     Empty,
     /// Something that this client cannot show. Say that there is something.
@@ -134,6 +137,8 @@ pub enum Ignored {
     Deleted(MessageId),
     /// It edits or deletes a message whose versions form a loop.
     Versions(MessageId),
+    /// It should be a profile, and is none.
+    Profile(ProfileFault),
 }
 
 /// Says what a message means to a client that knows this history and shows parts by this rank.
@@ -154,6 +159,9 @@ pub fn interpret<'a>(
     }
 
     let body = &content.nested_part;
+    if let Some(profile) = Profile::of(content) {
+        return profile.map_or_else(|e| Meaning::Ignored(Ignored::Profile(e)), Meaning::Profile);
+    }
     if let Some(replaced) = content.replaces {
         let deletes = body.part == Part::Null;
         let of = match replaced_message(replaced, deletes, arrival, history) {

@@ -2,6 +2,12 @@
 
 use alloc::string::String;
 
+/// The longest display name, in characters.
+pub const MAX_DISPLAY_NAME: usize = 64;
+
+/// How many marks a letter of a display name carries at most: Hebrew and Vietnamese need three and two.
+const MAX_MARKS: usize = 3;
+
 /// How many octets a file name has at most, so that every file system takes it.
 const MAX_FILE_NAME: usize = 200;
 
@@ -38,6 +44,76 @@ pub fn line(text: &str, most: usize) -> String {
         line.push('…');
     }
     line
+}
+
+/// A display name, as its owner wrote it: on one line, with single spaces within, of characters that are seen, of at most
+/// [`MAX_DISPLAY_NAME`] characters and no tower of marks. Double quotation marks become single ones, so that no name can end
+/// the quotation in which it is shown.
+///
+/// It may be empty then. It may also be another user's name, or look like one: show it beside the name of the user whose it
+/// is, and never instead.
+#[must_use]
+pub fn display_name(name: &str) -> String {
+    let (mut shown, mut length, mut marks) = (String::new(), 0, 0);
+    let mut is_apart = false;
+    for c in name.chars() {
+        if c.is_whitespace() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{2800}') {
+            is_apart = length > 0;
+            continue;
+        }
+        if is_harmful(c) || is_unseen(c) {
+            continue;
+        }
+        if is_mark(c) {
+            // A mark without a letter would stand on what comes before the name.
+            if length == 0 || is_apart || marks == MAX_MARKS {
+                continue;
+            }
+            marks += 1;
+        } else {
+            marks = 0;
+        }
+        if length + usize::from(is_apart) >= MAX_DISPLAY_NAME {
+            break;
+        }
+        if core::mem::take(&mut is_apart) {
+            shown.push(' ');
+            length += 1;
+        }
+        shown.push(if is_double_quote(c) { '\'' } else { c });
+        length += 1;
+    }
+    shown
+}
+
+fn is_double_quote(c: char) -> bool {
+    matches!(c, '"' | '\u{201c}'..='\u{201f}' | '\u{301d}'..='\u{301f}' | '\u{ff02}' | '«' | '»' | '\u{2033}')
+}
+
+/// Whether a character has no shape, or none that fonts agree on: Unicode's `Default_Ignorable_Code_Point`, the object
+/// replacement character, and private use.
+fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{e000}'..='\u{f8ff}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffc}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}' | '\u{f0000}'..='\u{10ffff}')
+}
+
+/// Whether a character is a mark on the one before it, in the scripts whose marks pile up.
+fn is_mark(c: char) -> bool {
+    matches!(c,
+        '\u{300}'..='\u{36f}' | '\u{483}'..='\u{489}' | '\u{591}'..='\u{5bd}' | '\u{5bf}' | '\u{5c1}'..='\u{5c2}'
+        | '\u{5c4}'..='\u{5c5}' | '\u{5c7}' | '\u{610}'..='\u{61a}' | '\u{64b}'..='\u{65f}' | '\u{670}'
+        | '\u{6d6}'..='\u{6dc}' | '\u{6df}'..='\u{6e4}' | '\u{6e7}'..='\u{6e8}' | '\u{6ea}'..='\u{6ed}'
+        | '\u{711}' | '\u{730}'..='\u{74a}' | '\u{7a6}'..='\u{7b0}' | '\u{816}'..='\u{82d}' | '\u{8d3}'..='\u{902}'
+        | '\u{93a}' | '\u{93c}' | '\u{941}'..='\u{948}' | '\u{94d}' | '\u{951}'..='\u{957}' | '\u{e31}'
+        | '\u{e34}'..='\u{e3a}' | '\u{e47}'..='\u{e4e}' | '\u{eb1}' | '\u{eb4}'..='\u{ebc}' | '\u{ec8}'..='\u{ece}'
+        | '\u{f18}'..='\u{f19}' | '\u{f35}' | '\u{f37}' | '\u{f39}' | '\u{f71}'..='\u{f7e}' | '\u{f80}'..='\u{f84}'
+        | '\u{f8d}'..='\u{fbc}' | '\u{102d}'..='\u{1030}' | '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}'
+        | '\u{20d0}'..='\u{20f0}' | '\u{2de0}'..='\u{2dff}' | '\u{302a}'..='\u{302f}' | '\u{3099}'..='\u{309a}'
+        | '\u{a66f}'..='\u{a67d}' | '\u{a8e0}'..='\u{a8f1}' | '\u{fe20}'..='\u{fe2f}' | '\u{1d165}'..='\u{1d169}'
+        | '\u{1d16d}'..='\u{1d172}' | '\u{1e000}'..='\u{1e02a}')
 }
 
 /// A file name to store an attachment by, of what its sender suggests: one name without a path, of characters that

@@ -14,8 +14,8 @@ use crate::rows::{
 use crate::store::{Rows, RowsMut};
 use conclave_content::{
     Arrival, Expiration, ExpiryPolicy, Ignored, Lifetime, Limits, MIMI_CONTENT, Meaning, MessageId,
-    MimiContent, Reference, ReferenceState, Salt, TEXT_PLAIN, essence, interpret, is_media_type,
-    text_rank,
+    MimiContent, Profile, Reference, ReferenceState, Salt, TEXT_PLAIN, essence, interpret,
+    is_media_type, text_rank,
 };
 use conclave_store::{GroupId, Secret, WriteSet};
 
@@ -97,6 +97,8 @@ pub enum Taken {
     Waiting,
     /// It has no effect, and why.
     Ignored(Ignored),
+    /// It is what its sender's user says of themselves, which the host keeps. It says nothing in the room.
+    Profile(Box<Profile>),
     /// It says nothing.
     Nothing,
 }
@@ -224,6 +226,7 @@ impl<'a> Recording<'a> {
         match interpret(content, &arrival, &known, &text_rank) {
             Meaning::Ignored(reason) => Ok(Taken::Ignored(reason)),
             Meaning::Empty => Ok(Taken::Nothing),
+            Meaning::Profile(profile) => Ok(Taken::Profile(Box::new(profile))),
             Meaning::Edit { of, .. } | Meaning::Delete { of } if is_missing(&of) => {
                 self.keep(room, from, (of.id, bytes))
             }

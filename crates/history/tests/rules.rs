@@ -5,7 +5,7 @@ mod room;
 
 use conclave_content::{
     Disposition, Draft, Expiration, ExpiryPolicy, ExternalPart, MIMI_CONTENT, MessageId,
-    MessageStatus, MessageStatusReport, markdown,
+    MessageStatus, MessageStatusReport, Profile, markdown,
 };
 use conclave_history::{Body, Cursor, Event, Ignored, Taken, Unsent, nobody};
 use conclave_store::Store;
@@ -495,4 +495,23 @@ fn mentions_are_found_the_latest_first_and_read_as_names() {
     assert!(world.search("example").is_empty(), "an address is not what people said");
     world.say(ALICE, Draft::deletion(first));
     assert_eq!(found(&world, Cursor::LAST, 20), (vec![304], None));
+}
+
+#[test]
+fn a_profile_is_nothing_that_was_said() {
+    let mut world = World::new();
+    world.said(ALICE, "hi");
+    world.read_up_to(1);
+
+    let profile = Profile::new(1, "bob: Alice", None).unwrap();
+    let (id, taken) = world.say(ALICE, Draft::profile(&profile));
+    assert_eq!(taken, Taken::Profile(Box::new(profile)));
+    assert_eq!(world.unread(), (0, 0));
+    assert_eq!(world.search("alice"), []);
+    assert_eq!(world.numbers(), [1]);
+
+    // Nothing can be said about it.
+    assert_eq!(world.say(BOB, Draft::reaction(id, &["!"]).unwrap()).1, Taken::Waiting);
+    assert_eq!(world.say(ALICE, Draft::plain("I quit").replacing(id)).1, Taken::Waiting);
+    assert_eq!((world.numbers(), world.unread()), (vec![1], (0, 0)));
 }

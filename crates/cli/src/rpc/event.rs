@@ -212,6 +212,10 @@ fn mimi(message: &MimiMessage) -> Map<String, Value> {
         Meaning::Attachment(body) => ("attachment", Some(body)),
         Meaning::Session(body) => ("session", Some(body)),
         Meaning::Status(_) => ("status", None),
+        Meaning::Profile(profile) => {
+            said.insert("text".into(), profile.name().into());
+            ("profile", None)
+        }
         Meaning::Empty => ("empty", None),
         Meaning::Ignored(_) => ("ignored", None),
         Meaning::Unknown(_) => return said,

@@ -72,6 +72,12 @@ impl Value {
         if let Ok(Item::Bytes(bytes)) = self.first_item() { Some(bytes) } else { None }
     }
 
+    /// The number, if it is an unsigned integer.
+    #[must_use]
+    pub fn as_unsigned(&self) -> Option<u64> {
+        if let Ok(Item::Unsigned(n)) = self.first_item() { Some(n) } else { None }
+    }
+
     /// The item, for arrays, maps and tags without what they contain.
     pub(crate) fn first_item(&self) -> Result<Item<'_>, ContentError> {
         Reader::new(&self.0, &Limits { size: usize::MAX, ..Limits::default() })?.item()
