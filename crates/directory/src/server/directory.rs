@@ -1,5 +1,6 @@
 use super::error::DirectoryError;
 use super::extensions::{Ends, Extensions};
+use super::labels::Labels;
 use super::names::NameKey;
 use super::records::{Batch, Put, Records};
 use super::rows::{self, CURRENT, Current, PastRoot};
@@ -32,7 +33,7 @@ const MAX_ATTEMPTS: usize = 8;
 /// The most roots of one page.
 const MAX_PAGE: u64 = 256;
 
-type Tree<R> = akd::Directory<Hashing, Shared<R>, NameKey>;
+type Tree<R> = akd::Directory<Hashing, Shared<R>, Labels>;
 
 /// The answer to a question about a name: the proof, and the root that it leads to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub struct Page {
 /// time, the others' attempts are refused ([`DirectoryError::Raced`]).
 pub struct Directory<R> {
     records: Arc<R>,
-    names: NameKey,
+    labels: Labels,
     signer: Signer,
     provider: Arc<dyn CryptoProvider>,
     publishing: Mutex<()>,
@@ -71,7 +72,7 @@ impl<R: Records> Directory<R> {
         let records = Arc::new(records);
         let directory = Self {
             records,
-            names,
+            labels: Labels::new(names),
             signer,
             provider,
             publishing: Mutex::new(()),
@@ -84,7 +85,7 @@ impl<R: Records> Directory<R> {
         let (_, current) = directory.current()?;
         let key = Arc::new(directory.signer.key());
         let signed = current.root.verify(&*directory.provider, &key).is_ok();
-        if current.vrf_key != directory.names.public() || !signed {
+        if current.vrf_key != directory.labels.public_key() || !signed {
             return Err(DirectoryError::OtherKeys);
         }
         Ok(directory)
@@ -243,7 +244,7 @@ impl<R: Records> Directory<R> {
             let mut extension = Extension {
                 from,
                 to,
-                vrf_key: self.names.public(),
+                vrf_key: self.labels.public_key(),
                 from_tree: old.tree,
                 to_tree: new.tree,
                 kept,
@@ -300,7 +301,7 @@ impl<R: Records> Directory<R> {
             return Err(DirectoryError::Damaged("the tree is of another epoch"));
         }
 
-        let vrf_key = self.names.public();
+        let vrf_key = self.labels.public_key();
         let commitment = Opening { vrf_key, tree }.commitment(&*self.provider)?;
         let root = self.signer.root(&*self.provider, epoch, commitment, now)?;
         let past = PastRoot { tree, root: root.clone() };
@@ -366,7 +367,7 @@ impl<R: Records> Directory<R> {
 
     async fn tree(&self, snapshot: &Shared<R>) -> Result<Tree<R>, AkdError> {
         let storage = StorageManager::new_no_cache(snapshot.clone());
-        akd::Directory::new(storage, self.names.clone(), AzksParallelismConfig::disabled()).await
+        akd::Directory::new(storage, self.labels.clone(), AzksParallelismConfig::disabled()).await
     }
 
     /// The proof that a name has no entry.
@@ -379,10 +380,9 @@ impl<R: Records> Directory<R> {
         let user = AkdLabel(user.to_vec());
         run(snapshot, async {
             let storage = StorageManager::new_no_cache(snapshot.clone());
-            let names = &self.names;
             let fresh = VersionFreshness::Fresh;
-            let proof = names.get_label_proof::<Hashing>(&user, fresh, 1).await?;
-            let label = names.get_node_label_from_vrf_proof(proof).await;
+            let proof = self.labels.get_label_proof::<Hashing>(&user, fresh, 1).await?;
+            let label = self.labels.get_node_label_from_vrf_proof(proof).await;
             let tree = Azks { latest_epoch: current.root.epoch, num_nodes: current.nodes };
             let absence = tree.get_non_membership_proof::<Hashing, _>(&storage, label).await?;
             Ok(NoLeaf { name: proof.to_bytes(), absence: Absence::from_tree(&absence) })

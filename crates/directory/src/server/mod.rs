@@ -6,6 +6,7 @@
 mod directory;
 mod error;
 mod extensions;
+mod labels;
 mod memory;
 mod names;
 mod records;

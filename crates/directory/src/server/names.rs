@@ -1,4 +1,4 @@
-use akd::ecvrf::{VRFKeyStorage, VRFPrivateKey, VRFPublicKey, VrfError};
+use akd::ecvrf::{VRFPrivateKey, VRFPublicKey};
 use conclave_mls::crypto::{CryptoRng, Secret};
 use core::fmt;
 use std::sync::Arc;
@@ -47,13 +47,5 @@ impl NameKey {
 impl fmt::Debug for NameKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("NameKey")
-    }
-}
-
-/// `akd` asks for a copy each time, and does not wipe it.
-#[async_trait::async_trait]
-impl VRFKeyStorage for NameKey {
-    async fn retrieve(&self) -> Result<Vec<u8>, VrfError> {
-        Ok(self.secret.expose().to_vec())
     }
 }
