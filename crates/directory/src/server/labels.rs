@@ -6,7 +6,7 @@ use akd::{AkdLabel, Configuration, NodeLabel, VersionFreshness};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How many proofs fill one half of what is kept: with the longest names, 3 MB.
+/// How many proofs fill one half of what is kept: 3 MB.
 const HALF: usize = 8192;
 
 /// The verifiable random function, and the proofs that it made last.
