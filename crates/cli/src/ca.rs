@@ -11,7 +11,7 @@ use conclave_certificates::{
     CERTIFICATE, Ca, CertificateRequest, Lifetime, REQUEST, REVOCATION_LIST, Revoked, from_pem,
     to_pem,
 };
-use conclave_client::{os_rng, timestamp};
+use conclave_client::{os_rng, parse_duration, timestamp};
 use conclave_delivery_api::{parse_hex, to_hex};
 use conclave_mls::UnixTime;
 use conclave_mls::crypto::SignatureScheme;
@@ -130,20 +130,8 @@ struct Crl {
 }
 
 fn parse_time(text: &str) -> Result<Duration, String> {
-    let wrong = || "a time is a number with d, h, m or s after it, such as 90d".to_string();
-    let unit = match text.chars().last() {
-        Some('d') => 86_400,
-        Some('h') => 3_600,
-        Some('m') => 60,
-        Some('s') => 1,
-        _ => return Err(wrong()),
-    };
-    let number: u64 =
-        text.get(..text.len() - 1).unwrap_or_default().parse().map_err(|_| wrong())?;
-    match number.checked_mul(unit) {
-        Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
-        _ => Err(wrong()),
-    }
+    let seconds = parse_duration(text).map(Duration::from_secs);
+    seconds.ok_or_else(|| "a time is a number with w, d, h, m or s after it, such as 90d".into())
 }
 
 fn from_now(lifetime: Duration) -> Result<Lifetime, Failure> {

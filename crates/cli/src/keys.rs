@@ -1,10 +1,7 @@
 //! How a device keeps the keys of its groups fresh: options of all commands that run a device.
 
-use conclave_client::KeyPolicy;
+use conclave_client::{KeyPolicy, parse_duration};
 use core::time::Duration;
-
-const HOUR: u64 = 60 * 60;
-const DAY: u64 = 24 * HOUR;
 
 /// The options; each that is not given has the engine's default.
 #[derive(Debug, Default, clap::Args)]
@@ -57,26 +54,20 @@ fn parse_absence(text: &str) -> Result<Absence, String> {
 }
 
 fn parse_between(text: &str, least: &str, most: &str) -> Result<Duration, String> {
-    let bounds = parse_seconds(least)..=parse_seconds(most);
-    let seconds = parse_seconds(text).filter(|seconds| bounds.contains(&Some(*seconds)));
+    let bounds = parse_duration(least)..=parse_duration(most);
+    let seconds = parse_duration(text).filter(|seconds| bounds.contains(&Some(*seconds)));
     seconds.map(Duration::from_secs).ok_or_else(|| {
-        format!("a number with d or h after it, such as 30d, from {least} to {most}")
+        format!("a number with w, d or h after it, such as 30d, from {least} to {most}")
     })
-}
-
-/// The seconds of a time in days or hours; none if it is not written as one.
-fn parse_seconds(text: &str) -> Option<u64> {
-    let number = |unit: char, length: u64| {
-        let number: u64 = text.strip_suffix(unit)?.parse().ok()?;
-        number.checked_mul(length)
-    };
-    number('d', DAY).or_else(|| number('h', HOUR))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use clap::{Args as _, FromArgMatches as _};
+
+    const HOUR: u64 = 60 * 60;
+    const DAY: u64 = 24 * HOUR;
 
     fn parsed(words: &[&str]) -> Result<KeyPolicy, String> {
         let command = KeyArgs::augment_args(clap::Command::new("conclave").no_binary_name(true));

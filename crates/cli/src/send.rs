@@ -5,7 +5,7 @@ use crate::device::RunArgs;
 use crate::exit_codes::{PENDING, REFUSED};
 use crate::failure::{Failure, complain};
 use crate::rpc::{NOT_SENT, REFUSED as FAULT};
-use conclave_client::{MAX_CONTENT, os_rng};
+use conclave_client::{MAX_CONTENT, os_rng, parse_duration};
 use conclave_delivery_api::to_hex;
 use serde_json::{Value, json};
 use std::io::{Read, Write, stdin, stdout};
@@ -22,7 +22,8 @@ Exit codes:
   0  the service has the message
   1  failed; standard error says why
   2  an option or argument is wrong
-  3  refused: there is no such room, or this device can say nothing there
+  3  refused: there is no such room, this device can say nothing there, or the
+     room does not allow that expiry
   4  the service does not have it yet. It is kept, and sent when this device is
      next in use";
 
@@ -45,6 +46,12 @@ pub(crate) struct Args {
     /// The text is Markdown.
     #[arg(long)]
     markdown: bool,
+    /// Let the message disappear this long after it is sent, as 30m, 12h, 7d or 4w, if the room allows that.
+    #[arg(long, value_name = "TIME", value_parser = parse_expiry)]
+    expires: Option<u32>,
+    /// Let it disappear this long after somebody has read it, for each reader.
+    #[arg(long, value_name = "TIME", value_parser = parse_expiry, conflicts_with = "expires")]
+    expires_after_reading: Option<u32>,
     /// Your own identifier for the message, which is sent once however often you send under the same one.
     #[arg(long, value_name = "ID")]
     id: Option<String>,
@@ -57,6 +64,11 @@ pub(crate) struct Args {
     /// Print a JSON object.
     #[arg(long)]
     json: bool,
+}
+
+fn parse_expiry(word: &str) -> Result<u32, String> {
+    let seconds = parse_duration(word).and_then(|seconds| u32::try_from(seconds).ok());
+    seconds.ok_or_else(|| "a number with s, m, h, d or w after it, such as 12h".into())
 }
 
 fn text_of(given: Option<String>) -> Result<String, Failure> {
@@ -96,6 +108,8 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
             ("wait", json!(wait)),
             ("quiet", json!(true)),
             ("fresh", json!(!wait)),
+            ("expires", json!(args.expires)),
+            ("expires_after_reading", json!(args.expires_after_reading)),
         ];
         match &path {
             Some(path) => params.push(("path", json!(path))),

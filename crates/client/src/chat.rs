@@ -7,7 +7,7 @@ use crate::compose::{Markup, content_of, draft_of};
 use crate::drafts::{NO_DRAFT, drafts_shown, rows_of_draft};
 use crate::engine_rows::{ADOPTED, EngineRows, EngineRowsMut, TABLE, rows_of};
 use crate::error::ChatError;
-use crate::expiry::expiry_policy;
+use crate::expiry::{choose_expiry, expiry_policy};
 use crate::history_word::{Heard, word_of};
 use crate::lines::{ChatCommand, Did, DraftCommand, Shown};
 use crate::messenger::{IN_NO_GROUP, Messenger};
@@ -361,7 +361,8 @@ impl Chat {
             | ChatCommand::React { .. }
             | ChatCommand::Unreact(_)
             | ChatCommand::Edit { .. }
-            | ChatCommand::Delete(_) => {
+            | ChatCommand::Delete(_)
+            | ChatCommand::Expire { .. } => {
                 let group = messenger.group_to_talk_in(engine).map_err(refused)?;
                 let place = Place::of(engine, &group);
                 for draft in self.drafts(engine, (&group, &place), command)? {
@@ -386,7 +387,7 @@ impl Chat {
         let text = match command {
             DraftCommand::Keep(text) => text,
             DraftCommand::Clear => String::new(),
-            DraftCommand::Show | DraftCommand::Send => {
+            DraftCommand::Show => {
                 told.shown = drafts_shown(engine, &self.history, [group.clone()])?;
                 if told.shown.is_empty() {
                     told.shown = vec![note(NO_DRAFT)];
@@ -415,7 +416,7 @@ impl Chat {
         Ok(shown)
     }
 
-    /// What is sent to say something about a message.
+    /// What is sent to say something about a message, or something that disappears.
     fn drafts<S: Store>(
         &self,
         engine: &Engine<S>,
@@ -462,6 +463,10 @@ impl Chat {
                     draft = draft.expiring(expires);
                 }
                 vec![draft]
+            }
+            ChatCommand::Expire { expiry, text } => {
+                let expires = choose_expiry(engine, group, expiry).map_err(refused)?;
+                vec![draft_of(&text).expiring(expires)]
             }
             ChatCommand::Delete(of) => {
                 let capabilities = engine.room(group).map(|room| room.capabilities);

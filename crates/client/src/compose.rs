@@ -3,7 +3,7 @@
 use crate::expiry::room_expiry;
 use crate::mimi::Place;
 use crate::service::now;
-use conclave_content::{Draft, MIMI_CONTENT, Salt, mention};
+use conclave_content::{Draft, Expiration, MIMI_CONTENT, Salt, mention};
 use conclave_delivery_api::Name;
 use conclave_engine::{Content, Engine};
 use conclave_mls::GroupId;
@@ -71,7 +71,8 @@ pub(crate) fn content_of<S: Store>(
     Content::new(MIMI_CONTENT, sent.bytes).map_err(|e| e.to_string())
 }
 
-/// A text that is said in a group, as MIMI content in which each `@name` of one of its users is a mention.
+/// A text that is said in a group, as MIMI content in which each `@name` of one of its users is a mention. It expires as its
+/// sender chooses, within the bounds of the room's policy.
 ///
 /// # Errors
 /// If it is too long: why.
@@ -79,9 +80,13 @@ pub fn compose<S: Store>(
     engine: &Engine<S>,
     group: &GroupId,
     (text, markup): (&str, Markup),
+    expires: Option<Expiration>,
     rng: &mut dyn CryptoRng,
 ) -> Result<Content, String> {
     let place = Place::of(engine, group);
-    let draft = draft_of(engine, (group, &place), text, markup);
+    let mut draft = draft_of(engine, (group, &place), text, markup);
+    if let Some(expires) = expires {
+        draft = draft.expiring(expires);
+    }
     content_of(engine, group, draft, rng)
 }

@@ -61,16 +61,17 @@ pub use conclave_engine::{
 pub use conclave_history::{Body, Entry};
 pub use engine_rows::{kept_by_messenger, message_kept_by_messenger};
 pub use error::RunError;
-pub use expiry::expires_at;
+pub use expiry::{choose_expiry, expires_at};
 pub use files::write_private;
 pub use headless::{Headless, open_device};
 pub use lines::{
-    ChatCommand, Command, Did, DraftCommand, FileCommand, FileShown, Input, LineError, MAX_LINE,
-    Render, Said, Shown, SuiteError, escaped, find_suite, help_line, help_text, optionality_word,
-    parse_line, plain, policy_sentence, suite_list, timestamp, unescaped,
+    ChatCommand, ChosenExpiry, Command, Did, DraftCommand, FileCommand, FileShown, Input,
+    LineError, MAX_LINE, Render, Said, Shown, SuiteError, escaped, find_suite, help_line,
+    help_text, optionality_word, parse_duration, parse_line, plain, policy_sentence, suite_list,
+    timestamp, unescaped,
 };
 pub use messenger::Messenger;
-pub use mimi::{MimiMessage, Texts, text_of};
+pub use mimi::{MimiMessage, Texts, mentions_in, text_of};
 pub use peeking::peek;
 pub use service::{Arrived, Take, client, now, os_rng};
 pub use shell::{Ended, Message, Options, Screen, run};

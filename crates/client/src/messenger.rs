@@ -205,7 +205,9 @@ impl Messenger {
             }
             // The chat around this does it.
             Command::Chat(_) => Ok(refused("no history is kept here")),
-            Command::AskHistory | Command::GiveHistory(_) => Ok(refused("no history is kept here")),
+            Command::SendDraft | Command::AskHistory | Command::GiveHistory(_) => {
+                Ok(refused("no history is kept here"))
+            }
             Command::File(_) => Ok(refused("no files are sent from here")),
             Command::Links => Ok(self.links(engine)),
             Command::Leave => self.about_current(engine, now, |_| IN_NO_GROUP.into(), Wish::Leave),
@@ -396,7 +398,7 @@ impl Messenger {
         let Some(id) = self.group_to_look_at(engine) else { return refused(IN_NO_GROUP) };
         let group = engine.group_name(&id);
         let Some(room) = engine.room(&id) else {
-            return refused(format!("{group} is no room: it has no topic, picture or roles"));
+            return refused(no_room(&group));
         };
         let users = room.users.clone().into_iter();
         let users = users
@@ -415,7 +417,8 @@ impl Messenger {
     fn preauthorized<S: Store>(&self, engine: &Engine<S>) -> Vec<Shown> {
         let Some(id) = self.group_to_look_at(engine) else { return refused(IN_NO_GROUP) };
         let group = engine.group_name(&id);
-        let users = engine.room(&id).map(|room| room.preauthorized).unwrap_or_default();
+        let Some(room) = engine.room(&id) else { return refused(no_room(&group)) };
+        let users = room.preauthorized;
         if users.is_empty() {
             let what =
                 format!("nobody is preauthorized in {group}; /preauth add USER adds somebody");
@@ -476,6 +479,10 @@ fn answered<S: Store>(engine: &Engine<S>, answer: &Answer) -> Shown {
         }
         answer => Shown::Answer(answer.clone()),
     }
+}
+
+fn no_room(group: &str) -> String {
+    format!("{group} is no room: it has no topic, picture or roles")
 }
 
 fn refused(why: impl Into<String>) -> Vec<Shown> {

@@ -6,9 +6,10 @@ use conclave_content::{
 };
 use conclave_delivery_api::{DeviceId, Name, is_successor, parse_hex};
 use conclave_engine::{Content, Engine, News, PeekedGroup, PeekedMessage};
+use conclave_history::{Body, Entry};
 use conclave_mls::GroupId;
 use conclave_mls::crypto::CryptoProvider;
-use conclave_room::{LOCAL_AUTHORITY, room_authority, room_uri, user_of, user_uri};
+use conclave_room::{LOCAL_AUTHORITY, room_authority, room_uri, user_authority, user_of, user_uri};
 use conclave_store::Store;
 
 /// A group's room, by the URIs that its members give to it and to each other there.
@@ -183,15 +184,36 @@ impl MimiMessage {
             }
             is_markdown = true;
             texts.push(mention::readable(text));
-            for link in markdown::links(text) {
-                let user = user_of(authority, &link.target);
-                let user: Option<Name> = user.and_then(|user| user.parse().ok());
-                mentions.extend(user.filter(|user| !mentions.contains(user)));
+            for user in mentioned(text, authority) {
+                if !mentions.contains(&user) {
+                    mentions.push(user);
+                }
             }
         }
         let markdown = is_markdown.then(|| sent.join("\n\n"));
         Texts { text: texts.join("\n\n"), markdown, mentions }
     }
+}
+
+/// The users of a room's authority whom a Markdown text mentions, each as often as it does.
+fn mentioned(text: &str, authority: &str) -> Vec<Name> {
+    let links = markdown::links(text).into_iter();
+    links.filter_map(|link| user_of(authority, &link.target)?.parse().ok()).collect()
+}
+
+/// The users whom a message that a messenger has kept mentions, each once.
+#[must_use]
+pub fn mentions_in(entry: &Entry) -> Vec<Name> {
+    let Body::Said { text, markdown: true, .. } = &entry.body else { return Vec::new() };
+    // The URI of an author has the room's authority, also when this device is no longer there to know it.
+    let authority = user_authority(&entry.user).unwrap_or(LOCAL_AUTHORITY);
+    let mut users = Vec::new();
+    for user in mentioned(text, authority) {
+        if !users.contains(&user) {
+            users.push(user);
+        }
+    }
+    users
 }
 
 /// The texts of a message, with an empty line between its parts.
@@ -224,6 +246,31 @@ pub fn text_of<S: Store>(engine: &Engine<S>, group: &GroupId, news: &News) -> Op
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::expiry::expires_at;
+    use conclave_content::{Draft, Salt};
+    use conclave_engine::MessageExpiration;
+
+    #[test]
+    fn an_expiry_that_makes_no_sense_ends_at_once_and_others_when_they_say() {
+        let now = 1_800_000_000;
+        let ends = |expires: Expiration, policy| {
+            let place = Place::new("mimi://localhost/r/0aff".into());
+            let alice: DeviceId = "alice/pc".parse().unwrap();
+            let draft = Draft::plain("hi").expiring(expires);
+            let sent = draft.finish(Salt([1; 16]), &place.user(&alice.user), place.room()).unwrap();
+            let content = Content::new(MIMI_CONTENT, sent.bytes).unwrap();
+            let message = MimiMessage::said_in(place, (&alice, now), &content).unwrap();
+            expires_at(Some(&message), policy, now)
+        };
+        let (hour, none) = (Some(MessageExpiration::after(3600)), None);
+        for policy in [hour, none] {
+            assert_eq!(ends(Expiration::at(1), policy), Some(now));
+            assert_eq!(ends(Expiration::after_reading(u32::MAX), policy), Some(now));
+        }
+        assert_eq!(ends(Expiration::after_reading(60), none), Some(now + 60));
+        assert_eq!(ends(Expiration::at(now as u32 + 60), none), Some(now + 60));
+        assert_eq!(ends(Expiration::at(now as u32 + 60), hour), Some(now + 3600));
+    }
 
     #[test]
     fn a_rooms_uri_leads_back_to_its_group_and_nothing_else_does() {

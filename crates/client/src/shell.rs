@@ -6,8 +6,9 @@ use crate::attachments::{
 use crate::chat::Chat;
 use crate::drafts::{NO_DRAFT, draft_in, drafts_shown, rows_of_draft};
 use crate::error::RunError;
+use crate::expiry::choose_expiry;
 use crate::lines::{
-    ChatCommand, Command, DraftCommand, FileCommand, FileShown, Input, LineError, Shown, parse_line,
+    ChatCommand, Command, FileCommand, FileShown, Input, LineError, Shown, parse_line,
 };
 use crate::messenger::{IN_NO_GROUP, Messenger};
 use crate::service::{Arrived, Service, now, os_rng, write_evidence};
@@ -296,7 +297,7 @@ impl<S: Store> Shell<'_, S> {
                     let answer = self.say(said)?;
                     self.refused += self.show(answer, screen)?;
                 }
-                Ok(Input::Command(Command::Chat(ChatCommand::Draft(DraftCommand::Send)))) => {
+                Ok(Input::Command(Command::SendDraft)) => {
                     let told = self.send_draft();
                     let answer = self.do_told(told)?;
                     self.refused += self.show(answer, screen)?;
@@ -429,9 +430,12 @@ impl<S: Store> Shell<'_, S> {
     fn do_with_files(&mut self, command: FileCommand) -> Result<Vec<Shown>, Failure> {
         let refused = Failure::Refused;
         match command {
-            FileCommand::Send { path, text } => {
+            FileCommand::Send { path, text, expiry } => {
                 let group = self.messenger.group_to_talk_in(&self.engine).map_err(refused)?;
-                let file = FileToSend { path, text, ..FileToSend::default() };
+                if let Some(expiry) = expiry {
+                    choose_expiry(&self.engine, &group, expiry).map_err(refused)?;
+                }
+                let file = FileToSend { path, text, expiry, ..FileToSend::default() };
                 self.transfers.send(&mut self.engine, &group, file)?;
                 Ok(Vec::new())
             }

@@ -50,6 +50,8 @@ pub(crate) fn said(why: &'static str, group: &str, me: &str, entry: Entry) -> Sa
             .map(|Quote { message, .. }| message.map(|quoted| (quoted.number, quoted.excerpt))),
         reactions: entry.reactions.into_iter().map(|r| (r.symbol, r.users.len())).collect(),
         read_by: entry.read_by,
+        expires_at: entry.expires_at,
+        expires_after_reading: entry.expires_after_reading,
         given_by: entry.given_by.map(|by| (by, false)),
         ..Said::default()
     };

@@ -115,6 +115,26 @@ impl ExpiryPolicy {
     }
 }
 
+impl ExpiryPolicy {
+    /// Whether a sender may choose this expiration for a message that is sent at a time in seconds since 1970: it makes sense,
+    /// and no bound of the policy changes it.
+    #[must_use]
+    pub fn allows(&self, chosen: Expiration, now: u64) -> bool {
+        chosen.is_sensible(now) && self.bounded(Some(chosen), now) == Some(chosen)
+    }
+
+    /// Until when a message that came in at a time expires a while after reading if nobody reads it, both in seconds since
+    /// 1970: as long as the policy lets any message live, and a year where it sets no bound. The draft gives an unread message
+    /// no end; a year is the longest that it lets any expiry be (section 9.1).
+    #[must_use]
+    pub fn unread_until(&self, received_at: u64) -> u64 {
+        received_at.saturating_add(match *self {
+            Self::Within { max, .. } => in_a_year(max),
+            Self::Open | Self::Never => YEAR,
+        })
+    }
+}
+
 fn in_a_year(seconds: u32) -> u64 {
     u64::from(seconds).min(YEAR)
 }
@@ -157,6 +177,32 @@ mod tests {
         assert_eq!((may.bounded(None, NOW), may.bounded(at(8 * DAY), NOW)), (None, at(7 * DAY)));
         assert_eq!(ExpiryPolicy::Never.bounded(at(1), NOW), None);
         assert_eq!(ExpiryPolicy::Open.bounded(at(1), NOW), at(1));
+    }
+
+    #[test]
+    fn a_sender_may_choose_what_no_bound_of_the_room_changes() {
+        let must = within(true, None);
+        let allowed = |policy: ExpiryPolicy, chosen| policy.allows(chosen, NOW);
+        for seconds in [DAY, 3 * DAY, 7 * DAY] {
+            assert!(allowed(must, at(seconds).unwrap()), "{seconds}");
+            assert!(allowed(must, Expiration::after_reading(seconds)), "{seconds}");
+        }
+        for seconds in [DAY - 1, 7 * DAY + 1] {
+            assert!(!allowed(must, at(seconds).unwrap()), "{seconds}");
+            assert!(!allowed(must, Expiration::after_reading(seconds)), "{seconds}");
+            assert!(allowed(ExpiryPolicy::Open, at(seconds).unwrap()), "{seconds}");
+        }
+        assert!(!allowed(ExpiryPolicy::Never, at(DAY).unwrap()));
+        assert!(!allowed(ExpiryPolicy::Open, at(367 * DAY).unwrap()));
+    }
+
+    #[test]
+    fn a_message_that_nobody_reads_ends_when_any_other_would() {
+        assert_eq!(within(false, None).unread_until(NOW), NOW + 7 * u64::from(DAY));
+        for open in [ExpiryPolicy::Open, ExpiryPolicy::Never] {
+            assert_eq!(open.unread_until(NOW), NOW + YEAR);
+        }
+        assert_eq!(ExpiryPolicy::Open.unread_until(u64::MAX), u64::MAX);
     }
 
     #[test]

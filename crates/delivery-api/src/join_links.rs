@@ -325,11 +325,13 @@ impl JoinLinks {
         Ok(link)
     }
 
-    /// Makes a member's changes, if the room's policy for links, where it has one, allows all of them.
+    /// Makes a member's changes, if the room's policy for links, where it has one, allows all of them. `is_member` says who is
+    /// in the group: a link of somebody who is not is of no use, and does not count.
     fn change_under(
         &mut self,
         policy: Option<&JoinLinkPolicy>,
         (maker, received_at): (&DeviceId, u64),
+        is_member: impl Fn(&DeviceId) -> bool,
         updates: Vec<JoinLinksUpdate>,
     ) -> Result<(), JoinLinkError> {
         let Some(policy) = policy else { return self.change(maker, updates) };
@@ -337,7 +339,8 @@ impl JoinLinks {
 
         let makes = updates.iter().any(|update| matches!(update, JoinLinksUpdate::Make { .. }));
         self.change(maker, updates)?;
-        let good = self.links.iter().filter(|link| !link.is_over(received_at)).count();
+        let is_good = |link: &&JoinLinkRecord| !link.is_over(received_at) && is_member(&link.maker);
+        let good = self.links.iter().filter(is_good).count();
         if policy.on_request && makes && good > 1 {
             return Err(JoinLinkError::NotAllowed(
                 "the room's policy allows one link at a time: revoke the other one first",
@@ -488,7 +491,11 @@ pub fn judge_commit(
             let maker = group.credential(leaf).and_then(|credential| device_of(&credential));
             let nobody = JoinLinkError::NotAllowed("the committer's credential names no device");
             let policy = room.as_ref().and_then(|room| room.join_links.as_ref());
-            links.change_under(policy, (&maker.ok_or(nobody)?, commit.received_at), updates)?;
+            let maker = (&maker.ok_or(nobody)?, commit.received_at);
+            let is_member = |who: &DeviceId| {
+                group.members().any(|member| device_of(&member.credential).as_ref() == Some(who))
+            };
+            links.change_under(policy, maker, is_member, updates)?;
         }
         Sender::NewMemberCommit => {
             let key = judge_use(provider, group, commit, (&links, updates), device_of)?;
@@ -673,10 +680,15 @@ mod tests {
         let make =
             |n, expires_at, max_uses| JoinLinksUpdate::Make { key: key(n), expires_at, max_uses };
         // Beside a link of alice's that ends at 100.
-        let changed = |policy: &JoinLinkPolicy, at, updates: Vec<JoinLinksUpdate>| {
+        let changed_among = |members: &[&str], policy: &JoinLinkPolicy, at, updates| {
             let mut links = links(&[1]);
-            let changed = links.change_under(Some(policy), (&device("bob/pc"), at), updates);
+            let is_member = |who: &DeviceId| members.iter().any(|id| device(id) == *who);
+            let maker = device("bob/pc");
+            let changed = links.change_under(Some(policy), (&maker, at), is_member, updates);
             changed.map(|()| links.links().len())
+        };
+        let changed = |policy: &JoinLinkPolicy, at, updates: Vec<JoinLinksUpdate>| {
+            changed_among(&["alice/pc", "bob/pc"], policy, at, updates)
         };
         let refused = |changed| matches!(changed, Err(JoinLinkError::NotAllowed(_)));
 
@@ -694,6 +706,11 @@ mod tests {
         assert_eq!(changed(&one, 50, vec![make(1, 110, 1), revoke()]), Ok(1));
         assert_eq!(changed(&one, 100, vec![make(1, 160, 1)]), Ok(2));
         assert_eq!(changed(&one, 50, vec![revoke()]), Ok(0));
+        // Nor does one whose maker has left.
+        let new = || vec![make(1, 110, 1)];
+        assert_eq!(changed_among(&["alice/phone", "bob/pc"], &one, 50, new()), Ok(2));
+        let two = vec![make(1, 110, 1), make(2, 110, 1)];
+        assert!(refused(changed_among(&["bob/pc"], &one, 50, two)));
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use crate::access::Access;
 use crate::body::Body;
 use crate::error::HistoryError;
-use crate::rows::{MessageRow, RoomNumber};
-use conclave_content::{Limits, MessageId, MimiContent, safe};
+use crate::rows::{MessageRow, RoomNumber, UNREAD_EXPIRY};
+use conclave_content::{Expiration, Limits, MessageId, MimiContent, safe};
 
 /// How many characters of a message are quoted where it is replied to.
 const MAX_QUOTE: usize = 80;
@@ -33,8 +33,11 @@ pub struct Entry {
     pub given_by: Option<String>,
     /// The topic, or thread, that it belongs to; empty if there is none.
     pub topic: Vec<u8>,
-    /// When it expires, in seconds since 1970; none if it does not, or has to be read first.
+    /// When it expires, in seconds since 1970, if it does. One that expires a while after reading, and is unread, expires then
+    /// at the latest.
     pub expires_at: Option<u64>,
+    /// How many seconds after reading it expires, if that is what its sender chose and it is unread.
+    pub expires_after_reading: Option<u32>,
     /// What it replies to.
     pub reply_to: Option<Quote>,
     /// What it says.
@@ -95,6 +98,13 @@ impl Access<'_> {
     ) -> Result<Entry, HistoryError> {
         let reply_to = row.envelope.in_reply_to.map(|id| self.quote(room, id)).transpose()?;
         let receipts = self.receipts(room, number)?;
+        let expires_after_reading = match row.envelope.expires {
+            Some(Expiration { relative: true, time }) => {
+                let waits = self.view.get(UNREAD_EXPIRY, &room.key_of(number))?;
+                waits.map(|_| time)
+            }
+            _ => None,
+        };
         Ok(Entry {
             number,
             id: row.envelope.id,
@@ -103,6 +113,7 @@ impl Access<'_> {
             mentions_me: row.mentions,
             edited: !row.edits.is_empty(),
             expires_at: Some(row.deadline).filter(|at| *at > 0),
+            expires_after_reading,
             reply_to,
             body: Body::of(&row),
             reactions: self.reactions(room, number)?,

@@ -4,7 +4,9 @@ use crate::access::Access;
 use crate::codec::{In, Out};
 use crate::error::HistoryError;
 use crate::recording::Recording;
-use crate::rows::{DRAFT, EXPIRY, RoomRow, UNREAD_EXPIRY, expiry_of, number_of, optional_id};
+use crate::rows::{
+    DRAFT, EXPIRY, RoomRow, UNREAD_EXPIRY, expiry_key, expiry_of, number_of, optional_id,
+};
 use conclave_content::MessageId;
 use conclave_store::GroupId;
 
@@ -63,6 +65,8 @@ impl Recording<'_> {
             let seconds = seconds.expose().try_into().map(u32::from_be_bytes);
             let seconds = seconds.map_err(|_| HistoryError::Damaged("when a message expires"))?;
             let Some(mut row) = self.access.message(room.number, number)? else { continue };
+            // Until now it had the end of one that nobody reads.
+            self.access.view.delete(EXPIRY, expiry_key(row.deadline, room.number, number));
             row.deadline = read_at.saturating_add(u64::from(seconds)).max(1);
             self.access.put_expiry(room, number, row.deadline);
             self.access.put_message(room, number, &row);

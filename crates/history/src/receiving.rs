@@ -275,7 +275,8 @@ impl Recording<'_> {
         let (id, time) = (message.row.envelope.id, message.row.time);
         let (user, device) = (message.row.user.clone(), message.row.device.clone());
         self.add_record(&mut room, message)?;
-        let from = From { number, id, time, user: &user, device: &device, me: &place.me };
+        let (user, device, me) = (user.as_str(), device.as_str(), place.me.as_str());
+        let from = From { number, id, time, user, device, me, unread_until: deadline };
         self.take_pending(&mut room, &from)?;
         self.put_room(group, &room);
         Ok(TakenGiven::Added)

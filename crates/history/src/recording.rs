@@ -13,7 +13,7 @@ use crate::rows::{
 };
 use crate::store::{Rows, RowsMut};
 use conclave_content::{
-    Arrival, Expiration, ExpiryPolicy, Ignored, Lifetime, Limits, MIMI_CONTENT, Meaning, MessageId,
+    Arrival, ExpiryPolicy, Ignored, Lifetime, Limits, MIMI_CONTENT, Meaning, MessageId,
     MimiContent, Profile, Reference, ReferenceState, Salt, TEXT_PLAIN, essence, interpret,
     is_media_type, text_rank,
 };
@@ -119,6 +119,8 @@ pub(crate) struct From<'a> {
     pub(crate) user: &'a str,
     pub(crate) device: &'a str,
     pub(crate) me: &'a str,
+    /// Until when it is kept if it expires a while after reading and nobody reads it, in seconds since 1970.
+    pub(crate) unread_until: u64,
 }
 
 impl History {
@@ -190,7 +192,8 @@ impl<'a> Recording<'a> {
         };
         let id = MessageId::derive(user, &room.uri, bytes, &salt);
         let id = id.map_err(|_| HistoryError::RoomUri)?;
-        let from = From { number, id, time, user, device, me };
+        let unread_until = event.expiry.unread_until(time);
+        let from = From { number, id, time, user, device, me, unread_until };
         let media = match &content {
             Some(_) => Media::Mimi,
             None if is_media_type(event.media_type, TEXT_PLAIN) => Media::Text,
@@ -265,10 +268,14 @@ impl<'a> Recording<'a> {
         let own = from.user == from.me;
         // What we said, we have read.
         let lifetime = envelope.expires.map(|e| e.lifetime(self.now, own.then_some(from.time)));
-        let deadline = match lifetime {
+        let (deadline, seconds_after_reading) = match lifetime {
             Some(Lifetime::Over) => return Ok(Taken::Ignored(Ignored::Expired)),
-            Some(Lifetime::Until(at)) => at,
-            Some(Lifetime::UntilRead) | None => 0,
+            Some(Lifetime::UntilRead) if from.unread_until <= self.now => {
+                return Ok(Taken::Ignored(Ignored::Expired));
+            }
+            Some(Lifetime::Until(at)) => (at, None),
+            Some(Lifetime::UntilRead) => (from.unread_until, envelope.expires.map(|e| e.time)),
+            None => (0, None),
         };
 
         let mut row = MessageRow {
@@ -289,9 +296,10 @@ impl<'a> Recording<'a> {
 
         if deadline > 0 {
             self.access.put_expiry(room, from.number, deadline);
-        } else if let Some(Expiration { time, .. }) = row.envelope.expires {
+        }
+        if let Some(seconds) = seconds_after_reading {
             let key = room.number.key_of(from.number);
-            self.access.view.put(UNREAD_EXPIRY, key, Secret::copy_from(&time.to_be_bytes()));
+            self.access.view.put(UNREAD_EXPIRY, key, Secret::copy_from(&seconds.to_be_bytes()));
         }
         self.access.put_mark(room, &from.id, &Mark::Said(from.number));
         if !row.envelope.topic.is_empty() {
@@ -347,7 +355,10 @@ impl<'a> Recording<'a> {
             let Ok(content) = MimiContent::decode(&bytes, &Limits::default()) else { continue };
             let id = MessageId::derive(&user, &room.uri, &bytes, &content.salt);
             let id = id.map_err(|_| HistoryError::RoomUri)?;
-            let from = From { number, id, time, user: &user, device: &device, me: message.me };
+            let (user, device, me) = (user.as_str(), device.as_str(), message.me);
+            // What is kept for a message is about it, and does not expire by itself.
+            let unread_until = ExpiryPolicy::Open.unread_until(time);
+            let from = From { number, id, time, user, device, me, unread_until };
             // Which users could replace others' messages at that time is no longer known.
             self.take_content(room, &from, (&content, &bytes), &nobody)?;
         }

@@ -229,7 +229,7 @@ pub(crate) struct MessageRow {
     pub(crate) deleted_by: Option<String>,
     /// Which device of the user's gave it to this one, if this one has not taken it from the log.
     pub(crate) given_by: Option<String>,
-    /// When it expires; 0 if it does not, or is to be read first.
+    /// When it expires; 0 if it does not. Earlier versions gave 0 to those that are to be read first.
     pub(crate) deadline: u64,
     pub(crate) envelope: Envelope,
     pub(crate) media: Media,

@@ -304,6 +304,36 @@ fn what_expires_after_reading_expires_after_it_was_read() {
 }
 
 #[test]
+fn what_nobody_reads_expires_when_its_room_lets_no_message_live_longer() {
+    let mut world = World::new();
+    let year = 366 * 24 * 3600;
+    world.say(ALICE, Draft::plain("burns").expiring(Expiration::after_reading(30)));
+    world.expiry = ExpiryPolicy::Within { required: false, min: 0, max: 3600, default: None };
+    world.say(ALICE, Draft::plain("burns").expiring(Expiration::after_reading(30)));
+    world.say(ALICE, Draft::plain("burns").expiring(Expiration::after_reading(30)));
+    let unread = world.entry(2).unwrap();
+    let end = (unread.expires_at, unread.expires_after_reading);
+    assert_eq!(end, (Some(NOW + 3600), Some(30)));
+
+    // Reading replaces that end by another one.
+    world.now = NOW + 3599;
+    world.read_up_to(2);
+    let read = world.entry(2).unwrap();
+    assert_eq!((read.expires_at, read.expires_after_reading), (Some(NOW + 3629), None));
+    assert_eq!(world.entry(1).unwrap().expires_at, Some(NOW + 3629));
+    world.now = NOW + 3600;
+    assert_eq!(world.expire(), [3]);
+    world.now = NOW + 3629;
+    assert_eq!(world.expire(), [1, 2]);
+    assert!(world.numbers().is_empty() && world.history.read(&world.store).wake_at() == Ok(None));
+
+    world.expiry = ExpiryPolicy::Open;
+    world.say(ALICE, Draft::plain("burns").expiring(Expiration::after_reading(30)));
+    world.now += year;
+    assert_eq!(world.expire(), [4]);
+}
+
+#[test]
 fn a_message_that_expired_before_it_was_taken_is_never_stored() {
     let mut world = World::new();
     let sent = world.draft(ALICE, {

@@ -72,5 +72,6 @@ pub use role::{
 pub use state::{HistoryReach, RoomError, RoomState, StatusReports};
 pub use text::{BadText, MAX_TEXT, Optionality, Text};
 pub use uri::{
-    LOCAL_AUTHORITY, is_authority, room_authority, room_uri, url_authority, user_of, user_uri,
+    LOCAL_AUTHORITY, is_authority, room_authority, room_uri, url_authority, user_authority,
+    user_of, user_uri,
 };

@@ -44,6 +44,13 @@ pub fn user_of<'a>(authority: &str, uri: &'a str) -> Option<&'a str> {
     rest.strip_prefix("/u/").filter(|user| !user.is_empty())
 }
 
+/// The authority of a user's URI; none if it is not one.
+#[must_use]
+pub fn user_authority(user_uri: &str) -> Option<&str> {
+    let (authority, user) = user_uri.strip_prefix(SCHEME)?.split_once("/u/")?;
+    (is_authority(authority) && !user.is_empty()).then_some(authority)
+}
+
 /// Whether a text can be the authority of a room: a domain name or address, perhaps with a port.
 #[must_use]
 pub fn is_authority(text: &str) -> bool {

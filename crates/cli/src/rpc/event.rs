@@ -2,8 +2,8 @@
 
 use conclave_client::{
     Body, Content, DeviceId, Engine, Entry, GroupId, GroupView, MessageExpiration, MimiMessage,
-    Name, News, PeekedGroup, PeekedMessage, Phase, RoomChange, RoomPolicy, expires_at,
-    optionality_word, policy_sentence,
+    Name, News, PeekedGroup, PeekedMessage, Phase, RoomChange, RoomPolicy, expires_at, mentions_in,
+    now, optionality_word, policy_sentence,
 };
 use conclave_content::{Chosen, Meaning, MessageId, Part, safe};
 use conclave_delivery_api::to_hex;
@@ -82,7 +82,11 @@ fn fields<S: Store>(engine: &Engine<S>, group: Option<&GroupId>, news: &News) ->
             let message =
                 group.and_then(|group| MimiMessage::read(engine, group, (sender, *time), content));
             let expires_at = expires_at(message.as_ref(), *expiration, *time);
-            let mut said = said(message.as_ref(), content);
+            let is_over = expires_at.is_some_and(|at| at <= now() / 1000);
+            let mut said = match is_over {
+                true => expired(message.as_ref()),
+                false => said(message.as_ref(), content),
+            };
             said.insert("seq".into(), (*seq).into());
             said.insert("time".into(), (*time).into());
             said.insert("sender".into(), device(sender));
@@ -184,6 +188,14 @@ fn said(message: Option<&MimiMessage>, content: &Content) -> Map<String, Value> 
     said
 }
 
+/// What is left of a message that has expired before a client had its event.
+fn expired(message: Option<&MimiMessage>) -> Map<String, Value> {
+    let mut left = Map::new();
+    left.insert("kind".into(), "expired".into());
+    left.extend(message.map(|message| ("message_id".into(), to_hex(&message.id().0).into())));
+    left
+}
+
 /// What a message in MIMI's format says.
 fn mimi(message: &MimiMessage) -> Map<String, Value> {
     let mut said = Map::new();
@@ -270,6 +282,9 @@ pub(super) fn kept(own: &DeviceId, (id, name): (&GroupId, &str), entry: &Entry) 
     let Some(fields) = event.as_object_mut() else { return event };
     match &entry.body {
         Body::Said { text, markdown: true, .. } => {
+            let mentions = mentions_in(entry);
+            let mentions: Vec<&str> = mentions.iter().map(Name::as_str).collect();
+            fields.insert("mentions".into(), mentions.into());
             fields.insert("markdown".into(), text.as_str().into());
         }
         Body::Unknown { media_type, size } => {

@@ -228,6 +228,7 @@ impl<S: Store> Host<S> {
             let Some(Output::News { key, .. }) = events.last() else { return Ok(()) };
             after = *key;
             self.seen = after;
+            self.expiry.note(self.device.engine(), &events)?;
             for output in &events {
                 self.observe_one(output)?;
             }
@@ -236,7 +237,6 @@ impl<S: Store> Host<S> {
 
     fn observe_one(&mut self, output: &Output) -> Result<(), RunError> {
         let Output::News { key, group: Some(group), news } = output else { return Ok(()) };
-        self.expiry.note(self.device.engine(), group, news);
         let settled = match news {
             News::Message { own: true, content, seq, time, .. } => {
                 let arrived = self.outgoing.arrived(group, content);
@@ -336,6 +336,12 @@ impl<S: Store> Host<S> {
                 let change = RoomChange::Policy(policy.clone());
                 self.about(room, |group| EngineCommand::ChangeRoom { group, change })?
             }
+            Method::Preauthorized(room) => self.preauthorized(room)?,
+            Method::Preauthorize(room, user, role) => {
+                let (user, role) = (user.clone(), role.clone());
+                let change = RoomChange::Preauthorized { user, role };
+                self.about(room, |group| EngineCommand::ChangeRoom { group, change })?
+            }
             Method::History(room, limit) => {
                 let group = self.room(room)?;
                 json!({ "events": self.history(&group, *limit)? })
@@ -393,6 +399,19 @@ impl<S: Store> Host<S> {
             "code": roster.code,
             "members": roster.members.iter().map(event::member).collect::<Vec<_>>(),
         }))
+    }
+
+    fn preauthorized(&mut self, room: &RoomRef) -> Result<Value, Failed> {
+        let group = self.room(room)?;
+        let engine = self.device.engine();
+        let Some(room) = engine.room(&group) else {
+            let is_member = engine.roster(&group)?.is_some();
+            let reason = if is_member { Reason::NotRoom } else { Reason::NotMember };
+            return Err(Fault::because(&reason).into());
+        };
+        let users = room.preauthorized.iter();
+        let users = users.map(|(user, role)| json!({ "user": user.as_str(), "role": role }));
+        Ok(json!({ "users": users.collect::<Vec<_>>() }))
     }
 
     /// Has the engine do something in a room.

@@ -3,8 +3,8 @@
 use super::fault::Fault;
 use super::params::{Params, needed};
 use conclave_client::{
-    DeviceId, GroupId, MAX_CONTENT, Markup, MessageExpiration, Name, Optionality, RoomPolicy,
-    StatusNotificationPolicy, Who,
+    ChosenExpiry, DeviceId, GroupId, MAX_CONTENT, Markup, MessageExpiration, Name, Optionality,
+    RoomPolicy, StatusNotificationPolicy, Who,
 };
 use conclave_delivery_api::parse_hex;
 use serde_json::Value;
@@ -17,6 +17,8 @@ const MAX_ID: usize = 128;
 const MAX_FILE_TEXT: usize = MAX_CONTENT / 2;
 /// The most messages of one answer.
 const MAX_HISTORY: u64 = 1000;
+/// The role of a preauthorized user, if none is named.
+const USUAL_ROLE: &str = "member";
 /// The most rooms, users or numbers in one request.
 const MAX_LIST: usize = 1000;
 
@@ -54,9 +56,15 @@ pub(super) enum Method {
     Accept(RoomRef),
     Decline(RoomRef),
     SetPolicy(RoomRef, RoomPolicy),
+    Preauthorized(RoomRef),
+    /// Lets a user join in a role, by its name; no longer, if there is none.
+    Preauthorize(RoomRef, Name, Option<String>),
     History(RoomRef, usize),
     Acknowledge(Acknowledge),
-    Subscribe { cursor: u64, rooms: Vec<String> },
+    Subscribe {
+        cursor: u64,
+        rooms: Vec<String>,
+    },
 }
 
 /// A message to be sent.
@@ -65,6 +73,8 @@ pub(super) struct Send {
     pub(super) room: RoomRef,
     pub(super) text: String,
     pub(super) markup: Markup,
+    /// When it disappears, if the client chooses that.
+    pub(super) expiry: Option<ChosenExpiry>,
     /// The client's own name for the message: it is sent once, however often it is asked for.
     pub(super) id: Option<String>,
     /// Events up to this number are acknowledged in the same write.
@@ -82,6 +92,8 @@ pub(super) struct SendFile {
     pub(super) path: String,
     /// What is said with it; may be empty.
     pub(super) text: String,
+    /// When the message disappears, if the client chooses that.
+    pub(super) expiry: Option<ChosenExpiry>,
     /// As of [`Send`].
     pub(super) id: Option<String>,
     /// Whether the answer waits until the message is in the room's log.
@@ -172,6 +184,12 @@ fn method(name: &str, params: &mut Params) -> Result<Method, Fault> {
         "decline" => Method::Decline(room(params)?),
         "set_expiry" => Method::SetPolicy(room(params)?, expiry(params)?),
         "set_reports" => Method::SetPolicy(room(params)?, reports(params)?),
+        "preauthorized" => Method::Preauthorized(room(params)?),
+        "preauthorize" => {
+            let role = params.text("role")?.unwrap_or_else(|| USUAL_ROLE.into());
+            Method::Preauthorize(room(params)?, user(params)?, Some(role))
+        }
+        "unpreauthorize" => Method::Preauthorize(room(params)?, user(params)?, None),
         "history" => {
             let limit = params.number("limit")?.unwrap_or(50);
             if limit > MAX_HISTORY {
@@ -219,6 +237,11 @@ fn who(params: &mut Params) -> Result<Vec<Who>, Fault> {
     words.iter().map(|word| parse_who(word)).collect()
 }
 
+fn user(params: &mut Params) -> Result<Name, Fault> {
+    let user = needed("user", params.text("user")?)?;
+    user.parse().map_err(|e| Fault::params(format!("{user:.64?}: {e}")))
+}
+
 fn parse_who(word: &str) -> Result<Who, Fault> {
     let wrong = |e| Fault::params(format!("{word:.64?}: {e}"));
     match word.contains('/') {
@@ -245,6 +268,22 @@ fn path(params: &mut Params) -> Result<String, Fault> {
     }
 }
 
+/// When a message is to disappear, if the client chooses that.
+fn chosen_expiry(params: &mut Params) -> Result<Option<ChosenExpiry>, Fault> {
+    let mut seconds = |name: &str| match params.number(name)?.map(u32::try_from).transpose() {
+        Ok(Some(0)) | Err(_) => {
+            Err(Fault::params(format!("{name} is a number of seconds from 1 to 2^32 - 1")))
+        }
+        Ok(seconds) => Ok(seconds),
+    };
+    match (seconds("expires")?, seconds("expires_after_reading")?) {
+        (None, None) => Ok(None),
+        (Some(seconds), None) => Ok(Some(ChosenExpiry::AfterSending(seconds))),
+        (None, Some(seconds)) => Ok(Some(ChosenExpiry::AfterReading(seconds))),
+        (Some(_), Some(_)) => Err(Fault::params("give expires or expires_after_reading, not both")),
+    }
+}
+
 fn send_file(params: &mut Params) -> Result<SendFile, Fault> {
     let text = params.text("text")?.unwrap_or_default();
     if text.len() > MAX_FILE_TEXT {
@@ -254,6 +293,7 @@ fn send_file(params: &mut Params) -> Result<SendFile, Fault> {
         room: room(params)?,
         path: path(params)?,
         text,
+        expiry: chosen_expiry(params)?,
         id: message_id(params)?,
         wait: params.flag("wait")?,
         quiet: params.flag("quiet")?,
@@ -279,6 +319,7 @@ fn send(params: &mut Params) -> Result<Send, Fault> {
     Ok(Send {
         room: room(params)?,
         text,
+        expiry: chosen_expiry(params)?,
         markup: if params.flag("markdown")? { Markup::Markdown } else { Markup::Plain },
         id,
         acknowledge: params.number("acknowledge")?,

@@ -3,6 +3,7 @@
 #![cfg(unix)]
 
 mod asynchronous;
+mod policies;
 mod schema;
 
 use crate::common::{CONCLAVE, DONE, Done, PATIENCE, People, Process, run};
@@ -575,72 +576,18 @@ fn a_bot_mentions_by_name_and_in_markdown_and_hears_who_is_mentioned() {
 }
 
 #[test]
-fn a_bot_knows_when_messages_disappear_and_decides_it_where_it_may() {
-    let people = lunch();
-    assert_eq!(people.chat("alice", "/expiry 7d\nfor a week\n/role bot admin\n").code, DONE);
-    let mut daemon = Daemon::start(&people, &["bot"], &[]);
-    daemon.call("subscribe", json!({}));
-    let policy = daemon.event("room");
-    assert_eq!(policy["text"], "messages disappear after 7 days");
-    let week = json!({ "mode": "required", "min": 604800, "max": 604800, "default": 604800 });
-    assert_eq!(policy["expiry"], week);
-    let said = daemon.event("text");
-    let time = said["time"].as_u64().unwrap();
-    assert_eq!(said["expires_at"], time + 604_800);
-    daemon.event("room");
-    assert_eq!(daemon.call("rooms", json!({}))["rooms"][0]["expiry"], week);
-
-    // An expiry of a text of the bot's own comes from the policy, too.
-    let day = json!({ "room_name": "lunch", "mode": "optional", "max": 86400, "default": 3600 });
-    daemon.call("set_expiry", day);
-    let reports = json!({ "room_name": "lunch", "delivered": "required", "read": "forbidden" });
-    daemon.call("set_reports", reports);
-    let expiry = daemon.event("room");
-    assert_eq!(expiry["expiry"]["max"], 86400);
-    let reports = daemon.event("room");
-    assert_eq!(reports["reports"], json!({ "delivered": "required", "read": "forbidden" }));
-    daemon.call("send", json!({ "room_name": "lunch", "text": "for an hour", "wait": true }));
-    let said = daemon.event("text");
-    let kept = |daemon: &mut Daemon| {
-        let history = daemon.call("history", json!({ "room_name": "lunch" }));
-        let texts = history["events"].as_array().unwrap().iter().map(|event| event["text"].clone());
-        texts.filter(|text| text.is_string()).collect::<Vec<_>>()
-    };
-    let left = said["expires_at"].as_u64().unwrap() - said["time"].as_u64().unwrap();
-    assert!((3500..=3600).contains(&left), "{left}");
-
-    // The device deletes what is over, whether the daemon runs then or not.
-    let soon = json!({ "room_name": "lunch", "mode": "required", "min": 6, "max": 6 });
-    daemon.call("set_expiry", soon);
-    daemon.event("room");
-    daemon.call("send", json!({ "room_name": "lunch", "text": "soon over", "wait": true }));
-    assert!(kept(&mut daemon).contains(&"soon over".into()));
-    std::thread::sleep(Duration::from_secs(7));
-    assert!(!kept(&mut daemon).contains(&"soon over".into()));
-    daemon.call("send", json!({ "room_name": "lunch", "text": "over later", "wait": true }));
-    drop(daemon);
-    std::thread::sleep(Duration::from_secs(6));
-    let mut daemon = Daemon::start(&people, &["bot"], &[]);
-    daemon.call("rooms", json!({}));
-    let kept = kept(&mut daemon);
-    assert!(
-        kept.contains(&"for a week".into()) && !kept.contains(&"over later".into()),
-        "{kept:?}"
-    );
-}
-
-#[test]
 fn the_history_has_what_a_messenger_on_this_device_has_kept() {
     let people = lunch();
     let said = people.chat("alice", "one\n");
     let number = said.line("message lunch ").unwrap().split(' ').nth(2).unwrap();
-    people.chat("alice", format!("/reply {number} two\n"));
+    people.chat("alice", format!("/reply {number} two, @bot\n"));
     let mut daemon = Daemon::start(&people, &["alice"], &[]);
     daemon.call("send", json!({ "room_name": "lunch", "text": "three", "wait": true }));
     let history = daemon.call("history", json!({ "room_name": "lunch" }));
     let events = history["events"].as_array().unwrap();
     let texts: Vec<&str> = events.iter().filter_map(|event| event["text"].as_str()).collect();
-    assert_eq!(texts, ["one", "two", "three"], "{history}");
+    assert_eq!(texts, ["one", "two, @bot", "three"], "{history}");
+    assert_eq!(events[1]["mentions"], json!(["bot"]), "{history}");
     assert!(events.iter().all(|event| event["own"] == true), "{history}");
     let last = daemon.call("history", json!({ "room_name": "lunch", "limit": 1 }));
     assert_eq!(last["events"].as_array().unwrap().len(), 1);

@@ -4,6 +4,7 @@
 
 use crate::attachments::ask::Ask;
 use crate::attachments::cipher::FileKey;
+use crate::lines::ChosenExpiry;
 use conclave_content::Aead;
 use conclave_delivery_api::{
     Bytes, Decode, DecodeError, DeviceId, Encode, EncodeError, GroupId, Reader, Writer,
@@ -19,6 +20,10 @@ const SEND: u8 = 0;
 const SAVE: u8 = 1;
 const GIVE: u8 = 2;
 const TAKE: u8 = 3;
+/// As [`SEND`], with an expiry behind it.
+const SEND_EXPIRING: u8 = 4;
+const AFTER_SENDING: u8 = 0;
+const AFTER_READING: u8 = 1;
 
 /// A file on the service, encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +45,8 @@ pub(crate) struct ToSend {
     pub(crate) label: String,
     /// Whether the message is to cause no event.
     pub(crate) quiet: bool,
+    /// When the message is to disappear, if its sender chooses that.
+    pub(crate) expiry: Option<ChosenExpiry>,
     /// The encrypted copy, once there is one.
     pub(crate) sealed: Option<Sealed>,
 }
@@ -96,6 +103,14 @@ fn text(r: &mut Reader<'_>) -> Result<String, DecodeError> {
     String::from_utf8(Bytes::decode(r)?.into_vec()).map_err(|_| invalid("text", 0))
 }
 
+fn expiry(r: &mut Reader<'_>) -> Result<ChosenExpiry, DecodeError> {
+    match u8::decode(r)? {
+        AFTER_SENDING => Ok(ChosenExpiry::AfterSending(u32::decode(r)?)),
+        AFTER_READING => Ok(ChosenExpiry::AfterReading(u32::decode(r)?)),
+        other => Err(invalid("expiry", other.into())),
+    }
+}
+
 fn flag(r: &mut Reader<'_>) -> Result<bool, DecodeError> {
     match u8::decode(r)? {
         0 => Ok(false),
@@ -144,12 +159,24 @@ impl Record {
         put_text(&mut w, &self.name)?;
         match &self.task {
             Task::Send(send) => {
-                SEND.encode(&mut w)?;
+                let kind = if send.expiry.is_some() { SEND_EXPIRING } else { SEND };
+                kind.encode(&mut w)?;
                 put_text(&mut w, &send.path)?;
                 put_text(&mut w, &send.text)?;
                 put_text(&mut w, &send.label)?;
                 u8::from(send.quiet).encode(&mut w)?;
                 send.sealed.encode(&mut w)?;
+                match send.expiry {
+                    Some(ChosenExpiry::AfterSending(seconds)) => {
+                        AFTER_SENDING.encode(&mut w)?;
+                        seconds.encode(&mut w)?;
+                    }
+                    Some(ChosenExpiry::AfterReading(seconds)) => {
+                        AFTER_READING.encode(&mut w)?;
+                        seconds.encode(&mut w)?;
+                    }
+                    None => {}
+                }
             }
             Task::Save(save) => {
                 SAVE.encode(&mut w)?;
@@ -186,12 +213,13 @@ impl Decode for Record {
         let group = GroupId::from(&*Bytes::decode(r)?);
         let name = text(r)?;
         let task = match u8::decode(r)? {
-            SEND => Task::Send(ToSend {
+            kind @ (SEND | SEND_EXPIRING) => Task::Send(ToSend {
                 path: text(r)?,
                 text: text(r)?,
                 label: text(r)?,
                 quiet: flag(r)?,
                 sealed: Option::decode(r)?,
+                expiry: if kind == SEND_EXPIRING { Some(expiry(r)?) } else { None },
             }),
             SAVE => Task::Save(ToSave {
                 number: u64::decode(r)?,
@@ -222,15 +250,19 @@ mod tests {
     }
 
     fn records() -> Vec<Record> {
-        let send = |sealed| {
+        let expiring = |sealed, expiry| {
             Task::Send(ToSend {
                 path: "/tmp/a b".into(),
                 text: "look".into(),
                 label: "id".into(),
                 quiet: true,
                 sealed,
+                expiry,
             })
         };
+        let send = |sealed| expiring(sealed, None);
+        let soon = expiring(None, Some(ChosenExpiry::AfterSending(7)));
+        let read = expiring(Some(sealed()), Some(ChosenExpiry::AfterReading(7)));
         let save = Task::Save(ToSave { number: 7, path: "/tmp/c".into(), sealed: sealed() });
         let record =
             |task| Record { group: GroupId::from([1, 2].as_slice()), name: "a".into(), task };
@@ -238,8 +270,16 @@ mod tests {
         let ask = Ask { id: [4; 16], suite: CipherSuite(1), key: vec![5; 32].into() };
         let give = |sealed| Task::Give(ToGive { device: device.clone(), ask: ask.clone(), sealed });
         let take = Task::Take(ToTake { by: device.clone(), sealed: sealed() });
-        let tasks =
-            [send(None), send(Some(sealed())), save, give(None), give(Some(sealed())), take];
+        let tasks = [
+            send(None),
+            send(Some(sealed())),
+            save,
+            give(None),
+            give(Some(sealed())),
+            take,
+            soon,
+            read,
+        ];
         tasks.map(record).into()
     }
 

@@ -8,6 +8,8 @@ use crate::attachments::work::{Report, Work};
 use crate::compose::{Markup, content_of, draft_of};
 use crate::connection::Connection;
 use crate::error::RunError;
+use crate::expiry::expiration_of;
+use crate::lines::ChosenExpiry;
 use crate::mimi::Place;
 use crate::service::{now, os_rng};
 use conclave_content::{MimiContent, safe};
@@ -66,6 +68,9 @@ pub struct FileToSend {
     pub label: String,
     /// Whether the message is to cause no event.
     pub quiet: bool,
+    /// When the message disappears, if its sender chooses that. A room's policy that changes while the file is under way bounds
+    /// it.
+    pub expiry: Option<ChosenExpiry>,
 }
 
 /// What came of a transfer.
@@ -325,6 +330,7 @@ impl Transfers {
                 text: file.text,
                 label: file.label,
                 quiet: file.quiet,
+                expiry: file.expiry,
                 sealed: None,
             }),
         };
@@ -548,7 +554,11 @@ impl Transfers {
         let place = Place::of(engine, &group);
         let text = Some(&*send.text).filter(|text| !text.is_empty());
         let text = text.map(|text| draft_of(engine, (&group, &place), text, Markup::Plain));
-        let draft = draft_with_file((&name, text), sealed, (&self.connection.url(), expires_at));
+        let mut draft =
+            draft_with_file((&name, text), sealed, (&self.connection.url(), expires_at));
+        if let Some(chosen) = send.expiry {
+            draft = draft.expiring(expiration_of(chosen, now() / 1000));
+        }
         let content = content_of(engine, &group, draft, &mut *os_rng());
         Ok(Some(match content {
             Ok(content) => {

@@ -1,5 +1,7 @@
 //! Commands about what was said.
 
+use super::expiring::{ChosenExpiry, parse_chosen};
+
 /// Something about what was said in the current group. Messages are known by their numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChatCommand {
@@ -28,6 +30,13 @@ pub enum ChatCommand {
     },
     /// Delete a message.
     Delete(u64),
+    /// Say something that disappears.
+    Expire {
+        /// When.
+        expiry: ChosenExpiry,
+        /// What.
+        text: String,
+    },
     /// Show messages.
     Page {
         /// How many.
@@ -66,8 +75,6 @@ pub enum DraftCommand {
     Show,
     /// Keep this one.
     Keep(String),
-    /// Send it.
-    Send,
     /// Throw it away.
     Clear,
 }
@@ -96,6 +103,10 @@ pub(super) fn parse_chat(line: &str) -> Option<Result<ChatCommand, &'static str>
         "/delete" => {
             one(&words).map(ChatCommand::Delete).ok_or("/delete N, N being the number of a message")
         }
+        "/expire" => parse_chosen(rest)
+            .filter(|(_, text)| !text.is_empty())
+            .map(|(expiry, text)| ChatCommand::Expire { expiry, text: text.to_string() })
+            .ok_or("/expire TIME TEXT or /expire read TIME TEXT, TIME as 30s, 30m, 12h, 7d or 4w, up to 52w"),
         // Without a place it is as old as the messenger.
         "/history" if words.contains(&"before") => {
             let usage = "/history [N] [before M], M being the number of a message";
@@ -137,11 +148,11 @@ pub(super) fn parse_chat(line: &str) -> Option<Result<ChatCommand, &'static str>
             ["off"] => Ok(ChatCommand::Receipts(false)),
             _ => Err("/receipts on, or /receipts off"),
         },
-        "/draft" => Ok(ChatCommand::Draft(match rest.trim_end() {
+        // What sends it is another command.
+        "/draft" if rest.trim_end() != "send" => Ok(ChatCommand::Draft(match rest.trim_end() {
             "" => DraftCommand::Show,
-            "send" => DraftCommand::Send,
             "clear" => DraftCommand::Clear,
-            _ => DraftCommand::Keep(rest.into()),
+            _ => DraftCommand::Keep(rest.strip_prefix("-- ").unwrap_or(rest).trim_start().into()),
         })),
         "/export" if rest.trim_end().is_empty() => Err("/export FILE"),
         "/export" => Ok(ChatCommand::Export(rest.trim_end().into())),
@@ -172,6 +183,9 @@ mod tests {
         let parsed = |line: &str| parse_chat(line).and_then(Result::ok);
         let text = "two  spaces".to_string();
         assert_eq!(parsed("/reply 7 two  spaces"), Some(ChatCommand::Reply { to: 7, text }));
+        let (expiry, text) = (ChosenExpiry::AfterReading(60), "two  words".to_string());
+        let expiring = ChatCommand::Expire { expiry, text };
+        assert_eq!(parsed("/expire read 1m two  words"), Some(expiring));
         let symbols = vec!["👍".into(), "❤".into()];
         assert_eq!(parsed("/react 7 👍 ❤"), Some(ChatCommand::React { to: 7, symbols }));
         assert_eq!(parsed("/history before 9"), Some(ChatCommand::Page { limit: 20, before: 9 }));
@@ -194,17 +208,28 @@ mod tests {
             Some(ChatCommand::Draft(draft)) => draft,
             other => panic!("{other:?}"),
         };
-        assert_eq!(draft("/draft send"), DraftCommand::Send);
+        for word in ["send", "clear", "-- x"] {
+            let kept = DraftCommand::Keep(word.to_string());
+            assert_eq!(draft(&format!("/draft -- {word}")), kept);
+        }
         assert_eq!(draft("/draft clear "), DraftCommand::Clear);
         assert_eq!(draft("/draft "), DraftCommand::Show);
         let text = "send  it on Monday".to_string();
         assert_eq!(draft("/draft send  it on Monday"), DraftCommand::Keep(text));
-        for line in ["/history", "/history 7", "/readme", "/replying 7 x"] {
+        for line in ["/draft send", "/history", "/history 7", "/readme", "/replying 7 x"] {
             assert_eq!(parse_chat(line), None, "{line}");
         }
-        for line in
-            ["/reply 7", "/reply x y", "/react 7", "/edit 7 ", "/delete", "/search", "/export "]
-        {
+        for line in [
+            "/reply 7",
+            "/reply x y",
+            "/react 7",
+            "/edit 7 ",
+            "/delete",
+            "/search",
+            "/export ",
+            "/expire 1h",
+            "/expire soon x",
+        ] {
             assert!(matches!(parse_chat(line), Some(Err(_))), "{line}");
         }
     }

@@ -80,6 +80,8 @@ pub enum Command {
     GiveHistory(Name),
     /// Say something in the current group.
     Send(Content),
+    /// Send what was kept to be sent in the current group.
+    SendDraft,
 }
 
 /// Why a line is no command.
@@ -154,9 +156,14 @@ const HELP: &[(&str, &str)] = &[
     ("/react N SYMBOL...", "react to message N; /unreact N takes it back"),
     ("/edit N TEXT", "say TEXT instead of what you said as message N"),
     ("/delete N", "delete what you said as message N, for everybody"),
+    (
+        "/expire TIME TEXT",
+        "say TEXT, which disappears after TIME; read TIME: so long after reading",
+    ),
     ("/draft [TEXT]", "keep TEXT without sending it; without TEXT: show what you kept"),
-    ("/draft send", "send what you kept; /draft clear throws it away"),
+    ("/draft send", "send what you kept; clear: throw it away; -- TEXT: keep any TEXT"),
     ("/send FILE [TEXT]", "send a file, encrypted; quotes go around a name with spaces"),
+    ("/send --expires TIME", "... a file that disappears; FILE [TEXT] follow"),
     ("/save N [PATH]", "save the file of message N, here or under PATH"),
     ("/cancel [N]", "stop sending or saving a file; N is the number that it began with"),
     ("/history [N] [before M]", "show the last N messages (20), or those before number M"),
@@ -244,7 +251,7 @@ fn parse_lifetime(word: &str) -> Option<u64> {
 
 fn parse_invite_link(words: &[&str]) -> Result<Command, LineError> {
     const USAGE: LineError = LineError::Usage(
-        "/invite-link [--uses N] [--expires TIME]: N up to 10000, TIME as 30m, 12h, 7d or 4w, up to 90d",
+        "/invite-link [--uses N] [--expires TIME]: N up to 10000, TIME as 30s, 30m, 12h, 7d or 4w, up to 90d",
     );
     let (mut max_uses, mut lifetime) = (USUAL_USES, USUAL_LIFETIME);
     for option in words.chunks(2) {
@@ -308,7 +315,7 @@ fn parse_command(command: &str, words: &[&str]) -> Result<Command, LineError> {
             LineError::Usage("/preauth, /preauth add USER [ROLE] or /preauth remove USER"),
         ),
         ("/expiry", words) => parse_expiry(words).map(set_policy).ok_or(LineError::Usage(
-            "/expiry TIME, off or forbid; TIME as 30m, 12h, 7d or 4w, up to 52w; before it the shortest time, if senders may choose",
+            "/expiry TIME, off or forbid; TIME as 30s, 30m, 12h, 7d or 4w, up to 52w; before it the shortest time, if senders may choose",
         )),
         ("/reports", words) => parse_reports(words).map(set_policy).ok_or(
             LineError::Usage("/reports DELIVERED [READ], each of them allow, require or forbid"),
@@ -354,6 +361,7 @@ fn parse_command(command: &str, words: &[&str]) -> Result<Command, LineError> {
         ("/acknowledge", ["service"]) => Ok(Command::Wish(Wish::AcknowledgeService)),
         ("/acknowledge", [user]) => Ok(Command::Wish(Wish::Acknowledge(parse_name(user)?))),
         ("/acknowledge", _) => Err(LineError::Usage("/acknowledge USER, or /acknowledge service")),
+        ("/draft", ["send"]) => Ok(Command::SendDraft),
         ("/history", []) => Ok(Command::History(20)),
         ("/history", ["ask"]) => Ok(Command::AskHistory),
         ("/history", ["give", device]) => Ok(Command::GiveHistory(parse_name(device)?)),
@@ -361,7 +369,7 @@ fn parse_command(command: &str, words: &[&str]) -> Result<Command, LineError> {
         ("/history", ["allow"]) => Ok(set_policy(RoomPolicy::History(Some(ALL_TIME)))),
         ("/history", ["allow", time]) => {
             let seconds = parse_duration(time).and_then(|seconds| u32::try_from(seconds).ok());
-            let usage = LineError::Usage("/history allow [TIME], TIME as 12h, 30d or 52w");
+            let usage = LineError::Usage("/history allow [TIME], TIME as 30s, 30m, 12h, 30d or 52w");
             let seconds = seconds.ok_or(usage)?;
             Ok(set_policy(RoomPolicy::History(Some(seconds))))
         }

@@ -1,5 +1,6 @@
 //! Files that are sent and saved: the commands, and what a user is told.
 
+use super::expiring::{ChosenExpiry, parse_chosen};
 use super::text::{escaped, plain};
 
 /// Something about files in the current group.
@@ -11,6 +12,8 @@ pub enum FileCommand {
         path: String,
         /// What is said with it; may be empty.
         text: String,
+        /// When the message disappears, if its sender chooses that.
+        expiry: Option<ChosenExpiry>,
     },
     /// Save the files that came with a message.
     Save {
@@ -28,10 +31,9 @@ pub(super) fn parse_files(line: &str) -> Option<Result<FileCommand, &'static str
     let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();
     Some(match command {
-        "/send" => match first_word(rest) {
-            Some((path, text)) => Ok(FileCommand::Send { path, text: text.into() }),
-            None => Err("/send FILE [TEXT], with quotes around a name that has spaces"),
-        },
+        "/send" => parse_send(rest).ok_or(
+            "/send [--expires TIME] FILE [TEXT], with quotes around a name that has spaces; TIME as 12h, or read 12h",
+        ),
         "/save" => parse_save(rest).ok_or(
             "/save N [PATH], N being the number of a message, with quotes around a name that has spaces",
         ),
@@ -42,6 +44,19 @@ pub(super) fn parse_files(line: &str) -> Option<Result<FileCommand, &'static str
         }
         _ => return None,
     })
+}
+
+/// Reads what is behind `/send`.
+fn parse_send(rest: &str) -> Option<FileCommand> {
+    let (expiry, rest) = match rest.strip_prefix("--expires ") {
+        Some(rest) => {
+            let (expiry, rest) = parse_chosen(rest.trim_start())?;
+            (Some(expiry), rest)
+        }
+        None => (None, rest),
+    };
+    let (path, text) = first_word(rest)?;
+    Some(FileCommand::Send { path, text: text.into(), expiry })
 }
 
 /// Reads what is behind `/save`: a number, perhaps a path, and nothing else.
@@ -179,13 +194,18 @@ mod tests {
     #[test]
     fn names_with_spaces_stand_in_quotes() {
         let parsed = |line: &str| parse_files(line).and_then(Result::ok);
-        let send = |path: &str, text: &str| {
-            Some(FileCommand::Send { path: path.into(), text: text.into() })
+        let expiring = |path: &str, text: &str, expiry| {
+            Some(FileCommand::Send { path: path.into(), text: text.into(), expiry })
         };
+        let send = |path: &str, text: &str| expiring(path, text, None);
         assert_eq!(parsed("/send a.png"), send("a.png", ""));
         assert_eq!(parsed("/send a.png look  here "), send("a.png", "look  here"));
         assert_eq!(parsed("/send \"a b.png\" 'look'"), send("a b.png", "'look'"));
         assert_eq!(parsed("/send 'a \"b\"'"), send("a \"b\"", ""));
+        let (hour, read) = (ChosenExpiry::AfterSending(3600), ChosenExpiry::AfterReading(60));
+        assert_eq!(parsed("/send --expires 1h a.png"), expiring("a.png", "", Some(hour)));
+        let look = expiring("a b", "look", Some(read));
+        assert_eq!(parsed("/send --expires read 1m 'a b' look"), look);
         let save = |number, path: Option<&str>| {
             Some(FileCommand::Save { number, path: path.map(str::to_string) })
         };
@@ -199,6 +219,8 @@ mod tests {
             "/send \"a",
             "/send \"\"",
             "/send \"a\"b",
+            "/send --expires soon a",
+            "/send --expires 1h",
             "/save",
             "/save x",
             "/save 7 a b",

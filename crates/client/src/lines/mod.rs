@@ -5,6 +5,7 @@
 
 mod chat;
 mod command;
+mod expiring;
 mod files;
 mod listed;
 mod output;
@@ -17,6 +18,7 @@ mod time;
 
 pub use chat::{ChatCommand, DraftCommand};
 pub use command::{Command, Input, LineError, MAX_LINE, help_line, help_text, parse_line};
+pub use expiring::ChosenExpiry;
 pub use files::{FileCommand, FileShown};
 pub use output::Render;
 pub use rooms::{optionality_word, policy_sentence};
@@ -24,4 +26,4 @@ pub use said::{Did, Said};
 pub use shown::Shown;
 pub use suites::{SuiteError, find_suite, suite_list};
 pub use text::{escaped, plain, unescaped};
-pub use time::timestamp;
+pub use time::{parse_duration, timestamp};

@@ -1,7 +1,8 @@
 //! What a room says of itself, and how it is changed, as lines.
 
+use super::expiring::{YEAR, parse_expiry_time};
 use super::text::{escaped, plain};
-use super::time::{duration, parse_duration};
+use super::time::duration;
 use conclave_delivery_api::{DeviceId, Name};
 use conclave_engine::{
     MessageExpiration, Optionality, RoomChange, RoomPolicy, RoomView, StatusNotificationPolicy,
@@ -9,8 +10,6 @@ use conclave_engine::{
 
 /// More seconds than there are: all that was ever said.
 pub(super) const ALL_TIME: u32 = u32::MAX;
-/// The longest bound that means something, in seconds: nothing expires later.
-const YEAR: u32 = 366 * 24 * 3600;
 
 /// Reads a policy for expiry; none if the words are not one.
 pub(super) fn parse_expiry(words: &[&str]) -> Option<RoomPolicy> {
@@ -25,11 +24,6 @@ pub(super) fn parse_expiry(words: &[&str]) -> Option<RoomPolicy> {
         _ => return None,
     };
     policy.is_consistent().then_some(RoomPolicy::Expiry(policy))
-}
-
-fn parse_expiry_time(word: &str) -> Option<u32> {
-    let seconds = u32::try_from(parse_duration(word)?).ok()?;
-    (seconds <= YEAR).then_some(seconds)
 }
 
 /// Reads a policy for reports; none if the words are not one.

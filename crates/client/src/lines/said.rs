@@ -1,5 +1,6 @@
 //! What was said, as lines.
 
+use super::expiring::after_reading;
 use super::files::size_text;
 use super::text::{escaped, plain, plain_lines};
 use super::time::{clock, timestamp};
@@ -37,6 +38,10 @@ pub struct Said {
     pub reactions: Vec<(String, usize)>,
     /// How many have read it, if anybody says so.
     pub read_by: usize,
+    /// When it disappears, in seconds since 1970, if it does.
+    pub expires_at: Option<u64>,
+    /// How many seconds after reading it disappears, if it is unread and that is what its sender chose.
+    pub expires_after_reading: Option<u32>,
     /// Which device of the user's gave it, and whether people are shown a line about that: they are if the message before it
     /// was not given by that device.
     pub given_by: Option<(String, bool)>,
@@ -171,6 +176,11 @@ impl Said {
         if let Some((by, _)) = &self.given_by {
             lines.push(format!("{why}given {group} {number} by {by}"));
         }
+        if let Some(at) = self.expires_at {
+            let reading = self.expires_after_reading.map(|seconds| format!(" read {seconds}"));
+            let reading = reading.unwrap_or_default();
+            lines.push(format!("{why}expires {group} {number} {}{reading}", timestamp(at)));
+        }
         if self.mentions_me && self.why.is_empty() {
             lines.push(format!("mention {group} {number}"));
         }
@@ -224,6 +234,10 @@ impl Said {
             let each = |(symbol, count): &(String, usize)| format!("{} {count}", plain(symbol));
             let all: Vec<String> = self.reactions.iter().map(each).collect();
             lines.push(format!("{margin}reactions: {}", all.join(", ")));
+        }
+        if let Some(at) = self.expires_at {
+            let when = self.expires_after_reading.map_or_else(|| clock(at), after_reading);
+            lines.push(format!("{margin}disappears {when}"));
         }
         if self.read_by > 0 {
             lines.push(format!("{margin}read by {}", self.read_by));

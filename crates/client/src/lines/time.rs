@@ -23,8 +23,9 @@ fn parsed(time: u64) -> Option<Timestamp> {
 
 pub(super) const DAY: u64 = 24 * 60 * 60;
 
-/// A duration as `30s`, `30m`, `12h`, `7d` or `4w`, in seconds.
-pub(super) fn parse_duration(word: &str) -> Option<u64> {
+/// A duration as `30s`, `30m`, `12h`, `7d` or `4w`, in seconds; none if it is no such word, or of no length.
+#[must_use]
+pub fn parse_duration(word: &str) -> Option<u64> {
     let at = word.len().checked_sub(1)?;
     let (number, unit) = word.split_at_checked(at)?;
     let unit = match unit {

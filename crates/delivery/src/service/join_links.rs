@@ -18,10 +18,13 @@ use conclave_mls::wire::{Commit, Content, Proposal, ProposalOrRef};
 
 /// The refusal of what members would not take either.
 pub(super) fn refusal(e: &JoinLinkError) -> ServiceError {
-    match e.is_of_link() {
-        true => ServiceError::new(ErrorCode::BadLink, e.to_string()),
-        false => ServiceError::invalid(e),
-    }
+    let code = match e {
+        e if e.is_of_link() => ErrorCode::BadLink,
+        JoinLinkError::NotAllowed(_) | JoinLinkError::Room(_) => ErrorCode::NotAllowed,
+        JoinLinkError::TooMany => ErrorCode::TooMany,
+        _ => return ServiceError::invalid(e),
+    };
+    ServiceError::new(code, e.to_string())
 }
 
 /// Whether somebody can join by a link of a group now.

@@ -5,10 +5,11 @@ use crate::rpc::fault::Fault;
 use crate::rpc::request::{Acknowledge, Save, Send, SendFile};
 use crate::rpc::sent::{Fate, Sent, digest};
 use conclave_client::{
-    AppRows, CommandError, Content, FileToSend, GroupId, Markup, News, RunError, TransferNews,
-    TransferReport, compose, expires_by_policy, message_kept_by_messenger,
+    AppRows, ChosenExpiry, CommandError, Content, FileToSend, GroupId, Markup, News, RunError,
+    TransferNews, TransferReport, choose_expiry, compose, expires_by_policy,
+    message_kept_by_messenger,
 };
-use conclave_content::{Limits, MimiContent};
+use conclave_content::{Expiration, Limits, MimiContent};
 use conclave_store::Store;
 
 impl<S: Store> Host<S> {
@@ -49,16 +50,28 @@ impl<S: Store> Host<S> {
         }
     }
 
-    /// What is sent: text as it is, unless it is Markdown, mentions somebody, or expires by the room's policy.
+    /// What is sent: text as it is, unless it is Markdown, mentions somebody, or expires.
     fn content(&mut self, room: &GroupId, send: &Send) -> Result<Content, Failed> {
         let plain = Content::from_text(send.text.as_str());
         let is_plain = send.markup == Markup::Plain && !send.text.contains('@');
-        if is_plain && !expires_by_policy(self.device.engine(), room) {
+        let expires = self.chosen_expiration(room, send.expiry)?;
+        if is_plain && expires.is_none() && !expires_by_policy(self.device.engine(), room) {
             return Ok(plain);
         }
         let text = (send.text.as_str(), send.markup);
-        let content = compose(self.device.engine(), room, text, &mut *self.rng);
+        let content = compose(self.device.engine(), room, text, expires, &mut *self.rng);
         content.map_err(|why| Fault::params(why).into())
+    }
+
+    /// The expiration that a client chooses for a message that is sent now.
+    fn chosen_expiration(
+        &mut self,
+        room: &GroupId,
+        chosen: Option<ChosenExpiry>,
+    ) -> Result<Option<Expiration>, Fault> {
+        let engine = self.device.engine();
+        let expiration = chosen.map(|chosen| choose_expiry(engine, room, chosen)).transpose();
+        expiration.map_err(|why| Fault::refused("expiry-not-allowed", why))
     }
 
     pub(super) fn send_file(&mut self, send: &SendFile) -> Result<Outcome, Failed> {
@@ -72,11 +85,13 @@ impl<S: Store> Host<S> {
             return under_way(transfer, send.wait);
         }
 
+        self.chosen_expiration(&room, send.expiry)?;
         let file = FileToSend {
             path: send.path.clone(),
             text: send.text.clone(),
             label: send.id.clone().unwrap_or_default(),
             quiet: send.quiet,
+            expiry: send.expiry,
         };
         let transfer = self.files.transfers.send(self.device.engine(), &room, file)?;
         under_way(transfer, send.wait)
@@ -150,11 +165,17 @@ impl<S: Store> Host<S> {
 
 /// The hash of what a client asks to be sent.
 fn asked(send: &Send) -> String {
-    let text = Content::from_text(send.text.as_str());
-    match send.markup {
-        Markup::Plain => digest(&text),
-        Markup::Markdown => digest(&Content::from_text(format!("markdown {}", digest(&text)))),
+    let mut asked = digest(&Content::from_text(send.text.as_str()));
+    let mut and = |what: String| asked = digest(&Content::from_text(format!("{what} {asked}")));
+    if send.markup == Markup::Markdown {
+        and("markdown".into());
     }
+    match send.expiry {
+        Some(ChosenExpiry::AfterSending(seconds)) => and(format!("expires {seconds}")),
+        Some(ChosenExpiry::AfterReading(seconds)) => and(format!("expires read {seconds}")),
+        None => {}
+    }
+    asked
 }
 
 fn outcome(key: u64, fate: &Fate, wait: bool) -> Result<Outcome, Failed> {

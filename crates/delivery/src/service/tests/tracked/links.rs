@@ -248,9 +248,9 @@ fn a_joiner_that_does_anything_else_is_refused_and_so_are_members_who_misuse_lin
     let cases = [
         (ErrorCode::BadLink, Forged { leaf_key: Some(bob.keys.public.clone()), ..none() }),
         (ErrorCode::BadLink, Forged { secret: Some(own_link), ..none() }),
-        (ErrorCode::Invalid, Forged { removes: Some(alice.group.own_leaf()), ..none() }),
-        (ErrorCode::Invalid, Forged { uses_twice: true, ..none() }),
-        (ErrorCode::Invalid, Forged { revokes: true, ..none() }),
+        (ErrorCode::NotAllowed, Forged { removes: Some(alice.group.own_leaf()), ..none() }),
+        (ErrorCode::NotAllowed, Forged { uses_twice: true, ..none() }),
+        (ErrorCode::NotAllowed, Forged { revokes: true, ..none() }),
         (ErrorCode::NotMember, Forged { removes_data: true, ..none() }),
         (ErrorCode::NotMember, Forged { component: Some(ComponentId(0x8001)), ..none() }),
     ];
@@ -266,9 +266,13 @@ fn a_joiner_that_does_anything_else_is_refused_and_so_are_members_who_misuse_lin
     let key = link.key_pair(&PROVIDER).unwrap().public;
     let signature = link.sign_use(&PROVIDER, 1, &alice.own.keys.public).unwrap().into();
     let usual = |max_uses| JoinLinksUpdate::Make { key: key.clone(), expires_at: 1, max_uses };
-    for update in [JoinLinksUpdate::Use { key: key.clone(), signature }, usual(1), usual(0)] {
+    for (code, update) in [
+        (ErrorCode::NotAllowed, JoinLinksUpdate::Use { key: key.clone(), signature }),
+        (ErrorCode::Invalid, usual(1)),
+        (ErrorCode::Invalid, usual(0)),
+    ] {
         let request = w.changing(&mut alice, core::slice::from_ref(&update));
-        assert_eq!(w.desk.refused(&alice.own, request), ErrorCode::Invalid, "{update:?}");
+        assert_eq!(w.desk.refused(&alice.own, request), code, "{update:?}");
         let id = alice.group.pending_commit().unwrap().id.clone();
         let step = alice.group.commit_rejected(&id).unwrap();
         stored(&mut alice.group, step);
