@@ -51,9 +51,9 @@ pub use catch_up::catch_up;
 pub use compose::{Markup, compose, expires_by_policy};
 pub use conclave_engine::{
     Answer, AppRows, CLASSIC, CertificateFiles, Command as EngineCommand, CommandError, Content,
-    DeviceId, Engine, EngineError, Evidence, Finding, GroupId, GroupView, HYBRID, KeyPolicy,
-    MAX_CONTENT, Member, MessageExpiration, Name, NameError, News, Optionality, Output, Peek,
-    PeekError, Peeked, PeekedGroup, PeekedMessage, Phase, Problem, Reason, Reply, Request,
+    DeviceId, Engine, EngineError, Evidence, Expired, Finding, GroupId, GroupView, HYBRID,
+    KeyPolicy, MAX_CONTENT, Member, MessageExpiration, Name, NameError, News, Optionality, Output,
+    Peek, PeekError, Peeked, PeekedGroup, PeekedMessage, Phase, Problem, Reason, Reply, Request,
     RoomChange, RoomPolicy, Roster, SUITES, Setup, StatusNotificationPolicy, Who,
     certificate_request, epoch_code, is_post_quantum, member_code, pair_code, suite_name,
     suite_number,

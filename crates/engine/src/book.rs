@@ -98,6 +98,8 @@ pub(crate) enum Change {
     News(Option<GroupId>, News),
     /// The host has taken what was to be told.
     Acknowledged(u64),
+    /// Something to tell the user, by its number, as it is now.
+    Line(u64, Line),
     /// The host keeps a message itself: it is deleted from the history.
     Adopted(GroupId, u64),
     /// A user's account, as far as its log was checked.
@@ -777,6 +779,9 @@ impl<S: Store> Book<S> {
             Change::Acknowledged(key) => {
                 self.lines.remove(&key);
             }
+            Change::Line(key, line) => {
+                self.lines.insert(key, line);
+            }
             Change::Account(account) => {
                 self.accounts.insert(account.user().clone(), account);
             }
@@ -894,6 +899,7 @@ fn write_change(
             set.put(LINE, number.to_be_bytes(), encoded(&line)?);
         }
         Change::Acknowledged(key) => set.delete(LINE, key.to_be_bytes()),
+        Change::Line(key, line) => set.put(LINE, key.to_be_bytes(), encoded(line)?),
         Change::Adopted(group, seq) => set.delete(HISTORY, history_key(group, *seq)),
         Change::Account(account) => {
             hidden.put(set, ACCOUNT, account.user(), &encoded(account)?)?;

@@ -103,8 +103,8 @@ pub use conclave_room::{
 };
 pub use content::{Content, InvalidMediaType, MAX_CONTENT, TEXT, UNKNOWN_KIND};
 pub use engine::{
-    CallId, CommandError, Engine, EngineError, Evidence, MAX_CALLS, Peek, PeekError, Peeked,
-    PeekedGroup, PeekedMessage, Setup,
+    CallId, CommandError, Engine, EngineError, Evidence, Expired, MAX_CALLS, Peek, PeekError,
+    Peeked, PeekedGroup, PeekedMessage, Setup,
 };
 pub use enrolment::{CertificateFiles, certificate_request};
 pub use findings::{Finding, Problem};

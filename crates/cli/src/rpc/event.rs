@@ -84,7 +84,7 @@ fn fields<S: Store>(engine: &Engine<S>, group: Option<&GroupId>, news: &News) ->
             let expires_at = expires_at(message.as_ref(), *expiration, *time);
             let is_over = expires_at.is_some_and(|at| at <= now() / 1000);
             let mut said = match is_over {
-                true => expired(message.as_ref()),
+                true => Map::from_iter([("kind".into(), "expired".into())]),
                 false => said(message.as_ref(), content),
             };
             said.insert("seq".into(), (*seq).into());
@@ -186,14 +186,6 @@ fn said(message: Option<&MimiMessage>, content: &Content) -> Map<String, Value> 
         said.extend(mimi(message));
     }
     said
-}
-
-/// What is left of a message that has expired before a client had its event.
-fn expired(message: Option<&MimiMessage>) -> Map<String, Value> {
-    let mut left = Map::new();
-    left.insert("kind".into(), "expired".into());
-    left.extend(message.map(|message| ("message_id".into(), to_hex(&message.id().0).into())));
-    left
 }
 
 /// What a message in MIMI's format says.

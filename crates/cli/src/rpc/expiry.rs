@@ -4,7 +4,7 @@
 //! say when a message expires, and of which one no more than a hash.
 
 use conclave_client::{
-    AppRows, Engine, EngineError, GroupId, MimiMessage, News, Output, expires_at,
+    AppRows, Engine, EngineError, Expired, GroupId, MimiMessage, News, Output, expires_at,
 };
 use conclave_delivery_api::sha256;
 use conclave_store::Store;
@@ -64,8 +64,7 @@ impl Expiry {
         Some(Duration::from_secs(self.next?.saturating_sub(now)))
     }
 
-    /// Deletes the messages that have expired. Their events stay until a client acknowledges them, and say no more what was
-    /// said.
+    /// Deletes the messages that have expired, with what their events say, which stay until a client acknowledges them.
     pub(super) fn run<S: Store>(
         &mut self,
         engine: &mut Engine<S>,
@@ -74,18 +73,17 @@ impl Expiry {
         while self.next.is_some_and(|at| at <= now) {
             let (mut rows, mut expired) = (AppRows::new(), Vec::new());
             for (key, message) in engine.app_rows(TABLE, &[], BATCH)? {
-                if time_of(&key) > now {
+                let at = time_of(&key);
+                if at > now {
                     break;
                 }
                 rows.delete(TABLE, key);
-                expired.extend(
-                    message
-                        .expose()
-                        .split_first_chunk()
-                        .map(|(number, group)| (GroupId::from(group), u64::from_be_bytes(*number))),
-                );
+                expired.extend(message.expose().split_first_chunk().map(|(number, group)| {
+                    let number = u64::from_be_bytes(*number);
+                    Expired { group: GroupId::from(group), number, at }
+                }));
             }
-            engine.acknowledge_adopting(&[], rows, &expired)?;
+            engine.expire(&expired, rows)?;
             self.next = next(engine)?;
         }
         Ok(())

@@ -4,11 +4,24 @@ use super::{CommandError, Engine, EngineError};
 use crate::book::Change;
 use crate::content::Content;
 use crate::output::{Answer, Output};
-use crate::record::Line;
+use crate::record::{Line, News};
 use crate::rows::{AppRows, namespace};
 use conclave_mls::GroupId;
+use conclave_room::MessageExpiration;
 use conclave_store::{Secret, Store};
 use core::ops::Bound;
+use std::collections::BTreeMap;
+
+/// A message that has expired, for [`Engine::expire`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expired {
+    /// Its group.
+    pub group: GroupId,
+    /// Its number there.
+    pub number: u64,
+    /// When it expired, in seconds since 1970.
+    pub at: u64,
+}
 
 /// The changes that note that the host has taken these, and that write its rows.
 fn taken(outputs: &[Output], rows: AppRows) -> Vec<Change> {
@@ -21,6 +34,16 @@ fn taken(outputs: &[Output], rows: AppRows) -> Vec<Change> {
         changes.push(Change::App(rows));
     }
     changes
+}
+
+/// The event of a message that has expired at a time in seconds since 1970.
+fn without_content(news: &News, at: u64) -> News {
+    let mut left = news.clone();
+    if let News::Message { time, expiration, content, .. } = &mut left {
+        let seconds = u32::try_from(at.saturating_sub(*time)).unwrap_or(u32::MAX);
+        (*expiration, *content) = (Some(MessageExpiration::after(seconds)), Content::from_text(""));
+    }
+    left
 }
 
 /// A stored event, as the host gets it.
@@ -76,6 +99,33 @@ impl<S: Store> Engine<S> {
     ) -> Result<(), EngineError> {
         let mut changes = taken(outputs, rows);
         let adopted = adopted.iter().map(|(group, seq)| Change::Adopted(group.clone(), *seq));
+        changes.extend(adopted);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        Ok(self.book.commit(None, changes)?)
+    }
+
+    /// Deletes what messages said that have expired, and writes rows of the application's in the same atomic write. They are
+    /// deleted from the history, and [`Engine::history`] lacks them. Their events are kept until the host has taken them, with
+    /// an empty text and a policy by which that expires when the message did.
+    ///
+    /// # Errors
+    /// If the state cannot be written.
+    pub fn expire(&mut self, expired: &[Expired], rows: AppRows) -> Result<(), EngineError> {
+        let ends: BTreeMap<(&GroupId, u64), u64> =
+            expired.iter().map(|one| ((&one.group, one.number), one.at)).collect();
+        let mut changes = taken(&[], rows);
+        for (key, line) in self.book.lines() {
+            let (Some(group), News::Message { seq, .. }) = (&line.group, &line.news) else {
+                continue;
+            };
+            if let Some(at) = ends.get(&(group, *seq)) {
+                let (group, news) = (line.group.clone(), without_content(&line.news, *at));
+                changes.push(Change::Line(*key, Line { group, news }));
+            }
+        }
+        let adopted = expired.iter().map(|one| Change::Adopted(one.group.clone(), one.number));
         changes.extend(adopted);
         if changes.is_empty() {
             return Ok(());

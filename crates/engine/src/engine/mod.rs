@@ -76,6 +76,7 @@ use crate::record::Stage;
 use crate::request::Request;
 pub use crate::watching::Evidence;
 use crate::watching::Watching;
+pub use app::Expired;
 use conclave_account::LinkCode;
 use conclave_delivery_api::{DeviceId, GroupState, InboxItem, Name};
 use conclave_mls::credential::SignaturePublicKey;

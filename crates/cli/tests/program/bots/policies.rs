@@ -96,7 +96,8 @@ fn what_a_sender_lets_disappear_does_so_on_a_bots_device_in_any_room() {
     assert_eq!((&stays["text"], &hour["text"]), (&"this stays".into(), &"for an hour".into()));
     let over = daemon.event("expired");
     assert_eq!((&over["text"], &over["sender"]["user"]), (&Value::Null, &"alice".into()));
-    assert!(over["cursor"].is_u64() && over["message_id"].is_string(), "{over}");
+    assert!(over["cursor"].is_u64() && over["expires_at"].is_u64(), "{over}");
+    assert_eq!(over["message_id"], Value::Null);
     assert_eq!(daemon.process.end(), DONE);
 }
 

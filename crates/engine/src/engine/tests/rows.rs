@@ -1,7 +1,7 @@
 //! What an application keeps beside the engine, and the messenger's part of it.
 
 use super::*;
-use crate::{AppRows, Content, Output};
+use crate::{AppRows, Content, Expired, MessageExpiration, Output};
 
 const COUNT: (&str, &[u8]) = ("counts", b"messages");
 
@@ -51,6 +51,46 @@ fn what_an_event_leads_to_is_stored_once_whenever_the_process_dies() {
     count_messages(&mut world, b, false);
     assert_eq!(count(&world.devices[b].engine), 40);
     assert!(world.devices[b].life > 10, "it has died often");
+}
+
+#[test]
+fn what_has_expired_is_in_no_history_and_its_event_does_not_say_it() {
+    let mut world = World::new(905);
+    let [a, b] = ["a/pc", "b/pc"].map(|id| world.add(id));
+    world.group("g", &[a, b]);
+    for text in ["gone", "stays"] {
+        world.say(a, text);
+    }
+    while world.step(a) {}
+    while world.step_without_outputs(b) {}
+
+    let messages = |engine: &Engine<Disk>| {
+        let events = engine.events_after(0, usize::MAX).into_iter();
+        let messages = events.filter_map(|event| match event {
+            Output::News { news: News::Message { seq, time, expiration, content, .. }, .. } => {
+                Some((seq, time, expiration, content.text().unwrap().to_string()))
+            }
+            _ => None,
+        });
+        messages.collect::<Vec<_>>()
+    };
+    let group = world.group_id(b);
+    let before = messages(&world.devices[b].engine);
+    let [(number, time, None, _), stays] = &before[..] else { panic!("{before:?}") };
+    let expired = Expired { group: group.clone(), number: *number, at: time + 7 };
+    let mut rows = AppRows::new();
+    rows.put(COUNT.0, COUNT.1, 1_u64.to_be_bytes());
+    world.devices[b].engine.expire(&[expired], rows).unwrap();
+
+    for _ in 0..2 {
+        let engine = &world.devices[b].engine;
+        let left = (*number, *time, Some(MessageExpiration::after(7)), String::new());
+        assert_eq!(messages(engine), [left, stays.clone()]);
+        let kept = engine.history(&group, 10).unwrap();
+        let [News::Message { seq, .. }] = &kept[..] else { panic!("{kept:?}") };
+        assert_eq!((*seq, count(engine)), (stays.0, 1));
+        world.kill(b);
+    }
 }
 
 /// Answers the messages of others that the engine gives out, each in one write with its acknowledgement; or dies after
