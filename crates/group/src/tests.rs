@@ -22,6 +22,7 @@ mod observing;
 mod policy;
 mod proposals;
 mod reports;
+mod rewind_worlds;
 mod rewinding;
 mod rules;
 mod seeds;
