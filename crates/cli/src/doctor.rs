@@ -2,13 +2,13 @@
 
 use crate::exit_codes::FOUND;
 use crate::failure::Failure;
-use crate::keys::KeyArgs;
+use crate::keys::{KeyArgs, told};
 use crate::provider::provider;
 use crate::sealing::{SealArgs, open_existing};
 use crate::server_url::{TlsArgs, parse_server};
 use conclave_client::{Engine, Finding, catch_up, now, open_device, plain};
 use serde_json::{Value, json};
-use std::io::{Write, stdout};
+use std::io::{Write, stderr, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,7 +17,8 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 const EXIT_CODES: &str =
-    "A line for each finding: the group or '-', its code, what it is, and what to do.
+    "A line for each finding: the group or '-', its code, what it is, and what to do. Standard error says
+by which options keys are replaced and silent devices removed.
 
 Exit codes:
   0  all is well
@@ -55,6 +56,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         catch_up(&mut engine, url, args.tls.roots()?.as_ref(), PATIENCE)?;
     }
 
+    writeln!(stderr(), "keys of groups: {}", told(&args.keys.policy()))?;
     let findings = engine.doctor(now());
     let mut out = stdout().lock();
     match args.json {

@@ -41,6 +41,25 @@ impl KeyArgs {
     }
 }
 
+/// A policy, as the options that say the same.
+pub(crate) fn told(policy: &KeyPolicy) -> String {
+    let KeyPolicy { max_age, max_messages, max_renewals_per_day, max_absence } = policy;
+    let absence = max_absence.map_or("never".to_string(), time_told);
+    format!(
+        "--key-max-age {} --key-max-messages {max_messages} --key-max-renewals {max_renewals_per_day} \
+         --device-max-absence {absence}",
+        time_told(*max_age)
+    )
+}
+
+fn time_told(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [("d", 24 * 60 * 60), ("h", 60 * 60), ("m", 60)];
+    let whole = units.into_iter().find(|(_, length)| seconds.is_multiple_of(*length));
+    let (unit, length) = whole.unwrap_or(("s", 1));
+    format!("{}{unit}", seconds / length)
+}
+
 fn parse_age(text: &str) -> Result<Duration, String> {
     parse_between(text, "1h", "365d")
 }
@@ -93,6 +112,19 @@ mod tests {
         assert_eq!(parsed(&all), Ok(policy));
         let never = KeyPolicy { max_absence: None, ..KeyPolicy::default() };
         assert_eq!(parsed(&["--device-max-absence=never"]), Ok(never));
+    }
+
+    #[test]
+    fn a_policy_is_told_as_the_options_that_say_it() {
+        let usual = told(&KeyPolicy::default());
+        assert!(
+            usual.starts_with("--key-max-age 7d ") && usual.ends_with("-absence 90d"),
+            "{usual}"
+        );
+        let policy = parsed(&["--key-max-age=36h", "--device-max-absence=never"]).unwrap();
+        let words = told(&policy);
+        let words: Vec<&str> = words.split(' ').collect();
+        assert_eq!(parsed(&words), Ok(policy));
     }
 
     #[test]
