@@ -113,12 +113,16 @@ pub(crate) fn continued(
     }
 }
 
-/// Whether a credential stands in what a group has decided already: in its tree, or in what a member adds. A device
-/// that was active then may have been revoked since. To refuse it would not keep it out, but this device: the others
+/// Whether a credential stands in what a group has decided already: in its tree, in what a member adds, or in the place of
+/// a device that has come back. A device that was active then may have another key since, or may have been revoked. To refuse it would not keep it out, but this device: the others
 /// have gone on. So it is taken, and removed at once.
 pub(crate) fn is_history(request: &CredentialRequest) -> bool {
-    let decided =
-        matches!(request.subject, CredentialSubject::Member(_) | CredentialSubject::NewMember);
+    let decided = matches!(
+        request.subject,
+        CredentialSubject::Member(_)
+            | CredentialSubject::NewMember
+            | CredentialSubject::ExternalReplacement(_)
+    );
     let device = device_of(&request.credential);
     decided && request.replaces.as_ref().is_none_or(|old| device_of(old) == device)
 }
@@ -242,6 +246,7 @@ mod tests {
     use conclave_account::{Author, Change, DeviceKey};
     use conclave_delivery_api::{Bytes, DirectoryPage, SignedRoot};
     use conclave_mls::crypto::{SignatureKeyPair, SignatureScheme};
+    use conclave_mls::group::LeafIndex;
     use conclave_mls::wire::codec::Encode;
     use conclave_mls::{Credential, UnixTime};
     use conclave_provider_rustcrypto::RustCrypto;
@@ -317,6 +322,28 @@ mod tests {
             let judged = directory.judge(&accounts, std::slice::from_ref(&new));
             assert!(matches!(judged, Judged::Verdicts(v) if v != [Verdict::Accept]));
         }
+    }
+
+    #[test]
+    fn a_device_that_has_come_back_stays_known_by_the_key_that_it_had_then() {
+        let (key, next) = (pair(), pair());
+        let (mut account, _) = log("bob", &key);
+        let rotate = Change::RotateKey(device("bob", "pc", &next));
+        let author = Author::Device(name("pc"));
+        let entry = account.draft(&PROVIDER, author, &key, rotate, UnixTime::MIN).unwrap();
+        account.apply(&PROVIDER, &entry).unwrap();
+
+        let accounts = BTreeMap::from([(name("bob"), account)]);
+        let mut directory = Directory::default();
+        let subject = CredentialSubject::ExternalReplacement(LeafIndex(1));
+        let mut judge = |replaced: &str| {
+            let replaces = Some(Credential::basic(replaced.as_bytes()));
+            let former = CredentialRequest { subject, replaces, ..request("bob/pc", &key.public) };
+            directory.judge(&accounts, &[former])
+        };
+        let accept = Judged::Verdicts(vec![Verdict::Accept]);
+        assert_eq!(judge("bob/pc"), accept);
+        assert_ne!(judge("bob/phone"), accept);
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub struct KeyPolicy {
     /// How long another device may be silent in a group's log before it is removed: by another device of its user's, or a
     /// day later by a member whose role allows that; never a user's only device there. Default 90 days; `None` removes
     /// nobody. It is twice the age that a key gets there if that is longer: a device that only reads is seen when it
-    /// replaces its key.
+    /// replaces its key. The user's own devices that were removed for that come back when they run again, whatever this says.
     pub max_absence: Option<Duration>,
 }
 
@@ -54,6 +54,13 @@ impl KeyPolicy {
         let absence = u64::try_from(self.max_absence?.as_millis()).unwrap_or(u64::MAX);
         let most = absence.max(self.age_in(members).saturating_mul(2)) / day;
         Some(u32::try_from(most).unwrap_or(u32::MAX))
+    }
+
+    /// After how many silent days a device of the user's that somebody has removed is waited for: as it may be removed here
+    /// itself after them or, where this device removes nobody, by others with the default.
+    pub(crate) fn awaited_after(&self, members: u32) -> u32 {
+        let usual = Self { max_absence: Self::default().max_absence, ..*self };
+        self.absence_in(members).or(usual.absence_in(members)).unwrap_or(u32::MAX)
     }
 
     /// When to replace a key that has been in use since a time, both in milliseconds since 1970. `place` says where in the

@@ -16,6 +16,7 @@ use crate::join::external::decode_group_info;
 use crate::policy::covering::left_out;
 use crate::policy::{Proposed, ProposedCommit};
 use crate::process::Answers;
+use crate::state::group::{Group, Status};
 use crate::state::public::{PublicDelta, PublicState};
 use crate::store::row_codec::{Ledger, StoredRows, count_after, named, nothing_left, tree_size};
 use crate::store::rows::{Batch, RowKey, Table};
@@ -185,6 +186,46 @@ impl ObserverStage {
     pub fn resolve(self, verdicts: &[Verdict]) -> Result<Observer, Error> {
         check_verdicts(&self.credentials, verdicts)?;
         Ok(self.observer)
+    }
+}
+
+/// # Following from outside
+impl Group {
+    /// An observer that goes on from this group's current epoch, with the proposals that are cached here, and under the
+    /// same rules. It follows commits whose keys this member cannot derive, as a delivery service follows them: to judge
+    /// what it misses before it joins from outside.
+    ///
+    /// It takes each commit's confirmation tag as given. [`Observer::group_info_misfits`] says whether a GroupInfo is
+    /// of the group that the commits have led to.
+    ///
+    /// ```
+    #[doc = two_members!()]
+    /// let mut observer = bob.observer()?;
+    /// # let step = alice.commit(&provider, &mut rng, now, Default::default())?;
+    /// # let message = apply(&mut alice, step, |write| store.write(write))?.commit;
+    ///
+    /// // `message` is a commit that bob cannot follow.
+    /// let stage = observer.process(&provider, &message)?;
+    /// let verdicts: Vec<_> = stage.credentials().iter().map(|_| Verdict::Accept).collect();
+    /// let step = stage.resolve(&observer, &provider, &verdicts.into())?;
+    /// // It is not stored.
+    /// apply(&mut observer, step, |_| Ok::<_, core::convert::Infallible>(()))?;
+    ///
+    /// # let options = conclave_mls::GroupInfoOptions { ratchet_tree: true, external_pub: true };
+    /// # let info = alice.group_info(&provider, options)?;
+    /// // `info` is what bob would join by.
+    /// assert!(observer.group_info_misfits(&provider, &info)?.is_empty());
+    /// # Done::Ok(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Misuse::Deleted`] if the state was deleted.
+    pub fn observer(&self) -> Result<Observer, Error> {
+        if self.status() == Status::Deleted {
+            return Err(Misuse::Deleted.into());
+        }
+        let (public, group_info) = (self.public.clone(), None);
+        Ok(Observer { public, group_info, revision: Revision::first() })
     }
 }
 

@@ -117,6 +117,8 @@ pub struct Hostile {
     pub members: u32,
     /// How often a member's modified client does something that is validly signed and against the rules.
     pub modified: u32,
+    /// Whether the service takes what the rules of rooms forbid.
+    pub lawless: bool,
     /// How many pages of logs the service falsifies.
     pub pages: u32,
     /// How often the service goes on from a copy of its state for some users, who then see another log than the rest.

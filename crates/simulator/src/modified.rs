@@ -11,17 +11,21 @@ use conclave_mls::component::{Decode, Encode};
 use conclave_mls::credential::LeafParams;
 use conclave_mls::crypto::{Secret, SignatureKeyPair, Suite};
 use conclave_mls::group::{
-    CommitMessages, CommitOptions, Framing, LeafIndex, LeafUpdate, NewProposal, ProtocolVersion,
-    PskType, ReInit, Sender, Status, TreeRead,
+    CommitMessages, CommitOptions, Framing, GroupParams, LeafIndex, LeafUpdate, NewProposal,
+    ProtocolVersion, PskType, ReInit, Sender, Status, TreeRead,
 };
 use conclave_mls::join::GroupInfoOptions;
-use conclave_mls::key_package::{KeyPackageParams, Lifetime, OwnKeyPackage, ValidKeyPackage};
+use conclave_mls::key_package::{
+    KeyPackageParams, Lifetime, OwnKeyPackage, ValidKeyPackage, key_package_from_message,
+};
 use conclave_mls::storage::{Outcome, RowKey};
 use conclave_mls::wire::{
     AuthenticatedContent, MlsMessage, MlsMessageBody, PublicMessage, WireFormat,
 };
-use conclave_mls::{Config, Credential, Error, Event, Group, Transition, UnixTime, Verdict, apply};
-use conclave_room::standard::OWNER;
+use conclave_mls::{
+    CipherSuite, Config, Credential, Error, Event, Group, Transition, UnixTime, Verdict, apply,
+};
+use conclave_room::standard::{MEMBER, OWNER};
 use conclave_room::{PARTICIPANT_LIST, ROLES_LIST, RoleIndex, RoomState};
 use conclave_testkit::forge::Insider;
 use core::convert::Infallible;
@@ -55,6 +59,10 @@ pub(crate) enum Misdeed {
     GarbledPath,
     /// Its commit comes with a GroupInfo that is damaged, or with none.
     WrongGroupInfo,
+    /// It breaks a rule of the room in the epoch after a commit that some members, or all, cannot open.
+    BuriesBreach,
+    /// It adds somebody, with a Welcome that does not open, leads elsewhere, or comes twice.
+    FalseWelcome,
     /// It makes two commits in one epoch, and sends the second twice.
     TwoCommits,
     /// It proposes what its user may not do.
@@ -64,7 +72,7 @@ pub(crate) enum Misdeed {
 }
 
 impl Misdeed {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::TakesOwnership,
         Self::RemovesOwner,
         Self::AddsStranger,
@@ -77,10 +85,25 @@ impl Misdeed {
         Self::WrongTag,
         Self::GarbledPath,
         Self::WrongGroupInfo,
+        Self::BuriesBreach,
+        Self::FalseWelcome,
         Self::TwoCommits,
         Self::Proposes,
         Self::SendsNonsense,
     ];
+}
+
+/// What is false about a Welcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Falsehood {
+    /// It is damaged.
+    Damaged,
+    /// It leads into a group of another name.
+    OtherGroup,
+    /// It leads into the same group after another commit, which nobody is ever shown.
+    OtherTree,
+    /// It comes twice.
+    Repeated,
 }
 
 /// A member's state in its modified client.
@@ -118,6 +141,8 @@ impl Modified {
         };
 
         let commit = match misdeed {
+            Misdeed::FalseWelcome => return None,
+            Misdeed::BuriesBreach => return self.breach_after_garbage(),
             Misdeed::TwoCommits => return self.two_commits(),
             Misdeed::Proposes => return self.proposal(),
             Misdeed::SendsNonsense => return self.nonsense(),
@@ -157,6 +182,83 @@ impl Modified {
             _ => {}
         }
         Some(vec![submitted.into()])
+    }
+
+    /// The group's suite.
+    pub(crate) fn suite(&self) -> CipherSuite {
+        self.group.cipher_suite()
+    }
+
+    /// Adds a device by its key package, with a false Welcome.
+    pub(crate) fn false_welcome(
+        &mut self,
+        device: &DeviceId,
+        key_package: &[u8],
+        falsehood: Falsehood,
+    ) -> Option<Request> {
+        let package = key_package_from_message(key_package).ok()?;
+        let stage = ValidKeyPackage::check(&self.crypto, self.now, &Config::default(), package);
+        let package = Box::new(stage.ok()?.resolve(Verdict::Accept).ok()?);
+        let mut proposals = vec![NewProposal::Add(package.clone())];
+        let room = RoomState::of(self.group.view()).ok()??;
+        if room.role_of(device.user.as_str()).is_none_or(|role| role.index == RoleIndex::NONE) {
+            proposals.push(self.role(device, MEMBER)?);
+        }
+
+        let false_one = match falsehood {
+            Falsehood::OtherTree => {
+                let others = [&proposals[..], &[self.stranger()?]].concat();
+                Some(self.withdrawn(others)?)
+            }
+            Falsehood::OtherGroup => Some(self.elsewhere(package)?),
+            Falsehood::Damaged | Falsehood::Repeated => None,
+        };
+        let crypto = self.crypto;
+        let commit = self.commit(&crypto, CommitOptions { proposals, ..Self::options() })?;
+        let mut submitted = submission(&commit);
+        match falsehood {
+            Falsehood::Damaged => {
+                let mut welcome = submitted.welcomes.pop()?.into_vec();
+                // Where the encrypted GroupInfo is, or the secrets.
+                let at = welcome.len() - 1 - self.rng.below(welcome.len() as u64 / 2) as usize;
+                welcome[at] ^= 1;
+                submitted.welcomes.push(welcome.into());
+            }
+            Falsehood::Repeated => submitted.welcomes.push(submitted.welcomes.first()?.clone()),
+            Falsehood::OtherTree | Falsehood::OtherGroup => {
+                submitted.welcomes = vec![false_one?.into()];
+            }
+        }
+        Some(submitted.into())
+    }
+
+    /// The Welcome of a commit that nobody is shown.
+    fn withdrawn(&mut self, proposals: Vec<NewProposal>) -> Option<Vec<u8>> {
+        let crypto = self.crypto;
+        let step = self.draft(&crypto, CommitOptions { proposals, ..Self::options() }).ok()?;
+        let commit = applied(&mut self.group, step)?;
+        let step = self.group.commit_rejected(&commit.id).ok()?;
+        applied(&mut self.group, step)?;
+        Some(commit.welcomes.into_iter().next()?.message)
+    }
+
+    /// A Welcome into another group, which has the same extensions.
+    fn elsewhere(&mut self, package: Box<ValidKeyPackage>) -> Option<Vec<u8>> {
+        let own = self.device_at(self.group.own_leaf())?;
+        let params = GroupParams {
+            group_id: self.rng.bytes(16).into(),
+            cipher_suite: self.group.cipher_suite(),
+            extensions: self.group.extensions().to_vec(),
+            leaf: self.leaf_named(&own)?,
+            lifetime: Lifetime::starting_at(self.now, Duration::from_secs(24 * 60 * 60)),
+        };
+        let signer = self.new_key()?;
+        let new = Group::create(&self.crypto, &mut self.rng, Config::default(), params, signer);
+        let mut other = new.ok()?.stored();
+        let proposals = vec![NewProposal::Add(package)];
+        let options = CommitOptions { proposals, ..Self::options() };
+        let step = other.commit(&self.crypto, &mut self.rng, self.now, options).ok()?;
+        Some(applied(&mut other, step)?.welcomes.into_iter().next()?.message)
     }
 
     /// How an honest client commits.
@@ -241,6 +343,22 @@ impl Modified {
         let proposal = self.some_proposal()?;
         let proposal = self.propose(proposal)?.into();
         Some(vec![SubmitProposal { proposal }.into()])
+    }
+
+    fn breach_after_garbage(&mut self) -> Option<Vec<Request>> {
+        let garbling = self.crypto.garbling(self.rng.below(u64::MAX));
+        let first =
+            self.commit(&garbling, CommitOptions { force_path: true, ..Self::options() })?;
+        let step = self.group.commit_accepted(&self.crypto, self.now, &first.id).ok()?;
+        applied(&mut self.group, step)?;
+        let breach = match self.rng.below(3) {
+            0 => Misdeed::TakesOwnership,
+            1 => Misdeed::DropsExtensions,
+            _ => Misdeed::DropsRoom,
+        };
+        let (crypto, proposals) = (self.crypto, self.proposals(breach)?);
+        let second = self.commit(&crypto, CommitOptions { proposals, ..Self::options() })?;
+        Some(vec![submission(&first).into(), submission(&second).into()])
     }
 
     fn two_commits(&mut self) -> Option<Vec<Request>> {

@@ -90,6 +90,7 @@ pub fn scenarios() -> Vec<Scenario> {
         processes("copied-states", Processes { copies: 1, ..none() }),
         hostile("hostile-members", Hostile { members: 12, ..honest() }),
         hostile("modified-clients", Hostile { modified: 10, ..honest() }),
+        hostile("lawless-service", Hostile { modified: 10, lawless: true, ..honest() }),
         hostile("false-pages", Hostile { pages: 100, ..honest() }),
         hostile("two-logs", Hostile { logs: 1, ..honest() }),
         Scenario {

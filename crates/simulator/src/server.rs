@@ -7,7 +7,7 @@ use conclave_delivery::service::{
 use conclave_delivery::storage::SqliteStorage;
 use conclave_delivery_api::{
     Call, CallError, DeviceId, EVENTS_PATH, Encode, ErrorCode, Event, Proof, Receipt, Registration,
-    Token,
+    SubmitCommit, Token,
 };
 use conclave_engine::{Reply, Request};
 use conclave_mls::UnixTime;
@@ -46,6 +46,8 @@ pub(crate) struct Server {
     folder: TempDir,
     backups: Vec<TempDir>,
     publish_at: u64,
+    /// Whether it takes what the rules of rooms forbid.
+    is_lawless: bool,
 }
 
 pub(crate) fn time(now: u64) -> UnixTime {
@@ -59,18 +61,25 @@ fn new_folder() -> TempDir {
     found.expect("a folder for the service's state")
 }
 
-fn open(folder: &Path, provider: Arc<WorldCrypto>, now: u64) -> Service<SqliteStorage> {
+fn open(
+    folder: &Path,
+    provider: Arc<WorldCrypto>,
+    is_lawless: bool,
+    now: u64,
+) -> Service<SqliteStorage> {
     let storage = SqliteStorage::open(folder).expect("the service's state");
     let limits = Limits::default();
-    Service::new(storage, provider, limits, Registration::Open, time(now)).expect("a service")
+    let service = Service::new(storage, provider, limits, Registration::Open, time(now));
+    let service = service.expect("a service");
+    if is_lawless { service.without_room_rules() } else { service }
 }
 
 impl Server {
-    pub(crate) fn new(now: u64, crypto: WorldCrypto) -> Self {
+    pub(crate) fn new(now: u64, crypto: WorldCrypto, is_lawless: bool) -> Self {
         let provider = Arc::new(crypto);
         let folder = new_folder();
-        let service = Some(open(folder.path(), provider.clone(), now));
-        Self { service, provider, folder, backups: Vec::new(), publish_at: now }
+        let service = Some(open(folder.path(), provider.clone(), is_lawless, now));
+        Self { service, provider, folder, backups: Vec::new(), publish_at: now, is_lawless }
     }
 
     pub(crate) fn service(&self) -> &Service<SqliteStorage> {
@@ -80,7 +89,7 @@ impl Server {
     /// The service's process ends, and another begins: sessions are gone, what is stored is not.
     pub(crate) fn restart(&mut self, now: u64) {
         drop(self.service.take());
-        self.service = Some(open(self.folder.path(), self.provider.clone(), now));
+        self.service = Some(open(self.folder.path(), self.provider.clone(), self.is_lawless, now));
     }
 
     /// A copy of the state, in a folder of its own.
@@ -106,7 +115,7 @@ impl Server {
             storage.begin_incarnation().expect("another incarnation");
         }
         self.folder = backup;
-        self.service = Some(open(self.folder.path(), self.provider.clone(), now));
+        self.service = Some(open(self.folder.path(), self.provider.clone(), self.is_lawless, now));
     }
 
     /// Begins with nothing.
@@ -114,14 +123,27 @@ impl Server {
         drop(self.service.take());
         self.backups.clear();
         self.folder = new_folder();
-        self.service = Some(open(self.folder.path(), self.provider.clone(), now));
+        self.service = Some(open(self.folder.path(), self.provider.clone(), self.is_lawless, now));
     }
 
     /// Another service with the same state and key, which goes its own way from now on.
     pub(crate) fn forked(&self, now: u64) -> Self {
+        self.forked_to(self.is_lawless, now)
+    }
+
+    /// Whether a service in this state that keeps the rules of rooms would refuse a commit of whoever calls.
+    pub(crate) fn forbids(&self, commit: SubmitCommit, signer: &Signer, now: u64) -> bool {
+        let Ok(caller) = self.caller(Some(signer), ("judge", b""), now) else { return false };
+        // Sessions are not stored.
+        let caller = Caller::new(caller.holder, time(now));
+        self.forked_to(false, now).service().run(commit, &caller).is_err()
+    }
+
+    fn forked_to(&self, is_lawless: bool, now: u64) -> Self {
         let (folder, provider) = (self.copied(), self.provider.clone());
-        let service = Some(open(folder.path(), provider.clone(), now));
-        Self { service, provider, folder, backups: Vec::new(), publish_at: self.publish_at }
+        let service = Some(open(folder.path(), provider.clone(), is_lawless, now));
+        let (backups, publish_at) = (Vec::new(), self.publish_at);
+        Self { service, provider, folder, backups, publish_at, is_lawless }
     }
 
     /// Who calls, as the service sees it.

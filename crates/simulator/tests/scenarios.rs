@@ -59,6 +59,7 @@ scenarios! {
     a_device_that_is_copied_stops_no_other: "copied-states",
     a_member_that_breaks_rules_stops_no_other: "hostile-members",
     a_client_that_was_modified_stops_no_other: "modified-clients",
+    a_service_that_lets_rules_be_broken_deceives_no_client: "lawless-service",
     a_service_that_falsifies_logs_stops_no_client: "false-pages",
     a_service_that_shows_two_logs_is_found_out: "two-logs",
     fifty_users_with_a_hundred_devices_agree: "large",

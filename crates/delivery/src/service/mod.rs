@@ -196,6 +196,8 @@ pub struct Service<S> {
     relay: Relay,
     views: Views,
     attachments: Option<Attachments>,
+    #[cfg(any(test, feature = "testing"))]
+    is_lawless: bool,
 }
 
 impl<S> fmt::Debug for Service<S> {
@@ -353,6 +355,8 @@ impl<S: Storage> Service<S> {
             relay: Relay::default(),
             views,
             attachments: None,
+            #[cfg(any(test, feature = "testing"))]
+            is_lawless: false,
         })
     }
 
@@ -460,6 +464,13 @@ impl<S: Storage> Service<S> {
         let (holder, session) =
             self.sessions.authenticate(&*self.provider, token, proof, request, now)?;
         Ok(Caller { holder: Some(holder), session: Some(session), now })
+    }
+
+    /// The service that takes what the rules of rooms forbid: for tests of what members make of that.
+    #[cfg(any(test, feature = "testing"))]
+    #[must_use]
+    pub fn without_room_rules(self) -> Self {
+        Self { is_lawless: true, ..self }
     }
 
     /// The same receipt, signed again after it was changed: for tests of what others make of a service that lies.

@@ -123,6 +123,15 @@ fn judge_components(
 }
 
 impl<S: Storage> Service<S> {
+    /// What commits are judged by.
+    fn config(&self) -> Config {
+        #[cfg(any(test, feature = "testing"))]
+        if self.is_lawless {
+            return Config { policy: Arc::new(NoPsks), ..config() };
+        }
+        config()
+    }
+
     /// The authentication service's verdicts: each credential must name a registered device and
     /// come with its key, and whoever changes a credential must stay the same device. Of external senders only
     /// this service is taken, as messengers do: a commit that names another would leave all of them behind.
@@ -162,8 +171,9 @@ impl<S: Storage> Service<S> {
         (group_info, ratchet_tree): (&[u8], &[u8]),
         now: UnixTime,
     ) -> Result<FirstView, ServiceError> {
-        let stage = ObserverStage::open(&*self.provider, config(), group_info, Some(ratchet_tree))
-            .map_err(ServiceError::invalid)?;
+        let stage =
+            ObserverStage::open(&*self.provider, self.config(), group_info, Some(ratchet_tree))
+                .map_err(ServiceError::invalid)?;
         let suite = decode_group_info(group_info)?.group_context.cipher_suite;
         let credentials = stage.credentials().to_vec();
         let verdicts = self.judge(suite, &credentials, now);
@@ -196,7 +206,7 @@ impl<S: Storage> Service<S> {
     ) -> Result<&'v mut Observer, ServiceError> {
         if view.loaded.as_ref().is_none_or(|(handshake, _)| *handshake != group.handshake) {
             let rows = self.storage.rows(id)?;
-            let observer = Observer::load(&*self.provider, config(), rows).map_err(|e| {
+            let observer = Observer::load(&*self.provider, self.config(), rows).map_err(|e| {
                 ServiceError::new(ErrorCode::Unavailable, format!("the group's state: {e}"))
             })?;
             view.loaded = Some((group.handshake, observer));

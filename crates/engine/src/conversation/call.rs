@@ -23,6 +23,8 @@ pub(crate) enum Call {
     InviteClaim,
     /// Fetches the group's state, so that this device can come back into it.
     GroupInfo,
+    /// Fetches what this device misses of the log before it comes back.
+    Missed,
     /// Submits the external commit by which this device comes back.
     Rejoin,
 }
@@ -38,6 +40,7 @@ impl Call {
             | Self::Message
             | Self::Proposal
             | Self::GroupInfo
+            | Self::Missed
             | Self::Rejoin => true,
             Self::Create | Self::InviteLookup | Self::InviteClaim => false,
         }

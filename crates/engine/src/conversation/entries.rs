@@ -3,7 +3,7 @@
 use super::links::judge_received;
 use crate::book::Book;
 use crate::reason::Reason;
-use crate::record::{GroupRecord, Item, Work};
+use crate::record::{Item, Work};
 use conclave_certificates::device_of;
 use conclave_delivery_api::{
     ChainHash, ContentType, Decode, DeviceId, Judged, LogEntry, LogPage, LogPosition,
@@ -11,7 +11,7 @@ use conclave_delivery_api::{
 use conclave_mls::credential::{CredentialRequest, CredentialSubject};
 use conclave_mls::crypto::CryptoProvider;
 use conclave_mls::error::{Rejection, Remedy};
-use conclave_mls::group::{Answers, Member, Proposal, ProposalStage, Refused, Sender};
+use conclave_mls::group::{Answers, CommitStage, Member, Proposal, ProposalStage, Refused, Sender};
 use conclave_mls::wire::{MlsMessage, MlsMessageBody};
 use conclave_mls::{Error, Event, Group, GroupId, Received, Transition, UnixTime, Verdict};
 use conclave_store::Store;
@@ -117,19 +117,18 @@ pub(crate) fn sealed_in<S: Store>(book: &Book<S>, id: &GroupId) -> Vec<Vec<u8>> 
     book.items(id).map_while(sealed).collect()
 }
 
-/// The hashes of the log after each entry of a page, by the entry's number. They are checked first: nothing is taken from
-/// a log that is not the one that was read before.
+/// The hashes of the log after each entry of a page, by the entry's number; `cursor` and `chain` are the last entry that was
+/// read before, and the hash after it. They are checked first: nothing is taken from a log that is not the same as before.
 pub(crate) fn chained(
     id: &GroupId,
-    record: &GroupRecord,
+    (cursor, chain): (u64, Option<ChainHash>),
     page: &LogPage,
 ) -> Result<BTreeMap<u64, ChainHash>, Halt> {
-    let cursor = record.cursor;
     let after = page.end.position.seq.saturating_sub(page.entries.len() as u64);
     if after > cursor {
         return Err(Halt::Stuck(Reason::LogGap { seq: cursor.saturating_add(1) }));
     }
-    let known = record.chain.filter(|_| after == cursor);
+    let known = chain.filter(|_| after == cursor);
     let Some(before) = page.before.or(known) else {
         // Neither the service nor this device knows any more what came before.
         let LogPosition { seq, chain, .. } = page.end.position;
@@ -141,7 +140,7 @@ pub(crate) fn chained(
 
     let mut places: BTreeMap<u64, ChainHash> = (after.saturating_add(1)..).zip(chains).collect();
     places.insert(after, before);
-    let known = record.chain.zip(places.get(&cursor));
+    let known = chain.zip(places.get(&cursor));
     if known.is_some_and(|(known, shown)| known != *shown) {
         return Err(Halt::Stuck(Reason::LogReplaced { seq: cursor }));
     }
@@ -190,9 +189,7 @@ pub(crate) fn process(
             }
         }
         // Its signature is valid.
-        Ok(Received::Commit(stage)) if stage.sender() == Sender::Member(group.own_leaf()) => {
-            Err(Halt::ComesBack)
-        }
+        Ok(Received::Commit(stage)) if is_by_own_device(group, &stage) => Err(Halt::ComesBack),
         Ok(Received::Commit(stage)) => {
             let Judged { app_data, joins_by_link } =
                 match judge_received(provider, group, &stage, entry.received_at) {
@@ -250,26 +247,43 @@ fn proposed_from_outside(
     }
 }
 
-/// What a refused entry leads to. A message is reported and passed over. A commit is the end, as everybody else goes on
-/// without this device. If only the commit's keys are at fault, which are checked last, this device comes back: no member
-/// can shut others out by a path that does not open for them.
-fn refuse(entry: &LogEntry, refused: Refused) -> Result<Step, Halt> {
-    let old = matches!(
-        refused.error,
+/// Whether a commit, of which this state knows nothing, is of this device's leaf, or puts another leaf of this device in its
+/// place.
+fn is_by_own_device(group: &Group, stage: &CommitStage) -> bool {
+    let leaf = group.own_leaf();
+    let replaces = |request: &CredentialRequest| {
+        request.subject == CredentialSubject::ExternalReplacement(leaf)
+    };
+    stage.sender() == Sender::Member(leaf) || stage.credentials().iter().any(replaces)
+}
+
+/// Whether an entry was refused as it came late: it was made before this device joined, so it is not meant for it.
+pub(crate) fn is_late(error: &Error) -> bool {
+    matches!(
+        error,
         Error::Rejected(Rejection::WrongEpoch { message, current }) if message < current
-    );
-    if old {
-        // It came late and was made before this device joined, so it is not meant for it.
+    )
+}
+
+/// A commit is refused. That is the end, as everybody else goes on without this device.
+pub(crate) fn commit_refused(entry: &LogEntry, why: &dyn core::fmt::Display) -> Halt {
+    let (seq, sender, why) = (entry.seq, entry.sender.clone(), why.to_string());
+    Halt::Stuck(Reason::CommitRefused { seq, sender, why })
+}
+
+/// What a refused entry leads to. A message is reported and passed over. If only a commit's keys are at fault, which are
+/// checked last, this device comes back: no member can shut others out by a path that does not open for them.
+pub(super) fn refuse(entry: &LogEntry, refused: Refused) -> Result<Step, Halt> {
+    if is_late(&refused.error) {
         return Ok((Effect::Nothing, None));
     }
     if entry.content_type == ContentType::Commit {
         let has_bad_keys =
             matches!(refused.error, Error::Rejected(_)) && refused.error.remedy() == Remedy::Rejoin;
-        if has_bad_keys {
-            return Err(Halt::ComesBack);
-        }
-        let (seq, sender, why) = (entry.seq, entry.sender.clone(), refused.to_string());
-        return Err(Halt::Stuck(Reason::CommitRefused { seq, sender, why }));
+        return Err(match has_bad_keys {
+            true => Halt::ComesBack,
+            false => commit_refused(entry, &refused),
+        });
     }
     let (sender, reason) = (entry.sender.clone(), refused.error.to_string());
     let step = refused.key_deletion.map(|step| step.untyped());

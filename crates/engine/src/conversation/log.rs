@@ -31,9 +31,9 @@ struct Taken {
 }
 
 /// What is known of accounts, to judge an entry that was sent at a time by the service's clock.
-struct JudgeOf<'a, 'c, S> {
-    cx: &'a mut Context<'c, S>,
-    sent: UnixTime,
+pub(crate) struct JudgeOf<'a, 'c, S> {
+    pub(crate) cx: &'a mut Context<'c, S>,
+    pub(crate) sent: UnixTime,
 }
 
 impl<S: Store> Judge for JudgeOf<'_, '_, S> {
@@ -61,6 +61,7 @@ impl Conversation {
     ) -> Result<(), EngineError> {
         let Some(mut record) = cx.book.record(&self.id).cloned() else { return Ok(()) };
         record.receipt = self.receipt.clone();
+        self.missed = None;
         let Taken { halt, ends_attempt, copy_has_sent } = self.take_entries(cx, &record, page)?;
         if self.group.status() == Status::Deleted {
             self.standing = Standing::Over;
@@ -69,7 +70,7 @@ impl Conversation {
             self.end_attempt();
         }
 
-        let is_whole = halt.is_none();
+        let (is_whole, comes_back) = (halt.is_none(), matches!(halt, Some(Halt::ComesBack)));
         if !is_whole {
             self.restoring.waits = false;
         } else if page.entries.is_empty() && self.log.head <= self.log.asked_head {
@@ -82,9 +83,11 @@ impl Conversation {
         }
         match halt {
             Some(Halt::Stuck(reason)) => self.stick(cx, reason)?,
-            Some(Halt::ComesBack) => self.come_back(cx)?,
             _ if copy_has_sent && !self.is_over() => self.copy_has_sent(cx)?,
             _ => {}
+        }
+        if comes_back {
+            self.come_back(cx)?;
         }
 
         self.note_found(cx, page, record.cursor)?;
@@ -115,7 +118,7 @@ impl Conversation {
         // What this device has read in a log that the service has lost.
         let lost = cx.book.missing(id).map(|lost| lost.values().copied().collect::<BTreeSet<_>>());
         let lost = lost.unwrap_or_default();
-        let mut chains = match chained(id, record, page) {
+        let mut chains = match chained(id, (record.cursor, record.chain), page) {
             Ok(chains) => chains,
             Err(halt) => return Ok(Taken { halt: Some(halt), ..Taken::default() }),
         };
@@ -180,7 +183,8 @@ impl Conversation {
         };
         let chain = chains.remove(&cursor);
         let today = cx.clock.seen_day();
-        let absence = cx.key_policy.absence_in(members);
+        let (absence, awaited_after) =
+            (cx.key_policy.absence_in(members), cx.key_policy.awaited_after(members));
         let own_key = if own_leaf(fold.state()) == leaf.as_deref() {
             let sent = plan.iter().filter(|planned| matches!(planned.effect, Effect::Own)).count();
             let sent = u32::try_from(sent).unwrap_or(u32::MAX);
@@ -194,7 +198,7 @@ impl Conversation {
         let (book, watching, place) = (&mut *cx.book, &mut *cx.watching, cx.evidence_place);
         fold.commit(|write| {
             let mut report = Report::new(provider, book, id, record, (changes, room));
-            report.absence = absence;
+            (report.absence, report.awaited_after) = (absence, awaited_after);
             let mut events = write.events.iter();
             for planned in plan {
                 report.tell(book, planned, &mut events);

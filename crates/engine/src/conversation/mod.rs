@@ -20,7 +20,8 @@
 //!   refuses a commit.
 //! * This device's own work: `renewal` replaces its keys; `removals` and `stale` see to it that devices that are revoked,
 //!   or were not seen for a long time, leave the group; `returning` brings the user's own back.
-//! * When something is wrong: `rejoining` comes back into the group with a new leaf, `restored` gives back to a service what
+//! * When something is wrong: `rejoining` comes back into the group with a new leaf, once `missed` has judged what this
+//!   device misses; `restored` gives back to a service what
 //!   it has lost (with its state in `restoring`, from the entries that `kept` keeps), and `departure` forgets a group that
 //!   this device is out of.
 
@@ -35,6 +36,7 @@ pub(crate) mod kept;
 pub(crate) mod leaves;
 mod links;
 mod log;
+mod missed;
 mod outcome;
 pub(crate) mod outgoing;
 pub(crate) mod phase;
@@ -64,6 +66,7 @@ use conclave_mls::credential::SignaturePublicKey;
 use conclave_mls::wire::ProposalRef;
 use conclave_mls::{Group, GroupId};
 use invitations::Inviting;
+use missed::Missed;
 use restoring::Restoring;
 use std::collections::BTreeSet;
 use waits::{LONGEST_COMMIT_WAIT, STALE_SPREAD};
@@ -136,6 +139,10 @@ pub(crate) struct Conversation {
     ends_here: bool,
     /// The group's state as the service has shown it, for a commit by which this device comes back.
     shown: Option<GroupState>,
+    /// What this device misses before it comes back, as far as it has followed that without keys.
+    missed: Option<Box<Missed>>,
+    /// How often in a row others' commits came before the one by which this device comes back.
+    overtaken: u32,
     /// The service's receipt for the latest place of the log that it has shown. It is stored with what is read next.
     receipt: Option<Receipt>,
     attempt: Attempt,
@@ -167,6 +174,8 @@ impl Conversation {
             standing: Standing::default(),
             ends_here: false,
             shown: None,
+            missed: None,
+            overtaken: 0,
             receipt,
             attempt: Attempt::default(),
             inviting: Inviting::default(),
@@ -255,6 +264,7 @@ impl Conversation {
         }
         // What the service has said of its log no longer holds.
         self.log = LogEnd::UNKNOWN;
+        (self.ends_here, self.shown, self.missed) = (false, None, None);
         self.attempt.delivered = false;
         self.try_again();
     }

@@ -52,6 +52,7 @@ impl Conversation {
                 self.group_shown(state);
                 Ok(())
             }
+            (Call::Missed, Reply::FetchLog(page)) => self.missed_shown(cx, &page),
             (Call::Rejoin, Reply::SubmitCommit(outcome)) => self.rejoin_judged(cx, outcome),
             // This cannot happen, as each request has its own reply.
             _ => Ok(()),
@@ -68,7 +69,7 @@ impl Conversation {
     ) -> Result<(), EngineError> {
         match call {
             Call::Create => self.stick(cx, Reason::ServiceRefuses { why: error.to_string() }),
-            Call::Log => self.log_refused(cx, error),
+            Call::Log | Call::Missed => self.log_refused(cx, error),
             Call::Restore => self.not_given_back(cx, error),
             Call::Commit => self.refused_in_group(cx, error, true),
             Call::Message | Call::Proposal | Call::InviteLookup | Call::InviteClaim => {
@@ -199,7 +200,7 @@ impl Conversation {
     }
 
     /// The service's log, which now ends with the entry `end`, was longer before.
-    fn lost_data<S: Store>(
+    pub(crate) fn lost_data<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
         end: u64,

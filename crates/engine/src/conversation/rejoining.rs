@@ -1,17 +1,19 @@
 //! Coming back into a group in place of this device's own former leaf: an external commit that removes it (RFC 9420
 //! section 12.4.3.2).
 //!
-//! The log is read first, as far as this device can follow it. Then the commit is made and stored with the group that it
+//! The log is read first, as far as this device can follow it. What it cannot follow, up to the group that the service
+//! shows, is judged without keys ([`missed`](super::missed)). Then the commit is made and stored with the group that it
 //! leads to, and sent until the service has judged it. What was to be sent waits, and is encrypted anew.
 
 use super::Conversation;
 use super::Standing;
 use super::call::{Call, Next};
 use super::context::Context;
-use super::entries::not_committed;
+use super::entries::{Halt, not_committed};
 use super::external::{NotJoined, external_commit, take_leavers};
 use super::kept::keep_nothing;
-use super::rules::{GROUP_INFO, config};
+use super::missed::{Missed, epoch_of_info};
+use super::rules::{GROUP_INFO, PAGE, config};
 use crate::book::{Book, Change};
 use crate::copies::Rejoin;
 use crate::error::EngineError;
@@ -19,12 +21,16 @@ use crate::reason::Reason;
 use crate::record::{GroupRecord, Item, News, OwnKey, Stage, Work};
 use conclave_certificates::device_of;
 use conclave_delivery_api::{
-    CallError, DeviceId, ErrorCode, FetchGroupInfo, GroupState, Outcome, Receipt,
+    CallError, DeviceId, ErrorCode, FetchGroupInfo, FetchLog, GroupState, LogPage, Outcome, Receipt,
 };
 use conclave_mls::group::Member;
 use conclave_mls::join::{ExternalCommit, ExternalJoinOptions, ExternalJoinStage};
 use conclave_mls::storage::Batch;
 use conclave_store::Store;
+
+/// How often in a row others' commits come first before that counts as one coming back, of which there are only so many: a
+/// service that lies cannot keep this device busy.
+const MAX_OVERTAKEN: u32 = 50;
 
 /// Why a device whose leaf is gone does not come back.
 fn not_in_it(me: &DeviceId) -> String {
@@ -91,6 +97,17 @@ impl Conversation {
             let request = FetchGroupInfo { group_id: self.id.clone() };
             return Ok(Some((request.into(), Call::GroupInfo)));
         };
+        match self.next_missed(cx, &state) {
+            Ok(None) => {}
+            Ok(next) => {
+                self.shown = Some(state);
+                return Ok(next);
+            }
+            Err(NotJoined(why)) => {
+                self.not_back(cx, &why)?;
+                return Ok(None);
+            }
+        }
         match self.make_rejoin(cx, &state) {
             Ok(Some(made)) => {
                 let rejoin = Rejoin { commit: Some(made.to_secret()?), ..rejoin };
@@ -133,13 +150,6 @@ impl Conversation {
     ) -> Result<Option<ExternalCommit>, NotJoined> {
         let (info, tree) = (&state.group_info, Some(&*state.ratchet_tree));
         let mut stage = ExternalJoinStage::open(cx.provider, config(), info, tree)?;
-        let context = stage.context();
-        if context.group_id != self.id {
-            return Err(NotJoined("the service shows another group".into()));
-        }
-        if context.epoch.0 < self.group.epoch().0 {
-            return Err(NotJoined("the service shows an epoch that is over".into()));
-        }
         let me = cx.device();
         let is_own = |leaf: &Member| device_of(&leaf.credential).as_ref() == Some(me);
         let own = stage.members().find(is_own).map(|member| member.index);
@@ -158,6 +168,61 @@ impl Conversation {
         Ok(Some(stage.commit(cx.provider, cx.rng, &verdicts, options)?))
     }
 
+    /// The call for what this device misses before the group that the service shows; none once all of it was followed, and
+    /// the service shows what it has led to.
+    fn next_missed<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        state: &GroupState,
+    ) -> Result<Next, NotJoined> {
+        let epoch = epoch_of_info(&state.group_info);
+        let Some((epoch, record)) = epoch.zip(cx.book.record(&self.id)) else {
+            return Err(NotJoined("the service shows no GroupInfo".into()));
+        };
+        let missed = match self.missed.take() {
+            Some(missed) => missed,
+            None => Box::new(Missed::of(&self.group, record)?),
+        };
+        let missed = self.missed.insert(missed);
+
+        // After the commit that this device cannot follow there is another epoch.
+        let has_ended = self.ends_here && epoch <= self.group.epoch().0;
+        if epoch < missed.epoch() || has_ended {
+            return Err(NotJoined("the service shows an epoch that is over".into()));
+        }
+        if epoch > missed.epoch() {
+            let request = FetchLog { group_id: self.id.clone(), after: missed.cursor, limit: PAGE };
+            return Ok(Some((request.into(), Call::Missed)));
+        }
+        missed.check_info(cx.provider, &state.group_info)?;
+        Ok(None)
+    }
+
+    /// The service has shown a page of what this device misses.
+    pub(crate) fn missed_shown<S: Store>(
+        &mut self,
+        cx: &mut Context<'_, S>,
+        page: &LogPage,
+    ) -> Result<(), EngineError> {
+        self.take_receipt(cx, &page.end, Some(page))?;
+        let epoch = self.shown.as_ref().and_then(|shown| epoch_of_info(&shown.group_info));
+        let (Some(epoch), Some(missed)) = (epoch, &mut self.missed) else { return Ok(()) };
+        match missed.follow(cx, page, epoch) {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                let why = "its log ends before the epoch that the service shows begins";
+                self.not_back(cx, why)
+            }
+            Err(Halt::Ask) => {
+                self.standing = Standing::Asks;
+                Ok(())
+            }
+            Err(Halt::Stuck(reason)) => self.stick(cx, reason),
+            // Neither is found without keys.
+            Err(Halt::Out | Halt::ComesBack) => Ok(()),
+        }
+    }
+
     /// The service has shown the group.
     pub(crate) fn group_shown(&mut self, state: GroupState) {
         self.shown = Some(state);
@@ -169,12 +234,21 @@ impl Conversation {
         cx: &mut Context<'_, S>,
         outcome: Outcome,
     ) -> Result<(), EngineError> {
+        self.take_receipt(cx, outcome.receipt(), None)?;
         let Some(rejoin) = cx.book.rejoin(&self.id).cloned() else { return Ok(()) };
+        let read = self.missed.as_ref().map_or(0, |missed| missed.cursor);
+        let read = read.max(self.cursor(cx.book));
         match outcome {
+            Outcome::Accepted { receipt, .. } if receipt.position.seq <= read => {
+                self.lost_data(cx, receipt.position.seq)
+            }
             Outcome::Accepted { receipt, .. } => self.rejoined(cx, rejoin, receipt),
             // Another commit came first: ours is made again, in the group as it is now.
             Outcome::WrongEpoch { .. } => {
-                let rejoin = Rejoin { commit: None, ..rejoin };
+                self.overtaken += 1;
+                let is_often = self.overtaken.is_multiple_of(MAX_OVERTAKEN);
+                let times = if is_often { rejoin.times.with(cx.clock.now) } else { rejoin.times };
+                let rejoin = Rejoin { commit: None, times, ..rejoin };
                 Ok(cx.book.commit(None, vec![Change::Rejoin(self.id.clone(), rejoin)])?)
             }
         }
@@ -261,6 +335,7 @@ impl Conversation {
         cx: &mut Context<'_, S>,
         why: &str,
     ) -> Result<(), EngineError> {
+        self.shown = None;
         if let Some(rejoin) = cx.book.rejoin(&self.id).filter(|rejoin| rejoin.commit.is_some()) {
             let rejoin = Rejoin { commit: None, ..rejoin.clone() };
             cx.book.commit(None, vec![Change::Rejoin(self.id.clone(), rejoin)])?;

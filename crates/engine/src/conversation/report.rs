@@ -69,6 +69,8 @@ pub(crate) struct Report<'a> {
     pub(crate) seen: BTreeMap<u32, bool>,
     /// After how many silent days this device counts as away.
     pub(crate) absence: Option<u32>,
+    /// After how many silent days the group waits for a device of the user's that is removed.
+    pub(crate) awaited_after: u32,
     /// The room that the group is.
     room: Option<RoomState>,
     /// The user's devices that the group waits for; none if they are the same as before.
@@ -110,6 +112,7 @@ impl<'a> Report<'a> {
             heard: Vec::new(),
             seen: BTreeMap::new(),
             absence: None,
+            awaited_after: u32::MAX,
             room,
             awaited: None,
         }
@@ -313,7 +316,6 @@ impl<'a> Report<'a> {
     /// Has the group wait for those of the user's devices that are removed after a long silence. This device judges that by its
     /// own notes, whichever member has removed them.
     fn await_silent<S: Store>(&mut self, book: &Book<S>, time: u64, removed: &[Member]) {
-        let Some(absence) = self.absence else { return };
         for member in removed {
             let leaf = member.index.0;
             let Some(who) = device_of(&member.credential) else { continue };
@@ -324,7 +326,7 @@ impl<'a> Report<'a> {
             let last = book.seen(&self.id).and_then(|seen| seen.day_of(leaf));
             let silent = last.map(|last| day(time.saturating_mul(1000)).saturating_sub(last));
             let was_seen = self.seen.get(&leaf).copied().unwrap_or_default();
-            if was_seen || silent.is_none_or(|days| days <= absence) {
+            if was_seen || silent.is_none_or(|days| days <= self.awaited_after) {
                 continue;
             }
             let awaited = self.awaited.get_or_insert_with(|| book.awaited(&self.id).to_vec());

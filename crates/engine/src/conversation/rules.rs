@@ -1,4 +1,4 @@
-//! The rules of groups: who may do what in a room.
+//! The rules of groups: who may do what in a room, and how a log is read.
 
 use conclave_certificates::device_of;
 use conclave_delivery_api::room_policy;
@@ -12,6 +12,9 @@ use std::sync::Arc;
 pub(crate) fn config() -> Config {
     Config { policy: Arc::new(policy()), adopt_policy: true, ..Config::default() }
 }
+
+/// How many log entries are fetched, and written, at once.
+pub(crate) const PAGE: u32 = 200;
 
 /// What the service keeps for those who join from outside: the tree it knows.
 pub(crate) const GROUP_INFO: GroupInfoOptions =

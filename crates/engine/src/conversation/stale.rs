@@ -50,9 +50,6 @@ impl Conversation {
         let Some(record) = cx.book.record(&self.id).filter(|r| r.stage == Stage::Active) else {
             return Ok(());
         };
-        if cx.key_policy.max_absence.is_none() {
-            return Ok(());
-        }
         let was_just_now = |at: u64| (at..at.saturating_add(INTERVAL)).contains(&cx.clock.now);
         let is_planned = self.stale_at.is_some()
             || self.looked_at.is_some_and(was_just_now)
@@ -64,7 +61,7 @@ impl Conversation {
             let begun = Change::SeenSince(self.id.clone(), cx.clock.seen_day());
             cx.book.commit(None, vec![begun])?;
         }
-        if is_planned {
+        if is_planned || cx.key_policy.max_absence.is_none() {
             return Ok(());
         }
 

@@ -3,6 +3,7 @@
 use super::call::{Call, Next};
 use super::context::Context;
 use super::phase::Phase;
+use super::rules::PAGE;
 use super::succession::reset_request;
 use super::{Conversation, Standing};
 use crate::book::Change;
@@ -13,9 +14,6 @@ use conclave_mls::group::LeafUpdate;
 use conclave_mls::storage::Outcome;
 use conclave_mls::{Event, Group, Transition, apply};
 use conclave_store::Store;
-
-/// How many log entries are fetched, and written, at once.
-const PAGE: u32 = 200;
 
 impl Conversation {
     /// The next call; none if there is nothing to do, or nothing that can be done now.

@@ -1,5 +1,7 @@
 //! A conversation by itself, without an engine or a service: the test is the loop around it, and keeps the log.
 
+mod coming_back;
+
 use super::Conversation;
 use super::call::{Call, Next};
 use super::context::Context;
@@ -9,6 +11,7 @@ use crate::authority::Authority;
 use crate::book::{Book, Change};
 use crate::clock::Clock;
 use crate::content::Content;
+use crate::copies::Rejoin;
 use crate::directory::Directory;
 use crate::enrolment::new_identity;
 use crate::error::EngineError;
@@ -25,6 +28,7 @@ use conclave_delivery_api::{
     ErrorCode, GroupKind, Incarnation, JOIN_LINKS, LogEntry, LogPage, LogPosition, Outcome,
     Receipt,
 };
+use conclave_mls::crypto::{CryptoError, CryptoProvider, SignatureScheme};
 use conclave_mls::group::GroupParams;
 use conclave_mls::key_package::Lifetime;
 use conclave_mls::storage::Batch;
@@ -42,7 +46,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// A conversation, and what an engine would lend it.
 struct Machine {
     conversation: Conversation,
-    provider: Arc<RustCrypto>,
+    provider: Arc<dyn CryptoProvider>,
     rng: TestRng,
     book: Book<MemoryStore>,
     authority: Authority,
@@ -239,8 +243,13 @@ impl Log {
 
     /// Takes a message of alice's.
     fn take(&mut self, message: &[u8], content_type: ContentType) -> Outcome {
+        self.take_of("alice/main", message, content_type)
+    }
+
+    /// Takes a message of a device's.
+    fn take_of(&mut self, sender: &str, message: &[u8], content_type: ContentType) -> Outcome {
         let seq = self.entries.len() as u64 + 1;
-        let (sender, epoch) = ("alice/main".parse().unwrap(), self.epoch);
+        let (sender, epoch) = (sender.parse().unwrap(), self.epoch);
         let (received_at, message) = (NOW / 1000, message.into());
         let entry = LogEntry { seq, epoch, content_type, sender, received_at, message };
         let before = self.chains.last().unwrap();

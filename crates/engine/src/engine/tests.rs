@@ -43,6 +43,7 @@ use crate::Reason;
 use crate::book::Change;
 use crate::conversation::Conversation;
 use crate::conversation::outgoing::KEYS;
+use crate::copies::Rejoin;
 use crate::record::News;
 use crate::request::{Reply, Request};
 use crate::suites::{CLASSIC, SUITES};
@@ -100,9 +101,11 @@ impl<S: Store> Engine<S> {
         self.with(id, |conversation, cx| conversation.stick(cx, reason))
     }
 
-    /// As if a group's log went on with a commit that this device cannot follow.
+    /// As if this device's leaf in a group had a key that it uses no more.
     fn come_back(&mut self, id: &GroupId) -> Result<(), EngineError> {
-        self.with(id, Conversation::come_back)
+        let rejoin = self.book.rejoin(id).cloned().unwrap_or_default();
+        let rejoin = Rejoin { wanted: true, ..rejoin };
+        Ok(self.book.commit(None, vec![Change::Rejoin(id.clone(), rejoin)])?)
     }
 
     /// Takes a step of a group that the engine has not made.

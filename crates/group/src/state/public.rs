@@ -24,7 +24,7 @@ use conclave_wire::{
 };
 
 /// The public state of a group in an epoch.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct PublicState {
     pub(crate) config: Config,
     pub(crate) epoch: PublicEpoch,

@@ -195,3 +195,45 @@ fn a_group_info_nobody_can_join_by_is_not_taken() {
     let stage = ExternalJoinStage::open(&PROVIDER, Config::default(), info, Some(&tree)).unwrap();
     assert_eq!(stage.group_info_extensions(), [note]);
 }
+
+#[test]
+fn a_member_follows_what_it_has_no_keys_for_as_an_observer_from_its_own_epoch() {
+    let mut peers = group_of(&["alice", "bob", "dave", "carol"]);
+    // Carol has the proposal, and none of the commits.
+    let removal = NewProposal::Remove(LeafIndex(2));
+    let proposal = peers[1].propose(removal, &Framing::default());
+    deliver(&mut peers, 1, &proposal);
+    let carol = peers.pop().unwrap();
+    let mut observer = carol.group.observer().unwrap();
+    assert_eq!(observer.proposals().count(), 1);
+    assert_eq!(observer.group_info(), None);
+    let here = carol.group.group_info(&PROVIDER, ALL).unwrap();
+    assert_eq!(observer.group_info_misfits(&PROVIDER, &here).unwrap(), []);
+
+    let options = CommitOptions { received: true, ..CommitOptions::default() };
+    let mut sent = alloc::vec![peers[0].commit(options).commit];
+    peers[0].accepted();
+    sent.push(peers[0].commit(CommitOptions::default()).commit);
+    peers[0].accepted();
+    for commit in &sent {
+        observe(&mut observer, commit).unwrap();
+    }
+    assert_eq!(observer.context(), peers[0].group.context());
+    assert_eq!(observer.members().count(), 3);
+    let there = peers[0].group.group_info(&PROVIDER, ALL).unwrap();
+    assert_eq!(observer.group_info_misfits(&PROVIDER, &there).unwrap(), []);
+    assert_ne!(observer.group_info_misfits(&PROVIDER, &here).unwrap(), []);
+
+    // The member's own state is as before.
+    assert_eq!(carol.group.epoch(), Epoch(1));
+    assert_eq!(carol.group.members().count(), 4);
+    carol.check();
+}
+
+#[test]
+fn a_group_that_was_deleted_has_no_observer() {
+    let mut alice = group_of(&["alice", "bob"]).swap_remove(0);
+    let step = alice.group.delete().unwrap();
+    alice.take(step);
+    assert_eq!(alice.group.observer().unwrap_err(), Error::Misuse(Misuse::Deleted));
+}

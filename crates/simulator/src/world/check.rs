@@ -2,7 +2,7 @@
 
 use super::{Device, Said, Standing, World};
 use crate::client::{self, View};
-use crate::knobs::{Knobs, Processes};
+use crate::knobs::{Hostile, Knobs, Processes};
 use crate::trace::short;
 use conclave_delivery_api::DeviceId;
 use conclave_engine::{GroupId, News, Reason};
@@ -39,8 +39,10 @@ impl Device {
 }
 
 impl World {
+    /// Whether a group need not be as it should be on a device: its user was told why, or it was brought into another group
+    /// by a member who is the only one to know that.
     fn explains(&self, i: usize, group: &GroupId) -> bool {
-        self.devices[i].explains(group)
+        self.devices[i].explains(group) || self.misled.contains(&(i, group.clone()))
     }
 
     /// The messages that a device has shown: group, number, sender and text, in the order in which they were shown.
@@ -76,6 +78,17 @@ impl World {
             }
         }
         stays
+    }
+
+    /// Whether a device could not read an entry of a group's log as it had to come back: it stands between the last one that
+    /// the device could follow and its coming back, or was sealed in an epoch before that and came late.
+    fn was_cut_off(&self, i: usize, group: &GroupId, seq: u64) -> bool {
+        let is_of_before = |back: u64| {
+            let epochs = self.log.epoch(group, seq).zip(self.log.epoch(group, back));
+            epochs.is_none_or(|(sealed, back)| sealed <= back)
+        };
+        let times = self.devices[i].came_back.get(group).into_iter().flatten();
+        times.into_iter().any(|(after, back)| *after < seq && (seq < *back || is_of_before(*back)))
     }
 
     /// Whether the service loses what it had without a word, or lies.
@@ -121,7 +134,10 @@ impl World {
     /// device. `why` is what such a device says.
     pub(super) fn check_shut_out(&mut self, i: usize, group: &GroupId, why: &Reason) {
         let is_shut_out = matches!(why, Reason::CommitRefused { .. });
-        if is_shut_out && self.knobs.hostile.modified > 0 && self.devices[i].is_trusted {
+        let is_misled = self.misled.contains(&(i, group.clone()));
+        let Hostile { modified, lawless, .. } = self.knobs.hostile;
+        let is_promised = modified > 0 && !lawless && self.devices[i].is_trusted;
+        if is_shut_out && is_promised && !is_misled {
             let (id, group) = (self.devices[i].id.clone(), short(group));
             self.break_with(format!("{id} is shut out of {group}: {why}"));
         }
@@ -136,6 +152,7 @@ impl World {
         broken.extend(self.check_delivery(&messages));
         broken.extend(self.check_said(&messages));
         broken.extend(self.check_standing(&views));
+        broken.extend(self.check_rules(&views));
         broken.into_iter().for_each(|what| self.break_with(what));
     }
 
@@ -153,7 +170,7 @@ impl World {
             if !device.is_trusted {
                 continue;
             }
-            let excused = device.groups.keys().any(|group| device.explains(group));
+            let excused = device.groups.keys().any(|group| self.explains(i, group));
             if !engine.is_settled() && !excused && device.ready {
                 let (id, waiting) = (device.id.clone(), engine.waiting());
                 self.break_with(format!("{id} is not settled, {waiting} waiting"));
@@ -211,7 +228,7 @@ impl World {
                 let explained = device.is_some_and(|device| {
                     !self.devices[device].is_trusted
                         || self.explains(device, group)
-                        || (self.service_is_false()
+                        || ((self.service_is_false() || self.knobs.hostile.modified > 0)
                             && self.devices[device].was_invited_in_vain(group))
                         || self.was_taken_out_elsewhere(device, group)
                         || self.was_revived(device, group)
@@ -239,7 +256,8 @@ impl World {
                     broken.push(format!("{} shows {group} {seq} after {before}", device.id));
                 }
                 let is_told = self.service_is_false() && device.explains(group);
-                if is_told || self.was_taken_out_of_another_log(i, group) {
+                let is_misled = self.misled.contains(&(i, group.clone()));
+                if is_told || is_misled || self.was_taken_out_of_another_log(i, group) {
                     continue;
                 }
                 let said = (sender.clone(), text);
@@ -278,7 +296,7 @@ impl World {
                             && before.is_none_or(|(came, said)| said > came || *from == 0)
                     };
                     let inside = stays.iter().any(can_read);
-                    let excused = self.explains(i, group) || device.came_back.contains(*group);
+                    let excused = self.explains(i, group) || self.was_cut_off(i, group, *seq);
                     if inside && !shown.contains(&(*group, *seq)) && !excused {
                         let (id, group) = (&device.id, short(group));
                         broken.push(format!("{id} has not shown {group} {seq}: {said:?}"));
@@ -291,9 +309,9 @@ impl World {
 
     /// What an engine took to be sent is in the group's log once, or its user was told why not.
     fn check_said(&self, messages: &Messages) -> Vec<String> {
-        let mut times: BTreeMap<&str, usize> = BTreeMap::new();
-        for (_, text) in messages.values() {
-            *times.entry(text).or_default() += 1;
+        let mut places: BTreeMap<&str, Vec<u64>> = BTreeMap::new();
+        for ((_, seq), (_, text)) in messages {
+            places.entry(text).or_default().push(*seq);
         }
 
         let mut broken = Vec::new();
@@ -306,7 +324,8 @@ impl World {
                 _ => false,
             });
 
-            let count = times.get(text.as_str()).copied().unwrap_or_default();
+            let places = places.get(text.as_str()).map(Vec::as_slice).unwrap_or_default();
+            let count = places.len();
             let excused = !device.is_left()
                 || !device.is_trusted
                 || self.explains(*i, group)
@@ -315,13 +334,35 @@ impl World {
             // A device whose state is old, copied or used by a modified client may send a text twice.
             let Processes { old_states, copies, .. } = self.knobs.processes;
             let has_twins = old_states + copies + self.knobs.hostile.modified > 0;
-            // One that came back sends again what the others may not have been able to read.
-            let came_back = device.came_back.contains(group);
-            let repeated = count > 1 && (device.is_trusted || !has_twins) && !came_back;
+            // One that came back sends again what it could not read itself, as others may not have been able to, either.
+            let known = places.iter().filter(|seq| !self.was_cut_off(*i, group, **seq)).count();
+            let repeated = known > 1 && (device.is_trusted || !has_twins);
             if lost || repeated || (count == 1 && told) {
                 let told = if told { ", as its user was told" } else { "" };
                 let (id, group) = (&device.id, short(group));
                 broken.push(format!("{id}'s {text} is in {group} {count} times{told}"));
+            }
+        }
+        broken
+    }
+
+    /// Nobody is in a group after a commit against its rules who was in it before, whether it has read that commit or not.
+    fn check_rules(&self, views: &BTreeMap<usize, Vec<View>>) -> Vec<String> {
+        let mut broken = Vec::new();
+        for (i, views) in views {
+            for view in views {
+                let Some(breach) = self.breaches.get(&view.group) else { continue };
+                let was_in = self
+                    .stays(*i, &view.group)
+                    .iter()
+                    .any(|(from, to)| from < breach && breach < to);
+                let epoch = self.log.epoch(&view.group, *breach);
+                let goes_on = epoch.is_some_and(|epoch| view.epoch.0 > epoch);
+                if was_in && goes_on {
+                    let (id, group) = (&self.devices[*i].id, short(&view.group));
+                    broken
+                        .push(format!("{id} goes on in {group} after {breach}, against its rules"));
+                }
             }
         }
         broken

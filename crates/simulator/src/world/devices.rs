@@ -59,7 +59,7 @@ impl World {
             gone: None,
             shown: BTreeMap::new(),
             stuck: BTreeSet::new(),
-            came_back: BTreeSet::new(),
+            came_back: BTreeMap::new(),
             groups: BTreeMap::new(),
         });
         self.devices.len() - 1
@@ -317,9 +317,10 @@ impl World {
         if let (Some(standing), Some(group)) = (standing, &group) {
             device.groups.insert(group.clone(), standing);
         }
-        if let (News::Rejoined { .. }, Some(group)) = (&news, &group) {
+        if let (News::Rejoined { seq, missed }, Some(group)) = (&news, &group) {
             device.stuck.remove(group);
-            device.came_back.insert(group.clone());
+            let after = seq.saturating_sub(*missed).saturating_sub(1);
+            device.came_back.entry(group.clone()).or_default().push((after, *seq));
         }
 
         match (news, group) {

@@ -1,13 +1,15 @@
 //! Members and services that break the rules.
 
 use super::calls::outcome_told;
-use super::{Other, Standing, World};
+use super::{Device, Other, Session, Standing, World};
 use crate::chance::Chance;
-use crate::modified::{Misdeed, Modified};
+use crate::modified::{Falsehood, Misdeed, Modified};
 use crate::server::{Signer, time};
 use crate::trace::Place;
-use conclave_delivery_api::{Bytes, LogPage, SendMessage, SubmitCommit, SubmitProposal};
-use conclave_engine::Request;
+use conclave_delivery_api::{
+    Bytes, ClaimKeyPackages, LogPage, Outcome, SendMessage, SubmitCommit, SubmitProposal,
+};
+use conclave_engine::{GroupId, Reply, Request};
 use conclave_store::Store;
 use std::collections::BTreeSet;
 
@@ -53,10 +55,11 @@ impl World {
         let name = format!("{} {} {misdeed:?}", device.id, self.now);
         let rng = Chance::of(self.seed, &name);
 
-        let modified = Modified::new(rows, self.crypto, rng, local);
-        let Some(requests) = modified.and_then(|mut modified| modified.requests(misdeed)) else {
-            return;
-        };
+        let Some(mut modified) = Modified::new(rows, self.crypto, rng, local) else { return };
+        if misdeed == Misdeed::FalseWelcome {
+            return self.welcome_falsely(i, &group, modified);
+        }
+        let Some(requests) = modified.requests(misdeed) else { return };
         device.is_trusted = false;
         let requests: Vec<_> = requests.into_iter().map(|r| (r, session.signer())).collect();
         for (request, signer) in requests {
@@ -64,14 +67,66 @@ impl World {
         }
     }
 
-    /// Submits what an honest client would not, and notes what the service makes of it; `what` comes before that.
-    fn submit_misdeed(&mut self, i: usize, what: &str, request: Request, signer: &Signer) {
+    /// A member's modified client adds a device that is not in the group, with a false Welcome.
+    fn welcome_falsely(&mut self, i: usize, group: &GroupId, mut modified: Modified) {
+        let is_out = |device: &Device| {
+            !matches!(device.groups.get(group), Some(Standing::Member | Standing::Invited))
+        };
+        let others: Vec<usize> = (0..self.devices.len())
+            .filter(|other| self.devices[*other].is_trusted && is_out(&self.devices[*other]))
+            .collect();
+        let Some(whom) = self.chance.pick(&others) else { return };
+        let id = self.devices[whom].id.clone();
+        let kinds =
+            [Falsehood::Damaged, Falsehood::OtherGroup, Falsehood::OtherTree, Falsehood::Repeated];
+        let Some(kind) = self.chance.pick(&kinds) else { return };
+        let Some(session) = &mut self.devices[i].session else { return };
+        let (claims, submits) = (session.signer(), session.signer());
+        self.devices[i].is_trusted = false;
+
+        let claim = ClaimKeyPackages {
+            user: id.user.clone(),
+            cipher_suite: modified.suite(),
+            devices: vec![id.device.clone()],
+        };
+        let claimed = self.server_of(i).answer(claim.into(), Some(&claims), self.now).reply;
+        let Ok(Reply::ClaimKeyPackages(claimed)) = claimed else { return };
+        let package = claimed.devices.into_iter().next().and_then(|claimed| claimed.key_package);
+        let Some(package) = package else { return };
+        let Some(request) = modified.false_welcome(&id, &package, kind) else { return };
+        if self.submit_misdeed(i, &format!("{kind:?} Welcome of {id}: "), request, &submits) {
+            self.count("false Welcomes");
+            if kind == Falsehood::OtherTree {
+                self.misled.insert((whom, group.clone()));
+            }
+        }
+    }
+
+    /// Submits what an honest client would not, and notes what the service makes of it; `what` comes before that. Returns whether it was
+    /// taken.
+    fn submit_misdeed(&mut self, i: usize, what: &str, request: Request, signer: &Signer) -> bool {
+        let is_breach = self.breaks_rules(i, &request);
         let answered = self.server_of(i).answer(request.clone(), Some(signer), self.now);
         let (place, outcome) = outcome_told(&request, &answered.reply);
+        if let Ok(Reply::SubmitCommit(Outcome::Accepted { receipt, .. })) = &answered.reply
+            && is_breach
+        {
+            let seq = receipt.position.seq;
+            self.breaches.entry(receipt.group_id.clone()).or_insert(seq);
+        }
         let is_taken = answered.reply.is_ok() && !outcome.ends_with("wrong epoch");
         self.count(if is_taken { "misdeeds taken" } else { "misdeeds refused" });
         self.note(i, "misbehaves", &place, &format!("{what}{outcome}"));
         self.tell(answered.notices, self.is_elsewhere(i));
+        is_taken
+    }
+
+    /// Whether the service takes a commit from a device only because it keeps no rules.
+    fn breaks_rules(&mut self, i: usize, request: &Request) -> bool {
+        let Request::SubmitCommit(commit) = request else { return false };
+        let session = self.devices[i].session.as_mut().filter(|_| self.knobs.hostile.lawless);
+        let Some(signer) = session.map(Session::signer) else { return false };
+        self.server.forbids(commit.clone(), &signer, self.now)
     }
 
     /// What somebody has sent, as it was or changed.

@@ -122,8 +122,8 @@ struct Device {
     shown: Shown,
     /// The groups that it said it cannot follow any further.
     stuck: BTreeSet<GroupId>,
-    /// The groups that it said it has come back into, where it may have missed something.
-    came_back: BTreeSet<GroupId>,
+    /// The groups that it said it has come back into: each time after which entry, and by which.
+    came_back: BTreeMap<GroupId, Vec<(u64, u64)>>,
     /// The groups that it is in, and those that it was invited into.
     groups: BTreeMap<GroupId, Standing>,
 }
@@ -186,6 +186,10 @@ pub(crate) struct World {
     log: Logs,
     /// The commits that the service has taken: in which group, of which device, and when.
     commits: Vec<(GroupId, usize, u64)>,
+    /// Which devices a modified client has brought into a group that is not the others', under its name.
+    misled: BTreeSet<(usize, GroupId)>,
+    /// The commits against the rules that a service which keeps none has taken: the first one of each group.
+    breaches: BTreeMap<GroupId, u64>,
     /// Messages and commits as they were sent, for whoever sends them again.
     overheard: Vec<Request>,
     made: u32,
@@ -198,6 +202,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64, knobs: Knobs, traced: bool) -> Self {
         let crypto = WorldCrypto::new(knobs.has_curve);
+        let is_lawless = knobs.hostile.lawless;
         Self {
             seed,
             knobs,
@@ -205,7 +210,7 @@ impl World {
             now: BEGIN,
             queue: BTreeMap::new(),
             tickets: 0,
-            server: Server::new(BEGIN, crypto),
+            server: Server::new(BEGIN, crypto, is_lawless),
             other: None,
             crypto,
             provider: Arc::new(Provider::new(crypto, Default::default())),
@@ -216,6 +221,8 @@ impl World {
             links: Vec::new(),
             log: Logs::default(),
             commits: Vec::new(),
+            misled: BTreeSet::new(),
+            breaches: BTreeMap::new(),
             overheard: Vec::new(),
             made: 0,
             texts: 0,

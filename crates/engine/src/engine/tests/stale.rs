@@ -13,13 +13,18 @@ impl World {
 
     /// The same, with this key policy on all devices.
     fn pass_days_with(&mut self, days: u64, keys: KeyPolicy) {
+        self.pass_days_by(days, |_| keys);
+    }
+
+    /// The same, with a key policy of its own on each device.
+    fn pass_days_by(&mut self, days: u64, keys: impl Fn(usize) -> KeyPolicy) {
         for _ in 0..days {
             self.now += DAY;
             for i in 0..self.devices.len() {
                 if !self.devices[i].revoked {
                     self.kill(i);
                 }
-                self.devices[i].engine.keys = keys;
+                self.devices[i].engine.keys = keys(i);
             }
             self.settle();
         }
@@ -98,6 +103,23 @@ fn a_silent_device_comes_back_when_it_runs_again_and_not_before() {
     world.pass_days_with(40, keys);
     assert_eq!(world.devices[a].count("removed g "), 1, "{:?}", world.devices[a].lines());
     assert_eq!(world.devices[a].count("added g "), added + 1, "{:?}", world.devices[a].lines());
+    world.agree(&[a, b, pad, c, d]);
+}
+
+#[test]
+fn a_device_that_removes_nobody_brings_back_whom_others_have_removed() {
+    let (mut world, [a, b, pad, c, d]) = World::of_five(10);
+    let keys = |i: usize| match i == b {
+        true => KeyPolicy { max_absence: None, ..KeyPolicy::default() },
+        false => KeyPolicy::default(),
+    };
+    world.off(&[pad]);
+    world.pass_days_by(95, keys);
+    assert!(world.has_seen_removed(b, "b/pad", "a/pc"), "{:?}", world.devices[b].lines());
+    world.on(&[pad]);
+    world.settle();
+    world.pass_days_by(1, keys);
+    assert_eq!(world.devices[pad].count("joined g "), 2, "{:?}", world.devices[pad].lines());
     world.agree(&[a, b, pad, c, d]);
 }
 
