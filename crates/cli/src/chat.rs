@@ -87,6 +87,12 @@ What a room says of itself and how it is changed, with times in seconds:
   history-policy GROUP NUMBER by USER/DEVICE SECONDS
                                            who has changed it
 
+What users say of themselves, which says nothing about who they are:
+
+  profile GROUP USER MEDIA/TYPE BYTES NAME a display name or a picture is new;
+                                           '-' for none. '-' as GROUP: /profile
+  called GROUP USER NAME                   /room, /members: a display name
+
 Events of the account, where CHECK is the first part of a device's
 verification code:
 

@@ -12,12 +12,15 @@ use crate::history_word::{Heard, word_of};
 use crate::lines::{ChatCommand, Did, DraftCommand, Shown};
 use crate::messenger::{IN_NO_GROUP, Messenger};
 use crate::mimi::Place;
+use crate::profiles::Profiles;
 use crate::service::now;
 use crate::telling::{said, shown};
 use crate::told::{Failure, Told, refused};
 use conclave_content::{Draft, MessageId, MessageStatus, MessageStatusReport, Replacing};
 use conclave_delivery_api::DeviceId;
-use conclave_engine::{AppRows, Content, Engine, MessageExpiration, News, Output, Phase};
+use conclave_engine::{
+    AppRows, Content, Engine, EngineError, MessageExpiration, News, Output, Phase,
+};
 use conclave_history::{Body, Cursor, Entry, Event, ExportError, Format, History, Taken, nobody};
 use conclave_mls::GroupId;
 use conclave_mls::crypto::CryptoRng;
@@ -87,6 +90,7 @@ pub(crate) struct Chat {
     me: DeviceId,
     /// Whether others are told what was received and read.
     receipts: bool,
+    profiles: Profiles,
     rng: Box<dyn CryptoRng + Send>,
 }
 
@@ -99,7 +103,8 @@ impl Chat {
         let me = engine.device().clone();
         let history = History::open(&mut EngineRowsMut(engine), &mut *rng)?;
         let receipts = engine.app_row(TABLE, RECEIPTS)?.is_some();
-        let chat = Self { history, me, receipts, rng };
+        let profiles = Profiles::open(engine)?;
+        let chat = Self { history, me, receipts, profiles, rng };
         chat.history.mend(&mut EngineRowsMut(engine))?;
         // Once: what comes later is taken when it is shown.
         if engine.app_row(TABLE, ADOPTED)?.is_none() {
@@ -149,6 +154,7 @@ impl Chat {
         let mut delivered: BTreeMap<GroupId, Vec<MessageId>> = BTreeMap::new();
         let me = self.me.to_string();
         let mut is_brought_in = false;
+        let mut of_users = AppRows::new();
         let mut recording = self.history.record(&rows, now);
         for expired in recording.expire(EXPIRED_TOGETHER)? {
             let (group, number) = (engine.group_name(&expired.group), expired.number);
@@ -163,6 +169,9 @@ impl Chat {
             } = output
             else {
                 told.shown.extend(otherwise(output));
+                if let Output::News { group: Some(group), news, .. } = output {
+                    of_users.merge(self.profiles.observe(engine, group, news)?);
+                }
                 if let Output::News {
                     group: Some(group), news: News::Joined { seq, by, .. }, ..
                 } = output
@@ -195,6 +204,13 @@ impl Chat {
             {
                 delivered.entry(group.clone()).or_default().push(entry.id);
             }
+            if let Taken::Profile(profile) = &taken {
+                let (changed, rows) =
+                    self.profiles.take(engine, (group, sender, *time), profile)?;
+                of_users.merge(rows);
+                let name = engine.group_name(group);
+                told.shown.extend(changed.map(|of| self.profiles.told(engine, name, &of)));
+            }
             if self.is_another_of_ours(sender)
                 && taken == Taken::Nothing
                 && let Some(word) = word_of(content)
@@ -206,6 +222,7 @@ impl Chat {
             told.adopted.push((group.clone(), *seq));
         }
         told.rows = rows_of(&recording.finish());
+        told.rows.merge(of_users);
 
         for (group, ids) in delivered {
             if !engine.status_reports(&group, self.receipts).delivered {
@@ -250,6 +267,21 @@ impl Chat {
             }
             None => Ok(typed),
         }
+    }
+
+    /// What users say of themselves.
+    pub(crate) fn profiles(&mut self) -> &mut Profiles {
+        &mut self.profiles
+    }
+
+    /// The message that tells a group of the user, and the rows that are to be written with it.
+    pub(crate) fn introduction<S: Store>(
+        &mut self,
+        engine: &Engine<S>,
+        group: &GroupId,
+        now: u64,
+    ) -> Result<Option<(Content, AppRows)>, EngineError> {
+        self.profiles.message(engine, (group, now), &mut *self.rng)
     }
 
     /// What was said.

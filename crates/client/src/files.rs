@@ -1,7 +1,7 @@
 //! Files beside the store.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 /// Options to open a file for writing that only its owner can open if it is created.
@@ -32,4 +32,28 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     #[cfg(unix)]
     File::open(folder)?.sync_all()?;
     Ok(())
+}
+
+/// Reads a file: one byte more than `most`, if it is longer.
+///
+/// # Errors
+/// If it cannot be read, or is no file: what is none may never end, or begin.
+pub fn read_at_most(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    let file = std::fs::metadata(path)?;
+    if !file.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take((most as u64).saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// Writes a new file, for its owner alone, and puts nothing in the place of a file that is there.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = private_options().create_new(true).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }

@@ -300,3 +300,20 @@ fn what_a_later_version_says_and_reports_that_are_none_cannot_be_shown() {
     assert_eq!(line, unshown(3, b"123", "image/png"));
     assert_eq!(room.say("bob", Draft::new(NestedPart::null(Disposition::RENDER))), "");
 }
+
+#[test]
+fn what_should_be_a_profile_and_is_none_says_so_and_is_not_kept() {
+    let mut room = Room::new();
+    let (id, _) = room.draft("bob", Draft::plain("hi"));
+    let profile = conclave_content::Profile::new(1, "Bob", None).unwrap();
+    assert_eq!(room.say("bob", Draft::profile(&profile)), "");
+    let line = room.say("bob", Draft::profile(&profile).replacing(id));
+    assert_eq!(
+        line,
+        "note g a message of bob/pc counts for nothing: a profile neither edits nor answers a message"
+    );
+    let name = NestedPart::single(Disposition::PROFILE, "text/plain", b"Bob");
+    let line = room.say("bob", Draft::new(name));
+    assert!(line.ends_with(": a profile needs a version"), "{line}");
+    assert_eq!(room.count(), 0);
+}

@@ -6,6 +6,7 @@
 //! * [`peek`]: what waits for a device, read beside the process that has it;
 //! * [`Messenger`]: which group lines go to, and names instead of identifiers;
 //! * [`Transfers`]: the files that are sent and saved;
+//! * [`Profiles`]: what users say of themselves;
 //! * [`parse_line`]: what a user can type;
 //! * [`Render`]: what a user is told, as a line for scripts or for people.
 //!
@@ -34,6 +35,7 @@ mod lines;
 mod messenger;
 mod mimi;
 mod peeking;
+mod profiles;
 mod service;
 mod sharing;
 mod shell;
@@ -62,16 +64,19 @@ pub use conclave_history::{Body, Entry};
 pub use engine_rows::{kept_by_messenger, message_kept_by_messenger};
 pub use error::RunError;
 pub use expiry::{choose_expiry, expires_at};
-pub use files::write_private;
+pub use files::{read_at_most, write_new, write_private};
 pub use headless::{Headless, open_device};
 pub use lines::{
     ChatCommand, ChosenExpiry, Command, Did, DraftCommand, FileCommand, FileShown, Input,
-    LineError, MAX_LINE, Render, Said, Shown, SuiteError, escaped, find_suite, help_line,
-    help_text, optionality_word, parse_duration, parse_line, plain, policy_sentence, suite_list,
-    timestamp, unescaped,
+    LineError, MAX_LINE, ProfileCommand, ProfilePart, ProfileShown, Render, Said, Shown,
+    SuiteError, escaped, find_suite, help_line, help_text, optionality_word, parse_duration,
+    parse_line, plain, policy_sentence, suite_list, timestamp, unescaped,
 };
 pub use messenger::Messenger;
 pub use mimi::{MimiMessage, Texts, mentions_in, text_of};
 pub use peeking::peek;
+pub use profiles::{
+    PictureChange, ProfileChange, ProfileNews, ProfileRefusal, ProfileView, Profiles,
+};
 pub use service::{Arrived, Take, client, now, os_rng};
 pub use shell::{Ended, Message, Options, Screen, run};

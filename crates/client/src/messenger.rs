@@ -209,6 +209,7 @@ impl Messenger {
                 Ok(refused("no history is kept here"))
             }
             Command::File(_) => Ok(refused("no files are sent from here")),
+            Command::Profile(_) => Ok(refused("no profiles are kept here")),
             Command::Links => Ok(self.links(engine)),
             Command::Leave => self.about_current(engine, now, |_| IN_NO_GROUP.into(), Wish::Leave),
             Command::Reset => self.about_current(engine, now, |_| IN_NO_GROUP.into(), Wish::Reset),
@@ -390,7 +391,10 @@ impl Messenger {
         let (epoch, code, suite) = (roster.epoch, roster.code, roster.suite);
         let mut shown = vec![Shown::Epoch { group: group.clone(), epoch, code, suite }];
         let members = roster.members.into_iter();
-        shown.extend(members.map(|member| Shown::Member { group: group.clone(), member }));
+        shown.extend(members.map(|member| {
+            let (group, called) = (group.clone(), String::new());
+            Shown::Member { group, member, called }
+        }));
         Ok(shown)
     }
 
@@ -402,7 +406,10 @@ impl Messenger {
         };
         let users = room.users.clone().into_iter();
         let users = users
-            .map(|(user, role)| Shown::RoomUser { group: group.clone(), user, role })
+            .map(|(user, role)| {
+                let (group, called) = (group.clone(), String::new());
+                Shown::RoomUser { group, user, role, called }
+            })
             .collect::<Vec<_>>();
         let policies = room.policies.clone().into_iter();
         let policies = policies

@@ -1,5 +1,7 @@
 //! The messenger's thread: it takes the user's lines and what comes from the service, and shows what the engine says.
 
+mod introducing;
+
 use crate::attachments::{
     FileCipher, FileToSend, TransferNews, TransferRefusal, TransferReport, TransferSetup, Transfers,
 };
@@ -310,6 +312,11 @@ impl<S: Store> Shell<'_, S> {
                     let answer = self.file_command(command)?;
                     self.refused += self.show(answer, screen)?;
                 }
+                Ok(Input::Command(Command::Profile(command))) => {
+                    let told = self.chat.profiles().command(&self.engine, command);
+                    let answer = self.do_told(told)?;
+                    self.refused += self.show(answer, screen)?;
+                }
                 Ok(Input::Command(Command::AskHistory)) => {
                     let answer = self.history_command(Wanted::Ask)?;
                     self.refused += self.show(answer, screen)?;
@@ -326,8 +333,13 @@ impl<S: Store> Shell<'_, S> {
                 Ok(Input::Command(command)) => {
                     // An empty list is an answer, too.
                     let can_fail = command != Command::Groups;
+                    // To switch to a group that waits for an answer is to accept it.
+                    let accepts = matches!(command, Command::Accept(_) | Command::Switch(_));
                     let drafts = self.groups_to_open(&command);
                     let mut answer = self.messenger.command(&mut self.engine, now(), command)?;
+                    if accepts {
+                        self.chat.profiles().accepted(&self.engine);
+                    }
                     answer.extend(self.drafts_of(drafts)?);
                     let refused = self.show(answer, screen)?;
                     self.refused += if can_fail { refused } else { 0 };
@@ -365,6 +377,7 @@ impl<S: Store> Shell<'_, S> {
         let Ok(group) = self.messenger.group_to_talk_in(&self.engine) else {
             return Ok(self.messenger.send(&mut self.engine, now(), typed)?);
         };
+        self.introduce_before(&group)?;
         let read = self.chat.mark_read(&self.engine, &group, (u64::MAX, now() / 1000));
         let mut shown = self.do_told(read.map_err(Failure::Fatal))?;
         let mut said = Vec::new();
@@ -403,11 +416,17 @@ impl<S: Store> Shell<'_, S> {
 
         let typed = Content::from_text(text);
         let content = self.chat.outgoing(&self.engine, &group, typed).map_err(Failure::Refused)?;
+        self.introduce_before(&group)?;
         self.send_with(&group, content, rows)?;
         Ok(self.chat.mark_read(&self.engine, &group, (u64::MAX, now))?)
     }
 
     fn chat_command(&mut self, command: ChatCommand) -> Result<Vec<Shown>, RunError> {
+        if command.says_something()
+            && let Ok(group) = self.messenger.group_to_talk_in(&self.engine)
+        {
+            self.introduce_before(&group)?;
+        }
         let told = self.chat.command((&self.engine, &self.messenger), now() / 1000, command);
         self.do_told(told)
     }
@@ -498,6 +517,7 @@ impl<S: Store> Shell<'_, S> {
         content: Content,
         rows: AppRows,
     ) -> Result<Vec<Shown>, RunError> {
+        self.introduce_before(group)?;
         match self.send_with(group, content, rows) {
             Ok(()) => {
                 self.transfers.sent(id);
@@ -567,6 +587,7 @@ impl<S: Store> Shell<'_, S> {
             rows.merge(done.rows);
             begins.extend(done.begins);
         }
+        self.chat.profiles().add_names(&self.engine, &mut shown);
         if !shown.is_empty() {
             screen.show(&shown).map_err(RunError::Screen)?;
         }
@@ -582,6 +603,7 @@ impl<S: Store> Shell<'_, S> {
             self.has_answered = true;
             Messenger::send_to(&mut self.engine, now(), &group, vec![content])?;
         }
+        self.introduce_where_due()?;
         Ok(refusals(&shown))
     }
 

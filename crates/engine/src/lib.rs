@@ -108,7 +108,7 @@ pub use engine::{
 };
 pub use enrolment::{CertificateFiles, certificate_request};
 pub use findings::{Finding, Problem};
-pub use names::{MAX_GROUP_NAME, is_group_name};
+pub use names::{MAX_GROUP_NAME, is_group_name, look_alike};
 pub use notice::{Notice, Warning};
 pub use output::{Answer, Output};
 pub use policy::KeyPolicy;

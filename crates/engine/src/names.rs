@@ -59,7 +59,8 @@ fn is_unseen(c: char) -> bool {
 
 /// Whether people can take one name for the other: they differ in case alone, or are made of
 /// characters that Unicode lists as confusable (UTS #39).
-pub(crate) fn look_alike(a: &str, b: &str) -> bool {
+#[must_use]
+pub fn look_alike(a: &str, b: &str) -> bool {
     let mut looks = Looks::default();
     looks.add(a);
     looks.has(b)

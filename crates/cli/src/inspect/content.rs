@@ -4,7 +4,8 @@ use super::value::{Field, Value};
 use super::walk::Stop;
 use conclave_content::{
     ContentError, Expiration, ExtensionKey, ExternalPart, Limits, MessageId, MessageStatusReport,
-    MimiContent, MultiPart, NestedPart, Part, PartSemantics, Value as ExtensionValue,
+    MimiContent, MultiPart, NestedPart, Part, PartSemantics, Profile, ProfileFault,
+    Value as ExtensionValue,
 };
 
 fn stop(e: &ContentError) -> Stop {
@@ -27,9 +28,10 @@ fn id(id: MessageId) -> Value {
 pub(super) fn message(bytes: &[u8]) -> Result<Vec<Field>, Stop> {
     let content = MimiContent::decode(bytes, &Limits::default()).map_err(|e| stop(&e))?;
     let extensions = content.mimi_extensions.0.iter().map(|(key, value)| extension(key, value));
+    let profile = Profile::of(&content).map(profile);
     let later = content.later.iter().map(|item| Value::Bytes(item.as_cbor().to_vec()));
 
-    Ok(vec![
+    let mut fields = vec![
         field("salt", Value::Bytes(content.salt.0.to_vec())),
         field("replaces", content.replaces.map_or(Value::Absent, id)),
         field("topic_id", Value::Text(content.topic_id)),
@@ -38,6 +40,27 @@ pub(super) fn message(bytes: &[u8]) -> Result<Vec<Field>, Stop> {
         field("extensions", Value::List(extensions.collect())),
         field("nested_part", nested(content.nested_part)),
         field("later", Value::List(later.collect())),
+    ];
+    fields.extend(profile.map(|profile| field("profile", profile)));
+    Ok(fields)
+}
+
+/// What a profile says, as a messenger takes it; or why it takes none.
+fn profile(profile: Result<Profile, ProfileFault>) -> Value {
+    let profile = match profile {
+        Ok(profile) => profile,
+        Err(fault) => return Value::Object(vec![field("malformed", words(&fault.to_string()))]),
+    };
+    let picture = profile.picture().map_or(Value::Absent, |picture| {
+        Value::Object(vec![
+            field("format", words(picture.format().media_type())),
+            field("size", Value::Number(picture.bytes().len() as u64)),
+        ])
+    });
+    Value::Object(vec![
+        field("name", words(profile.name())),
+        field("changed_at_ms", Value::Number(profile.version())),
+        field("picture", picture),
     ])
 }
 
@@ -55,9 +78,10 @@ fn extension(key: &ExtensionKey, value: &ExtensionValue) -> Value {
         ExtensionKey::Integer(n) => words(&n.to_string()),
         ExtensionKey::Text(text) => words(text),
     };
-    let value = match value.as_text() {
-        Some(text) => field("value", words(text)),
-        None => field("cbor", Value::Bytes(value.as_cbor().to_vec())),
+    let value = match (value.as_text(), value.as_unsigned()) {
+        (Some(text), _) => field("value", words(text)),
+        (_, Some(number)) => field("value", Value::Number(number)),
+        (None, None) => field("cbor", Value::Bytes(value.as_cbor().to_vec())),
     };
     Value::Object(vec![field("key", key), value])
 }

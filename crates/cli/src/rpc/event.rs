@@ -2,10 +2,10 @@
 
 use conclave_client::{
     Body, Content, DeviceId, Engine, Entry, GroupId, GroupView, MessageExpiration, MimiMessage,
-    Name, News, PeekedGroup, PeekedMessage, Phase, RoomChange, RoomPolicy, expires_at, mentions_in,
-    now, optionality_word, policy_sentence,
+    Name, News, PeekedGroup, PeekedMessage, Phase, ProfileView, RoomChange, RoomPolicy, expires_at,
+    mentions_in, now, optionality_word, policy_sentence,
 };
-use conclave_content::{Chosen, Meaning, MessageId, Part, safe};
+use conclave_content::{Chosen, Meaning, MessageId, Part, PictureFormat, safe};
 use conclave_delivery_api::to_hex;
 use conclave_mls::crypto::CryptoProvider;
 use conclave_store::Store;
@@ -217,7 +217,10 @@ fn mimi(message: &MimiMessage) -> Map<String, Value> {
         Meaning::Session(body) => ("session", Some(body)),
         Meaning::Status(_) => ("status", None),
         Meaning::Profile(profile) => {
+            let picture = profile.picture();
+            let picture = picture.map(|of| (of.format(), of.bytes().len() as u64));
             said.insert("text".into(), profile.name().into());
+            said.insert("picture".into(), picture_of_user(picture));
             ("profile", None)
         }
         Meaning::Empty => ("empty", None),
@@ -367,12 +370,31 @@ pub(super) fn listed(group: &GroupView, of_room: &[RoomPolicy]) -> Value {
     })
 }
 
+/// What a user says of themselves.
+pub(super) fn profile(user: &Name, profile: Option<ProfileView<'_>>) -> Value {
+    json!({
+        "user": user.as_str(),
+        "name": display_name(profile),
+        "picture": picture_of_user(profile.and_then(|profile| profile.picture)),
+    })
+}
+
+fn display_name(profile: Option<ProfileView<'_>>) -> Option<&str> {
+    profile.map(|profile| profile.name).filter(|name| !name.is_empty())
+}
+
+fn picture_of_user(picture: Option<(PictureFormat, u64)>) -> Value {
+    let what = |(format, size): (PictureFormat, u64)| json!({ "media_type": format.media_type(), "size": size });
+    picture.map(what).unwrap_or_default()
+}
+
 /// A member of a room.
-pub(super) fn member(member: &conclave_client::Member) -> Value {
+pub(super) fn member(member: &conclave_client::Member, profile: Option<ProfileView<'_>>) -> Value {
     json!({
         "user": member.device.user.as_str(),
         "device": member.device.device.as_str(),
         "own": member.own,
         "code": member.code,
+        "display_name": display_name(profile),
     })
 }

@@ -1,5 +1,6 @@
 //! One device of the daemon, on its thread: it carries out what clients ask for, and gives them the events.
 
+mod profiles;
 mod sending;
 
 use super::ask::Ask;
@@ -12,8 +13,8 @@ use super::request::{Acknowledge, Method, RoomRef};
 use super::sent::{Fate, Outgoing};
 use conclave_client::{
     Answer, Arrived, CommandError, Engine, EngineCommand, EngineError, GroupId, Headless, News,
-    Output, Reason, RoomChange, RunError, TransferRefusal, TransferReport, kept_by_messenger, now,
-    os_rng, plain,
+    Output, Profiles, Reason, RoomChange, RunError, TransferRefusal, TransferReport,
+    kept_by_messenger, now, os_rng, plain,
 };
 use conclave_mls::crypto::CryptoRng;
 use conclave_store::Store;
@@ -124,6 +125,7 @@ pub(super) struct Host<S> {
     rng: Box<dyn CryptoRng + Send>,
     files: Files,
     expiry: Expiry,
+    profiles: Profiles,
     /// The number of the last event that was looked at.
     seen: u64,
     subscribers: Vec<Subscriber>,
@@ -142,6 +144,7 @@ impl<S: Store> Host<S> {
         let engine = device.engine();
         let (name, outgoing) = (engine.device().to_string(), Outgoing::load(engine)?);
         let expiry = Expiry::load(engine)?;
+        let profiles = Profiles::open(engine)?;
         let (subscribers, held, waiting) = (Vec::new(), Vec::new(), Vec::new());
         let (rng, seen) = (os_rng(), 0);
         Ok(Self {
@@ -152,6 +155,7 @@ impl<S: Store> Host<S> {
             rng,
             files,
             expiry,
+            profiles,
             seen,
             subscribers,
             held,
@@ -166,7 +170,8 @@ impl<S: Store> Host<S> {
             self.say_answers();
             self.observe()?;
             self.expiry.run(self.device.engine(), now() / 1000)?;
-            if self.do_held()? {
+            let has_told = self.tell_rooms()?;
+            if self.do_held()? || has_told {
                 // It may have led to calls.
                 continue;
             }
@@ -237,6 +242,7 @@ impl<S: Store> Host<S> {
 
     fn observe_one(&mut self, output: &Output) -> Result<(), RunError> {
         let Output::News { key, group: Some(group), news } = output else { return Ok(()) };
+        let heard = self.hear(group, news)?;
         let settled = match news {
             News::Message { own: true, content, seq, time, .. } => {
                 let arrived = self.outgoing.arrived(group, content);
@@ -245,15 +251,18 @@ impl<S: Store> Host<S> {
             News::Failed { reason } if is_not_sent(reason) => {
                 self.outgoing.failed(group).map(|sent| (sent, Fate::Failed(reason.to_string())))
             }
-            _ => return Ok(()),
+            _ if heard.is_nothing() => return Ok(()),
+            _ => None,
         };
         let quiet = settled.as_ref().and_then(|(sent, _)| self.outgoing.get(*sent));
-        let taken = match quiet.is_some_and(|sent| sent.quiet) {
+        let taken = match quiet.is_some_and(|sent| sent.quiet) || heard.is_old {
             true => core::slice::from_ref(output),
             false => &[],
         };
-        let rows = self.outgoing.settle(*key, settled.clone());
-        self.device.engine().acknowledge_with(taken, rows)?;
+        let mut rows = self.outgoing.settle(*key, settled.clone());
+        rows.merge(heard.rows);
+        let (engine, kept) = (self.device.engine(), heard.kept.as_slice());
+        engine.acknowledge_adopting(taken, rows, kept)?;
 
         if let Some((sent, fate)) = settled {
             let (done, waiting) = core::mem::take(&mut self.waiting)
@@ -330,7 +339,13 @@ impl<S: Store> Host<S> {
                 self.command(EngineCommand::New { name: name.clone(), suite: None })?
             }
             Method::Leave(room) => self.about(room, EngineCommand::Leave)?,
-            Method::Accept(room) => self.about(room, EngineCommand::Accept)?,
+            Method::Accept(room) => {
+                let accepted = self.about(room, EngineCommand::Accept)?;
+                self.profiles.accepted(self.device.engine());
+                accepted
+            }
+            Method::SetProfile(change) => self.set_profile(change)?,
+            Method::Profile(asked) => self.profile(asked)?,
             Method::Decline(room) => self.about(room, EngineCommand::Decline)?,
             Method::SetPolicy(room, policy) => {
                 let change = RoomChange::Policy(policy.clone());
@@ -397,7 +412,9 @@ impl<S: Store> Host<S> {
         Ok(json!({
             "epoch": roster.epoch,
             "code": roster.code,
-            "members": roster.members.iter().map(event::member).collect::<Vec<_>>(),
+            "members": roster.members.iter().map(|member| {
+                event::member(member, self.profiles.of(&member.device.user))
+            }).collect::<Vec<_>>(),
         }))
     }
 

@@ -60,6 +60,8 @@ pub(super) enum Method {
     /// Lets a user join in a role, by its name; no longer, if there is none.
     Preauthorize(RoomRef, Name, Option<String>),
     History(RoomRef, usize),
+    SetProfile(SetProfile),
+    Profile(ProfileOf),
     Acknowledge(Acknowledge),
     Subscribe {
         cursor: u64,
@@ -114,6 +116,24 @@ pub(super) struct Save {
     pub(super) path: String,
     /// Whether the client is told how far the files are.
     pub(super) progress: bool,
+}
+
+/// What the device's user is to say of themselves. What is not given stays.
+#[derive(Clone, Debug)]
+pub(super) struct SetProfile {
+    /// Empty for none.
+    pub(super) name: Option<String>,
+    /// Where the picture is; empty for none.
+    pub(super) picture: Option<String>,
+}
+
+/// Whose profile is asked for.
+#[derive(Clone, Debug)]
+pub(super) struct ProfileOf {
+    /// The device's own user, if nobody is named.
+    pub(super) user: Option<Name>,
+    /// Where a new file with the picture is to be.
+    pub(super) path: Option<String>,
 }
 
 impl Method {
@@ -197,6 +217,8 @@ fn method(name: &str, params: &mut Params) -> Result<Method, Fault> {
             }
             Method::History(room(params)?, usize::try_from(limit).unwrap_or_default())
         }
+        "set_profile" => Method::SetProfile(set_profile(params)?),
+        "profile" => Method::Profile(profile_of(params)?),
         "acknowledge" => Method::Acknowledge(acknowledge(params)?),
         "subscribe" => {
             let cursor = params.number("cursor")?.unwrap_or_default();
@@ -261,10 +283,13 @@ fn message_id(params: &mut Params) -> Result<Option<String>, Fault> {
 
 /// A path, which means the same to the client and the daemon.
 fn path(params: &mut Params) -> Result<String, Fault> {
-    let path = needed("path", params.text("path")?)?;
+    absolute("path", needed("path", params.text("path")?)?)
+}
+
+fn absolute(name: &str, path: String) -> Result<String, Fault> {
     match std::path::Path::new(&path).is_absolute() {
         true => Ok(path),
-        false => Err(Fault::params("path must be absolute")),
+        false => Err(Fault::params(format!("{name} must be absolute"))),
     }
 }
 
@@ -282,6 +307,26 @@ fn chosen_expiry(params: &mut Params) -> Result<Option<ChosenExpiry>, Fault> {
         (None, Some(seconds)) => Ok(Some(ChosenExpiry::AfterReading(seconds))),
         (Some(_), Some(_)) => Err(Fault::params("give expires or expires_after_reading, not both")),
     }
+}
+
+fn set_profile(params: &mut Params) -> Result<SetProfile, Fault> {
+    let (name, picture) = (params.text("name")?, params.text("picture")?);
+    if name.is_none() && picture.is_none() {
+        return Err(Fault::params("give name or picture, or both"));
+    }
+    let absolute = |path: String| match path.is_empty() {
+        true => Ok(path),
+        false => absolute("picture", path),
+    };
+    Ok(SetProfile { name, picture: picture.map(absolute).transpose()? })
+}
+
+fn profile_of(params: &mut Params) -> Result<ProfileOf, Fault> {
+    let user = params.text("user")?;
+    let parse =
+        |user: String| user.parse::<Name>().map_err(|e| Fault::params(format!("{user:.64?}: {e}")));
+    let path = params.text("path")?.map(|path| absolute("path", path));
+    Ok(ProfileOf { user: user.map(parse).transpose()?, path: path.transpose()? })
 }
 
 fn send_file(params: &mut Params) -> Result<SendFile, Fault> {
@@ -431,6 +476,10 @@ mod tests {
             ("set_expiry", r#"{"room":"00","mode":"forbidden","max":1}"#),
             ("set_reports", r#"{"room":"00","delivered":"required"}"#),
             ("set_reports", r#"{"room":"00","delivered":"required","read":"on"}"#),
+            ("set_profile", "{}"),
+            ("set_profile", r#"{"picture":"relative.png"}"#),
+            ("profile", r#"{"user":"Bob"}"#),
+            ("profile", r#"{"path":"relative.png"}"#),
             ("acknowledge", r#"{"only":[1],"rooms":["a"]}"#),
         ] {
             let line = call(&format!(r#""method":"{method}","params":{params}"#));

@@ -4,6 +4,7 @@
 
 mod asynchronous;
 mod policies;
+mod profiles;
 mod schema;
 
 use crate::common::{CONCLAVE, DONE, Done, PATIENCE, People, Process, run};

@@ -29,6 +29,7 @@ mod keys;
 mod links;
 mod operating;
 mod peek;
+mod profiles;
 mod pty;
 mod recovery;
 mod rooms;

@@ -68,6 +68,13 @@ pub enum ChatCommand {
     Draft(DraftCommand),
 }
 
+impl ChatCommand {
+    /// Whether it says something in the group.
+    pub(crate) fn says_something(&self) -> bool {
+        matches!(self, Self::Reply { .. } | Self::React { .. } | Self::Edit { .. })
+    }
+}
+
 /// Something about the text that the user is writing in the current group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DraftCommand {

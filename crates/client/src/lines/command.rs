@@ -2,6 +2,7 @@
 
 use super::chat::{ChatCommand, parse_chat};
 use super::files::{FileCommand, parse_files};
+use super::profiles::{ProfileCommand, parse_profile};
 use super::rooms::{ALL_TIME, parse_expiry, parse_preauth, parse_reports};
 use super::suites::{SuiteError, find_suite};
 use super::text::unescaped;
@@ -72,6 +73,8 @@ pub enum Command {
     Chat(ChatCommand),
     /// Something about files in the current group.
     File(FileCommand),
+    /// Something about what users say of themselves.
+    Profile(ProfileCommand),
     /// Show the last messages of the current group.
     History(usize),
     /// Ask the user's other devices in the current group for what was said before this one came in.
@@ -149,6 +152,10 @@ const HELP: &[(&str, &str)] = &[
         "have members report what they received and read; or allow it, or forbid it",
     ),
     ("/members", "list members, each with its verification code"),
+    ("/profile name TEXT", "be shown as TEXT beside your name, in all your groups"),
+    ("/profile picture FILE", "give yourself a picture: PNG, JPEG or WebP, 32 KiB at most"),
+    ("/profile remove", "take back both; without a word, /profile shows them"),
+    ("/profile USER", "show what USER says of themselves; save PATH behind it saves the picture"),
     ("/verify USER", "show the code that you and USER should both see"),
     ("/groups", "list groups"),
     ("/switch NAME", "talk in another group"),
@@ -424,6 +431,11 @@ pub fn parse_line(line: &str) -> Result<Input, LineError> {
     if let Some(parsed) = parse_files(line) {
         let command = parsed.map_err(LineError::Usage)?;
         return Ok(Input::Command(Command::File(command)));
+    }
+
+    if let Some(parsed) = parse_profile(line) {
+        let command = parsed.map_err(LineError::Usage)?;
+        return Ok(Input::Command(Command::Profile(command)));
     }
 
     let mut words = line.split_whitespace();

@@ -73,7 +73,7 @@ fn parse_save(rest: &str) -> Option<FileCommand> {
 }
 
 /// A word, perhaps in quotes, and what is behind it. None if there is none, or its quotes are not closed.
-fn first_word(text: &str) -> Option<(String, &str)> {
+pub(super) fn first_word(text: &str) -> Option<(String, &str)> {
     let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''));
     let (word, rest) = match quote {
         Some(quote) => text.get(1..)?.split_once(quote)?,

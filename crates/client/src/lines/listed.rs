@@ -1,6 +1,7 @@
 //! Entries of lists, as lines: groups, members, devices, links.
 
 use super::super::words::stuck;
+use super::profiles::{called_line, quoted};
 use super::suites::{suite_text, suite_words};
 use super::text::{escaped, plain};
 use super::time::{clock, timestamp};
@@ -50,19 +51,26 @@ pub(super) fn group_text(group: &GroupView, current: bool) -> String {
     }
 }
 
-pub(super) fn member_line(group: &str, member: &Member) -> String {
+pub(super) fn member_line(group: &str, member: &Member, called: &str) -> String {
     let Member { device, own, code, admitted } = member;
     let since = admitted.as_ref().map(|Admitted { since, by }| {
         format!(" since {} by {}", timestamp(*since), by_word(by.as_deref()))
     });
-    format!("member {group} {device} {code}{}{}", since.unwrap_or_default(), mark(*own))
+    let called = called_line(group, device.user.as_str(), called);
+    format!("member {group} {device} {code}{}{}{called}", since.unwrap_or_default(), mark(*own))
 }
 
-pub(super) fn member_text(Member { device, own, code, admitted }: &Member) -> String {
+pub(super) fn member_text(member: &Member, called: &str) -> String {
+    let Member { device, own, code, admitted } = member;
     let since = admitted.as_ref().map(|Admitted { since, by }| {
         format!(", since {}{}", clock(*since), by_text(by.as_deref()))
     });
-    format!("  {:<28} {code}{}", format!("{device}{}", mark(*own)), since.unwrap_or_default())
+    let called = match called {
+        "" => String::new(),
+        called => format!("\n    {} is shown as {}", device.user, quoted(called)),
+    };
+    let device = format!("{device}{}", mark(*own));
+    format!("  {device:<28} {code}{}{called}", since.unwrap_or_default())
 }
 
 fn by_word(by: Option<&str>) -> String {

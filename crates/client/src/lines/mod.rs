@@ -9,6 +9,7 @@ mod expiring;
 mod files;
 mod listed;
 mod output;
+mod profiles;
 mod rooms;
 mod said;
 mod shown;
@@ -21,6 +22,7 @@ pub use command::{Command, Input, LineError, MAX_LINE, help_line, help_text, par
 pub use expiring::ChosenExpiry;
 pub use files::{FileCommand, FileShown};
 pub use output::Render;
+pub use profiles::{ProfileCommand, ProfilePart, ProfileShown};
 pub use rooms::{optionality_word, policy_sentence};
 pub use said::{Did, Said};
 pub use shown::Shown;

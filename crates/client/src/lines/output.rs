@@ -4,6 +4,7 @@ use super::listed::{
     device_line, device_text, group_line, group_text, link_line, link_text, member_line,
     member_text, pair_text,
 };
+use super::profiles::{called_line, quoted};
 use super::rooms::{
     policy_line, policy_text, preauthorized_line, preauthorized_text, room_change_line,
     room_change_text, room_line, room_text,
@@ -48,10 +49,11 @@ impl Render for Shown {
             Self::Epoch { group, epoch, code, suite } => {
                 format!("epoch {group} {epoch} {code} {}", suite_words(Some(*suite)))
             }
-            Self::Member { group, member } => member_line(group, member),
+            Self::Member { group, member, called } => member_line(group, member, called),
             Self::Room { group, room } => room_line(group, room),
-            Self::RoomUser { group, user, role } => {
-                format!("role {group} {user} {}", escaped(role))
+            Self::RoomUser { group, user, role, called } => {
+                let called = called_line(group, user.as_str(), called);
+                format!("role {group} {user} {}{called}", escaped(role))
             }
             Self::RoomPolicy { group, policy } => policy_line(group, policy),
             Self::Preauthorized { group, user, role } => preauthorized_line(group, user, role),
@@ -63,6 +65,7 @@ impl Render for Shown {
             Self::History { group, news } => format!("history {}", news_line(group, news)),
             Self::Said(said) => said.to_line(),
             Self::Did { group, did } => did.to_line(group),
+            Self::Profile { group, profile } => profile.to_line(group),
             Self::File { group, file } => file.to_line(group),
             Self::Note { group, what } => format!("note {} {}", or_dash(group), escaped(what)),
             Self::Refused(why) => format!("error {}", escaped(why)),
@@ -80,9 +83,14 @@ impl Render for Shown {
                 let suite = suite_text(*suite);
                 format!("  {group}, epoch {epoch}, {suite}. All members see this code: {code}")
             }
-            Self::Member { member, .. } => member_text(member),
+            Self::Member { member, called, .. } => member_text(member, called),
             Self::Room { group, room } => room_text(group, room),
-            Self::RoomUser { user, role, .. } => format!("  {user}: {}", plain(role)),
+            Self::RoomUser { user, role, called, .. } if called.is_empty() => {
+                format!("  {user}: {}", plain(role))
+            }
+            Self::RoomUser { user, role, called, .. } => {
+                format!("  {user} {}: {}", quoted(called), plain(role))
+            }
             Self::RoomPolicy { policy, .. } => policy_text(policy),
             Self::Preauthorized { user, role, .. } => preauthorized_text(user, role),
             Self::Device(device) => device_text(device),
@@ -94,6 +102,7 @@ impl Render for Shown {
             Self::History { group, news } => news_text(group, news),
             Self::Said(said) => said.to_text(),
             Self::Did { group, did } => did.to_text(group),
+            Self::Profile { group, profile } => profile.to_text(group),
             Self::File { group, file } => file.to_text(group),
             Self::Note { group, what } => note_text(group, what),
             Self::Refused(why) => format!("! {}", plain(why)),

@@ -2,6 +2,7 @@
 
 use super::expiring::after_reading;
 use super::files::size_text;
+use super::profiles::quoted;
 use super::text::{escaped, plain, plain_lines};
 use super::time::{clock, timestamp};
 
@@ -18,6 +19,8 @@ pub struct Said {
     pub time: u64,
     /// The device that sent it.
     pub sender: String,
+    /// The display name of its user, for people to see; empty for none.
+    pub called: String,
     /// Whether that is this device.
     pub own: bool,
     /// Whether it mentions this user.
@@ -140,6 +143,14 @@ pub enum Did {
     },
 }
 
+/// How many columns a line has before its text at most if a display name stands there: that leaves room for the text in 80.
+const MAX_HEAD: usize = 56;
+
+/// How many columns a text takes at most: characters beyond ASCII may be wide.
+fn columns(text: &str) -> usize {
+    text.chars().map(|c| if c.is_ascii() { 1 } else { 2 }).sum()
+}
+
 /// The further lines of a message begin under its first one.
 fn margin(group: &str) -> String {
     format!("{:width$} | ", "", width = group.chars().count())
@@ -195,7 +206,11 @@ impl Said {
         let Self { group, number, sender, .. } = self;
         let (own, time) = (if self.own { " (you)" } else { "" }, clock(self.time));
         let margin = margin(group);
-        let head = format!("{group} | {number} {time} {sender}{own}");
+        let mut head = format!("{group} | {number} {time} {sender}{own}");
+        let called = if self.called.is_empty() { String::new() } else { quoted(&self.called) };
+        if !called.is_empty() && columns(&head) + columns(&called) < MAX_HEAD {
+            head = format!("{head} {called}");
+        }
         let mut lines = Vec::new();
         if let Some((by, true)) = &self.given_by {
             lines.push(format!("{group} * what follows was given by {by}"));
@@ -363,6 +378,19 @@ mod tests {
         let mut lines = text.lines();
         assert!(lines.next().is_some_and(|line| line.ends_with(" bob/pc to 3: so")), "{text}");
         assert_eq!(lines.next(), Some("  | (they said: why?)"));
+    }
+
+    #[test]
+    fn a_display_name_stands_behind_its_user_and_only_where_there_is_room() {
+        let called = |name: &str| Said { called: name.into(), ..said("hi") };
+        let first = |name: &str| called(name).to_text();
+        assert!(first("Bob K.").ends_with(" bob/pc “Bob K.”: hi"), "{}", first("Bob K."));
+        let without = first("");
+        assert!(without.ends_with(" bob/pc: hi"), "{without}");
+        assert_eq!(first(&"x".repeat(64)), without);
+        assert_eq!(first(&"寿".repeat(20)), without);
+        // Scripts see what they always saw.
+        assert_eq!(called("Bob K.").to_line(), said("hi").to_line());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a user is told.
 
 use super::files::FileShown;
+use super::profiles::ProfileShown;
 use super::said::{Did, Said};
 use conclave_delivery_api::{DeviceId, Name};
 use conclave_engine::{
@@ -64,6 +65,8 @@ pub enum Shown {
         group: String,
         /// The member.
         member: Member,
+        /// The display name of its user, at the first of that user's devices; empty for none.
+        called: String,
     },
     /// What a room says of itself, beside who takes part in it.
     Room {
@@ -80,6 +83,8 @@ pub enum Shown {
         user: Name,
         /// The name of the user's role.
         role: String,
+        /// The user's display name; empty for none.
+        called: String,
     },
     /// What a policy of a room says.
     RoomPolicy {
@@ -128,6 +133,13 @@ pub enum Shown {
         group: String,
         /// What.
         did: Did,
+    },
+    /// What a user says of themselves.
+    Profile {
+        /// The name of the group in which that came; empty if somebody has asked for it.
+        group: String,
+        /// What.
+        profile: ProfileShown,
     },
     /// What becomes of a file that is sent or saved.
     File {

@@ -66,6 +66,15 @@ impl<S: Store> Engine<S> {
         Ok(Some(Roster { epoch, code, suite, members }))
     }
 
+    /// The devices in a group, in order; none if this device is not in it.
+    #[must_use]
+    pub fn member_devices(&self, group: &GroupId) -> Vec<DeviceId> {
+        let mut devices: Vec<DeviceId> =
+            self.devices_in(group).into_iter().map(|(device, _)| device).collect();
+        devices.sort();
+        devices
+    }
+
     /// The links into a group, by number; none if this device is not in it.
     #[must_use]
     pub fn links(&self, group: &GroupId) -> Option<Vec<LinkView>> {

@@ -8,7 +8,7 @@ use conclave_account::{
 };
 use conclave_content::{
     Disposition, Draft, Extensions, ExternalPart, Limits, MessageId, MessageStatus,
-    MessageStatusReport, MimiContent, NestedPart, PartSemantics, Salt, Secret,
+    MessageStatusReport, MimiContent, NestedPart, PartSemantics, Picture, Profile, Salt, Secret,
 };
 use conclave_delivery_api::{
     ChainHash, ContentType, Incarnation, JoinLink, Link, LogEvidence, LogPosition, Receipt,
@@ -67,6 +67,7 @@ pub(super) fn samples() -> Vec<Sample> {
     let given = Context::default;
     let mut add = |name, kind, bytes| samples.push(Sample { name, kind, bytes, given: given() });
     add("mimi-content", Kind::MimiContent, content());
+    add("mimi-profile", Kind::MimiContent, profile());
     add("mimi-status", Kind::MimiStatus, status());
     let log = account_log();
     let chain: Vec<u8> = log.iter().flat_map(|entry| entry.to_bytes().unwrap()).collect();
@@ -182,6 +183,13 @@ fn content() -> Vec<u8> {
     content.nested_part = NestedPart::multi(PartSemantics::ProcessAll, parts);
     content.in_reply_to = Some(MessageId([1; 32]));
     content.encode().unwrap()
+}
+
+fn profile() -> Vec<u8> {
+    let picture = Picture::new(b"\x89PNG\r\n\x1a\n\x1b[2J".to_vec()).unwrap();
+    let profile = Profile::new(1_800_000_000_123, "Alice L.", Some(picture)).unwrap();
+    let draft = Draft::profile(&profile);
+    draft.finish(Salt([7; 16]), "mimi://a/u/alice", "mimi://a/r/lunch").unwrap().bytes
 }
 
 fn status() -> Vec<u8> {

@@ -27,6 +27,7 @@ impl<S: Store> Host<S> {
             return outcome(key, &fate, send.wait);
         }
 
+        self.tell_first(&room)?;
         let content = self.content(&room, send)?;
         let (id, quiet, digest) = (send.id.clone(), send.quiet, digest(&content));
         let sent = Sent { id, room: room.clone(), asked, digest, quiet, fate: Fate::Queued };
@@ -139,6 +140,7 @@ impl<S: Store> Host<S> {
                 self.files.failed(id, &self.name, fault);
             }
             TransferNews::Uploaded { id, group, content, label, quiet, rows } => {
+                self.tell_first(&group)?;
                 let label = Some(label).filter(|label| !label.is_empty());
                 let (digest, fate) = (digest(&content), Fate::Queued);
                 let asked = digest.clone();

@@ -1,0 +1,7 @@
+//! What users say of themselves, kept: the own profile, and those of the people in the user's rooms.
+
+mod book;
+mod named;
+mod row;
+
+pub use book::{PictureChange, ProfileChange, ProfileNews, ProfileRefusal, ProfileView, Profiles};
