@@ -90,7 +90,13 @@ fn what_a_sender_lets_disappear_does_so_on_a_bots_device_in_any_room() {
     let mut daemon = Daemon::start(&people, &["bot"], &[]);
     let kept = texts_kept(&mut daemon);
     assert!(kept.contains(&"this stays".into()) && kept.contains(&"for an hour".into()));
-    assert!(!kept.contains(&"soon over".into()) && !kept.contains(&"read".into()), "{kept:?}");
+    let history = daemon.call("history", json!({ "room_name": "lunch" }));
+    let kinds = history["events"].as_array().unwrap().iter().map(|event| &event["kind"]);
+    assert_eq!(
+        kinds.filter(|kind| **kind == "text" || **kind == "expired").count(),
+        2,
+        "{history}"
+    );
     daemon.call("subscribe", json!({}));
     let (stays, hour) = (daemon.event("text"), daemon.event("text"));
     assert_eq!((&stays["text"], &hour["text"]), (&"this stays".into(), &"for an hour".into()));
