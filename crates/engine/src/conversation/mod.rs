@@ -20,16 +20,16 @@
 //!   refuses a commit.
 //! * This device's own work: `renewal` replaces its keys; `removals` and `stale` see to it that devices that are revoked,
 //!   or were not seen for a long time, leave the group; `returning` brings the user's own back.
-//! * When something is wrong: `rejoining` comes back into the group with a new leaf, once `missed` has judged what this
-//!   device misses; `restored` gives back to a service what
-//!   it has lost (with its state in `restoring`, from the entries that `kept` keeps), and `departure` forgets a group that
-//!   this device is out of.
+//! * When something is wrong: `rejoining` comes back into the group with a new leaf, once `following` has judged what this
+//!   device misses (with its state in `missed`); `restored` gives back to a service what it has lost (with its state in
+//!   `restoring`, from the entries that `kept` keeps), and `departure` forgets a group that this device is out of.
 
 pub(crate) mod call;
 pub(crate) mod context;
 pub(crate) mod departure;
 pub(crate) mod entries;
 pub(crate) mod external;
+mod following;
 mod invitations;
 mod inviting;
 pub(crate) mod kept;

@@ -2,7 +2,7 @@
 //! section 12.4.3.2).
 //!
 //! The log is read first, as far as this device can follow it. What it cannot follow, up to the group that the service
-//! shows, is judged without keys ([`missed`](super::missed)). Then the commit is made and stored with the group that it
+//! shows, is judged without keys ([`following`](super::following)). Then the commit is made and stored with the group that it
 //! leads to, and sent until the service has judged it. What was to be sent waits, and is encrypted anew.
 
 use super::Conversation;
