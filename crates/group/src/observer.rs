@@ -202,7 +202,10 @@ impl Group {
     #[doc = two_members!()]
     /// let mut observer = bob.observer()?;
     /// # let step = alice.commit(&provider, &mut rng, now, Default::default())?;
-    /// # let message = apply(&mut alice, step, |write| store.write(write))?.commit;
+    /// # let sent = apply(&mut alice, step, |write| store.write(write))?;
+    /// # let step = alice.commit_accepted(&provider, now, &sent.id)?;
+    /// # apply(&mut alice, step, |write| store.write(write))?;
+    /// # let message = sent.commit;
     ///
     /// // `message` is a commit that bob cannot follow.
     /// let stage = observer.process(&provider, &message)?;
