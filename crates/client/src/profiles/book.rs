@@ -150,18 +150,22 @@ impl Profiles {
             pending: engine.groups().into_iter().map(|group| group.id).collect(),
             introduced: BTreeSet::new(),
         };
-        for (key, row) in engine.app_rows(TABLE, &[HEAD], usize::MAX)? {
-            let (Some(&HEAD), Some(row_number)) = (key.first(), number(&key)) else { break };
-            profiles.next_row = profiles.next_row.max(row_number.saturating_add(1));
-            // The row of a later version is for that version.
-            if let Ok(head) = Head::from_bytes(row.expose()) {
-                profiles.users.insert(head.user.clone(), Kept { row: row_number, head });
-            }
-        }
+        // Rows of rooms come before those of users, and pictures before both. The row of a later version is for that version.
         for (key, row) in engine.app_rows(TABLE, &[ROOM], usize::MAX)? {
-            let Some((&ROOM, group)) = key.split_first() else { break };
-            if let Ok(told) = Told::from_bytes(row.expose()) {
-                profiles.rooms.insert(GroupId::from(group), told);
+            match key.split_first() {
+                Some((&ROOM, group)) => {
+                    if let Ok(told) = Told::from_bytes(row.expose()) {
+                        profiles.rooms.insert(GroupId::from(group), told);
+                    }
+                }
+                Some((&HEAD, _)) => {
+                    let Some(row_number) = number(&key) else { continue };
+                    profiles.next_row = profiles.next_row.max(row_number.saturating_add(1));
+                    if let Ok(head) = Head::from_bytes(row.expose()) {
+                        profiles.users.insert(head.user.clone(), Kept { row: row_number, head });
+                    }
+                }
+                _ => {}
             }
         }
 
