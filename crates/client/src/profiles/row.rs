@@ -12,7 +12,7 @@ pub(super) const TABLE: &str = "profiles";
 pub(super) const HEAD: u8 = b'u';
 /// The octets of a picture.
 pub(super) const PICTURE: u8 = b'i';
-/// What a room was told of the own user.
+/// What a room was told of our user.
 pub(super) const ROOM: u8 = b'r';
 const VERSION: u8 = 1;
 
@@ -84,6 +84,18 @@ fn format_number(format: PictureFormat) -> u8 {
     }
 }
 
+fn invalid(field: &'static str, value: u8) -> DecodeError {
+    DecodeError::InvalidValue { field, value: value.into() }
+}
+
+/// Reads the version that a row begins with.
+fn read_version(r: &mut Reader<'_>) -> Result<(), DecodeError> {
+    match u8::decode(r)? {
+        VERSION => Ok(()),
+        other => Err(invalid("version", other)),
+    }
+}
+
 impl Encode for Head {
     fn encode(&self, w: &mut Writer) -> Result<(), EncodeError> {
         VERSION.encode(w)?;
@@ -104,11 +116,7 @@ impl Encode for Head {
 
 impl Decode for Head {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let invalid = |field, value: u8| DecodeError::InvalidValue { field, value: value.into() };
-        match u8::decode(r)? {
-            VERSION => {}
-            other => return Err(invalid("version", other)),
-        }
+        read_version(r)?;
         let (user, version) = (Name::decode(r)?, u64::decode(r)?);
         let name = core::str::from_utf8(r.opaque()?).map_err(|_| invalid("name", 0))?.to_owned();
         let format = match u8::decode(r)? {
@@ -128,7 +136,7 @@ impl Decode for Head {
     }
 }
 
-/// What a room was told of the own user, by this device or another one of the user's.
+/// What a room was told of our user, by this device or another one of the user's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Told {
     /// The version of the profile; 0 for none.
@@ -150,11 +158,7 @@ impl Encode for Told {
 
 impl Decode for Told {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let invalid = |field, value: u8| DecodeError::InvalidValue { field, value: value.into() };
-        match u8::decode(r)? {
-            VERSION => {}
-            other => return Err(invalid("version", other)),
-        }
+        read_version(r)?;
         let (version, at) = (u64::decode(r)?, u64::decode(r)?);
         let newcomers = match u8::decode(r)? {
             0 => false,
