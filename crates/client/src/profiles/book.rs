@@ -1,4 +1,4 @@
-//! Whose profile is what, and which rooms are to hear of the own one.
+//! The profiles that are known, and the rooms that are to hear our user's.
 //!
 //! * **The user's.** A profile is the user's, not a device's: of what a user's devices have said, the greatest version
 //!   counts, on all devices alike. The next version is greater than any that is known.
@@ -30,10 +30,10 @@ const MAX_PICTURES: u64 = 16 << 20;
 /// How far a profile's version may be ahead of the time at which the service had it, in milliseconds: a day. One that is
 /// further ahead counts as that time, so that a wrong clock fixes no profile for years.
 const MAX_AHEAD: u64 = 24 * 3600 * 1000;
-/// How many devices a room has at most whose newcomers hear of the user before the next message.
-const SMALL: usize = 32;
-/// For how long a larger room is not told again for newcomers, in milliseconds: an hour.
-const PAUSE: u64 = 3600 * 1000;
+/// How many devices a room has at most whose newcomers always hear of our user before the next message.
+const MAX_SMALL_ROOM: usize = 32;
+/// How often a larger room is told again for newcomers at most, in milliseconds: once an hour.
+const LARGE_ROOM_INTERVAL: u64 = 3600 * 1000;
 
 /// How the user changes their profile. What is not named stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -86,10 +86,10 @@ pub struct ProfileNews {
     pub picture: bool,
 }
 
-/// A profile is not set.
+/// Why a profile was not set.
 #[derive(Debug)]
 pub enum ProfileRefusal {
-    /// It cannot be one.
+    /// It breaks a rule for profiles.
     Fault(ProfileFault),
     /// The state cannot be read.
     Engine(EngineError),
@@ -123,7 +123,7 @@ pub struct Profiles {
     rooms: BTreeMap<GroupId, Told>,
     /// The rooms that may have to hear of the user now.
     pending: BTreeSet<GroupId>,
-    /// Devices of the user's that were seen to come in.
+    /// Our user's devices that were seen to join.
     introduced: BTreeSet<DeviceId>,
 }
 
@@ -205,10 +205,10 @@ impl Profiles {
         self.users.get(&self.me.user).map(|kept| &kept.head)
     }
 
-    /// Changes the own profile, at a time in milliseconds since 1970. Returns the rows that are to be written.
+    /// Changes our user's profile, at a time in milliseconds since 1970. Returns the rows that are to be written.
     ///
     /// # Errors
-    /// [`ProfileRefusal::Fault`] if it cannot be one.
+    /// [`ProfileRefusal::Fault`] if it breaks a rule for profiles.
     pub fn set<S: Store>(
         &mut self,
         engine: &Engine<S>,
@@ -249,13 +249,14 @@ impl Profiles {
             self.another_told(engine, (group, by, time), version, &mut rows)?;
         }
 
+        // If our clock is too far ahead, what we sent has a lower version for all others, and from now on for us.
         let known = self.users.get(&by.user).map(|kept| &kept.head);
-        let is_own_echo = *by == self.me && known.is_some_and(|known| known.says_the_same(&new));
-        if known.is_some_and(|known| new.rank() <= known.rank())
-            && !(is_own_echo && known.is_some_and(|known| version < known.version))
-        {
+        let is_lowered = *by == self.me
+            && known.is_some_and(|known| known.says_the_same(&new) && version < known.version);
+        if !is_lowered && known.is_some_and(|known| new.rank() <= known.rank()) {
             return Ok((None, rows));
         }
+
         let name = known.map_or("", |known| &known.name) != new.name;
         let picture = known.and_then(|known| known.picture.as_ref()) != new.picture.as_ref();
         rows.merge(self.keep(&by.user, version, profile)?);
@@ -263,8 +264,7 @@ impl Profiles {
         Ok((Some(changed).filter(|changed| changed.name || changed.picture), rows))
     }
 
-    /// Takes note that another device of this user's has told a room of the user. It brings what it says into all rooms that
-    /// it is in.
+    /// Takes note that another device of our user's has told a room of the user. That device tells all rooms that it is in.
     fn another_told<S: Store>(
         &mut self,
         engine: &Engine<S>,
@@ -359,7 +359,7 @@ impl Profiles {
         let mut here = BTreeSet::from([self.me.user.clone()]);
         for GroupView { id, phase, .. } in engine.groups() {
             let devices = engine.member_devices(&id);
-            // Who is in a group that goes on in another one, or that this device is to come back into, is seen then.
+            // The members of a group that another one replaces, or that this device is to rejoin, are not known yet.
             if devices.is_empty() && !matches!(phase, Phase::Removed | Phase::Left) {
                 return rows;
             }
@@ -373,7 +373,7 @@ impl Profiles {
         rows
     }
 
-    /// Takes note of who comes and goes. Returns the rows that are to be written.
+    /// Takes note of devices that come and go. Returns the rows that are to be written.
     ///
     /// # Errors
     /// If the state cannot be read.
@@ -399,7 +399,7 @@ impl Profiles {
                 self.pending.insert(group.clone());
             }
             News::Joined { by, .. } if by.user == self.me.user => {
-                // The device that is there has told the room.
+                // The device that added this one has told the room.
                 let version = self.own().map_or(0, |own| own.version);
                 self.tell(group, Told { version, ..told }, &mut rows)?;
             }
@@ -464,10 +464,10 @@ impl Profiles {
             return is_member(engine, group);
         }
         let Some(told) = self.rooms.get(group).filter(|told| told.newcomers) else { return false };
-        let is_said = self.own().is_some_and(|own| !own.is_empty());
-        let is_late = now.saturating_sub(told.at) >= PAUSE;
-        let is_time = || is_late || engine.member_devices(group).len() <= SMALL;
-        is_said && is_member(engine, group) && is_time()
+        let has_profile = self.own().is_some_and(|own| !own.is_empty());
+        let is_due = now.saturating_sub(told.at) >= LARGE_ROOM_INTERVAL;
+        let is_small = || engine.member_devices(group).len() <= MAX_SMALL_ROOM;
+        has_profile && is_member(engine, group) && (is_due || is_small())
     }
 
     /// The message that tells a room of the user, and the rows that are to be written with it. None if there is nothing to

@@ -1,4 +1,4 @@
-//! What users say of themselves, kept: the own profile, and those of the people in the user's rooms.
+//! What users say of themselves, kept: our user's profile, and those of the people in the user's rooms.
 
 mod book;
 mod named;
