@@ -65,7 +65,7 @@ impl Render for Shown {
             Self::History { group, news } => format!("history {}", news_line(group, news)),
             Self::Said(said) => said.to_line(),
             Self::Did { group, did } => did.to_line(group),
-            Self::Profile { group, profile } => profile.to_line(group),
+            Self::Profile { group, profile } => profile.to_line(or_dash(group)),
             Self::File { group, file } => file.to_line(group),
             Self::Note { group, what } => format!("note {} {}", or_dash(group), escaped(what)),
             Self::Refused(why) => format!("error {}", escaped(why)),

@@ -95,7 +95,6 @@ pub(super) fn called_line(group: &str, user: &str, called: &str) -> String {
 impl ProfileShown {
     /// For scripts: the group in which it came or a dash, the user, the picture's media type and size or dashes, and the name.
     pub(super) fn to_line(&self, group: &str) -> String {
-        let group = if group.is_empty() { "-" } else { group };
         let picture = self.picture.map_or("- -".into(), |(media, size)| format!("{media} {size}"));
         let (user, name) = (&self.user, escaped(&self.name));
         format!("profile {group} {user} {picture} {name}").trim_end().to_string()
@@ -103,26 +102,31 @@ impl ProfileShown {
 
     pub(super) fn to_text(&self, group: &str) -> String {
         let user = &self.user;
-        let (is, has) = match self.own {
-            true => ("you are".into(), "you have".into()),
-            false => (format!("{user} is"), format!("{user} has")),
+        let (is, has) = if self.own {
+            ("you are".to_string(), "you have".to_string())
+        } else {
+            (format!("{user} is"), format!("{user} has"))
         };
-        let shown = format!("{is} shown as {}", quoted(&self.name));
-        let what = match (self.changed, self.name.as_str()) {
-            (Some(ProfilePart::Name), "") => format!("{has} no display name now"),
-            (Some(ProfilePart::Name), _) => shown,
-            (Some(ProfilePart::Picture), _) => match self.picture {
-                Some(_) => format!("{has} another picture: /profile {user} save PATH saves it"),
-                None => format!("{has} no picture now"),
-            },
-            (None, name) => {
-                let first = if name.is_empty() { format!("{has} no display name") } else { shown };
-                let picture = self.picture.map_or(String::new(), |(media, size)| {
-                    let size = size_text(size);
-                    format!("; picture: {media}, {size} (/profile {user} save PATH)")
-                });
-                return format!("  {first}{picture}");
+        let name = if self.name.is_empty() {
+            format!("{has} no display name")
+        } else {
+            format!("{is} shown as {}", quoted(&self.name))
+        };
+
+        let Some(changed) = self.changed else {
+            let picture = self.picture.map_or(String::new(), |(media, size)| {
+                let size = size_text(size);
+                format!("; picture: {media}, {size} (/profile {user} save PATH)")
+            });
+            return format!("  {name}{picture}");
+        };
+        let what = match changed {
+            ProfilePart::Name if self.name.is_empty() => format!("{name} now"),
+            ProfilePart::Name => name,
+            ProfilePart::Picture if self.picture.is_some() => {
+                format!("{has} a new picture: /profile {user} save PATH saves it")
             }
+            ProfilePart::Picture => format!("{has} no picture now"),
         };
         if group.is_empty() { format!("* {what}") } else { format!("{group} * {what}") }
     }
