@@ -40,10 +40,10 @@ impl Profiles {
         self.of(user).map(|of| of.name.to_owned()).unwrap_or_default()
     }
 
-    /// Adds display names to what is shown: to lists, and to messages of others unless a name there may be taken for
+    /// Adds display names to what is shown: to lists, and to a message of another user unless the name may be taken for
     /// somebody else's.
     pub(crate) fn add_names<S: Store>(&self, engine: &Engine<S>, shown: &mut [Shown]) {
-        let mut users_of = BTreeMap::new();
+        let mut users_of: BTreeMap<String, Vec<Name>> = BTreeMap::new();
         let mut last_member: Option<Name> = None;
         for one in shown {
             match one {
@@ -61,10 +61,9 @@ impl Profiles {
                     if name.is_empty() || user == engine.device().user {
                         continue;
                     }
-                    if !users_of.contains_key(&said.group) {
-                        users_of.insert(said.group.clone(), users_in(engine, &said.group));
-                    }
-                    let users = users_of.get(&said.group).into_iter().flatten();
+                    let users = users_of
+                        .entry(said.group.clone())
+                        .or_insert_with(|| users_in(engine, &said.group));
                     if !may_be_taken_for_another(&name, &user, users) {
                         said.called = name;
                     }
@@ -111,6 +110,7 @@ impl Profiles {
             }
             ProfileCommand::Remove => ProfileChange::removed(),
         };
+
         told.rows = self.set(engine, change, now()).map_err(|e| match e {
             ProfileRefusal::Fault(fault) => refused(fault.to_string()),
             ProfileRefusal::Engine(e) => e.into(),
@@ -122,11 +122,10 @@ impl Profiles {
 }
 
 fn no_profile<S: Store>(engine: &Engine<S>, user: &Name) -> String {
-    match *user == engine.device().user {
-        true => {
-            "you have no display name and no picture: /profile name TEXT gives you a name".into()
-        }
-        false => format!("nothing is known here of what {user} says of themselves"),
+    if *user == engine.device().user {
+        "you have no display name and no picture: /profile name TEXT gives you a name".into()
+    } else {
+        format!("nothing is known here of what {user} says of themselves")
     }
 }
 
@@ -140,15 +139,11 @@ fn users_in<S: Store>(engine: &Engine<S>, name: &str) -> Vec<Name> {
 }
 
 /// Whether a display name looks like another user's name, or like that of a device.
-fn may_be_taken_for_another<'a>(
-    name: &str,
-    of: &Name,
-    users: impl IntoIterator<Item = &'a Name>,
-) -> bool {
+fn may_be_taken_for_another(name: &str, of: &Name, users: &[Name]) -> bool {
     // A device's name, or what a font may draw as one.
     let is_like_a_device = name.contains(['/', '\u{2044}', '\u{2215}', '\u{29f8}', '\u{ff0f}']);
-    let others = || users.into_iter().filter(|user| *user != of);
-    is_like_a_device || others().any(|user| look_alike(name, user.as_str()))
+    let mut others = users.iter().filter(|user| *user != of);
+    is_like_a_device || others.any(|user| look_alike(name, user.as_str()))
 }
 
 #[cfg(test)]

@@ -17,10 +17,10 @@ impl<S: Store> Shell<'_, S> {
 
     /// Tells a group what the user says of themselves, if it is to hear that before anything else.
     pub(super) fn introduce_before(&mut self, group: &GroupId) -> Result<(), EngineError> {
-        match self.chat.profiles().comes_first(&self.engine, group, now()) {
-            true => self.introduce(group),
-            false => Ok(()),
+        if self.chat.profiles().comes_first(&self.engine, group, now()) {
+            self.introduce(group)?;
         }
+        Ok(())
     }
 
     /// Tells a group what the user says of themselves, unless the user may say nothing there.
