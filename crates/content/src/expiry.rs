@@ -113,9 +113,7 @@ impl ExpiryPolicy {
             usual.map(|seconds| Expiration::at(within_u32(now.saturating_add(in_a_year(seconds)))));
         self.bounded(chosen.or(usual), now)
     }
-}
 
-impl ExpiryPolicy {
     /// Whether a sender may choose this expiration for a message that is sent at a time in seconds since 1970: it makes sense,
     /// and no bound of the policy changes it.
     #[must_use]

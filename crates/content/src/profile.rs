@@ -56,18 +56,19 @@ impl PictureFormat {
     /// The format that a picture's first octets show.
     #[must_use]
     pub fn of_bytes(bytes: &[u8]) -> Option<Self> {
-        let is_webp = || bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP");
         if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
             Some(Self::Png)
         } else if bytes.starts_with(&[0xff, 0xd8, 0xff]) {
             Some(Self::Jpeg)
+        } else if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
+            Some(Self::Webp)
         } else {
-            is_webp().then_some(Self::Webp)
+            None
         }
     }
 }
 
-/// A picture of a user. Its octets are somebody else's: whoever draws it decodes it as such.
+/// A picture of a user. Only its size and first octets are checked: a program that draws it must decode it as hostile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
     format: PictureFormat,

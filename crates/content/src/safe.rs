@@ -57,13 +57,15 @@ pub fn display_name(name: &str) -> String {
     let (mut shown, mut length, mut marks) = (String::new(), 0, 0);
     let mut is_apart = false;
     for c in name.chars() {
-        if c.is_whitespace() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{2800}') {
+        // A blank pattern of Braille is drawn as a space.
+        if c.is_whitespace() || c == '\u{2800}' {
             is_apart = length > 0;
             continue;
         }
         if is_harmful(c) || is_unseen(c) {
             continue;
         }
+
         if is_mark(c) {
             // A mark without a letter would stand on what comes before the name.
             if length == 0 || is_apart || marks == MAX_MARKS {
@@ -73,6 +75,7 @@ pub fn display_name(name: &str) -> String {
         } else {
             marks = 0;
         }
+
         if length + usize::from(is_apart) >= MAX_DISPLAY_NAME {
             break;
         }
