@@ -34,24 +34,24 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads a file: one byte more than `most`, if it is longer.
+/// Reads a file of at most `limit` bytes. Of a longer one it returns the first `limit + 1`, so that the caller sees that it is
+/// too long.
 ///
 /// # Errors
-/// If it cannot be read, or is no file: what is none may never end, or begin.
-pub fn read_at_most(path: &Path, most: usize) -> io::Result<Vec<u8>> {
-    let file = std::fs::metadata(path)?;
-    if !file.is_file() {
-        return Err(io::Error::other("it is no file"));
+/// If it cannot be read, or is not a regular file: opening a pipe may block, and a device may have no end.
+pub fn read_at_most(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
     }
     let mut bytes = Vec::new();
-    File::open(path)?.take((most as u64).saturating_add(1)).read_to_end(&mut bytes)?;
+    File::open(path)?.take((limit as u64).saturating_add(1)).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Writes a new file, for its owner alone, and puts nothing in the place of a file that is there.
+/// Writes a new file that only its owner can open. It never replaces a file.
 ///
 /// # Errors
-/// If it cannot be written.
+/// If it cannot be written, or a file is there already.
 pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = private_options().create_new(true).open(path)?;
     file.write_all(bytes)?;
