@@ -204,10 +204,10 @@ impl Messenger {
                 Ok(history.map(|news| Shown::History { group: group.clone(), news }).collect())
             }
             // The chat around this does it.
-            Command::Chat(_) => Ok(refused("no history is kept here")),
-            Command::SendDraft | Command::AskHistory | Command::GiveHistory(_) => {
-                Ok(refused("no history is kept here"))
-            }
+            Command::Chat(_)
+            | Command::SendDraft
+            | Command::AskHistory
+            | Command::GiveHistory(_) => Ok(refused("no history is kept here")),
             Command::File(_) => Ok(refused("no files are sent from here")),
             Command::Profile(_) => Ok(refused("no profiles are kept here")),
             Command::Links => Ok(self.links(engine)),

@@ -184,36 +184,33 @@ impl MimiMessage {
             }
             is_markdown = true;
             texts.push(mention::readable(text));
-            for user in mentioned(text, authority) {
-                if !mentions.contains(&user) {
-                    mentions.push(user);
-                }
-            }
+            add_mentions(&mut mentions, text, authority);
         }
         let markdown = is_markdown.then(|| sent.join("\n\n"));
         Texts { text: texts.join("\n\n"), markdown, mentions }
     }
 }
 
-/// The users of a room's authority whom a Markdown text mentions, each as often as it does.
-fn mentioned(text: &str, authority: &str) -> Vec<Name> {
-    let links = markdown::links(text).into_iter();
-    links.filter_map(|link| user_of(authority, &link.target)?.parse().ok()).collect()
+/// Adds the users of a room's authority whom a Markdown text mentions, each once.
+fn add_mentions(mentions: &mut Vec<Name>, text: &str, authority: &str) {
+    for link in markdown::links(text) {
+        let user = user_of(authority, &link.target);
+        let user: Option<Name> = user.and_then(|user| user.parse().ok());
+        if let Some(user) = user.filter(|user| !mentions.contains(user)) {
+            mentions.push(user);
+        }
+    }
 }
 
 /// The users whom a message that a messenger has kept mentions, each once.
 #[must_use]
 pub fn mentions_in(entry: &Entry) -> Vec<Name> {
     let Body::Said { text, markdown: true, .. } = &entry.body else { return Vec::new() };
-    // The URI of an author has the room's authority, also when this device is no longer there to know it.
+    // The author's URI has the room's authority, even if this device has left the room.
     let authority = user_authority(&entry.user).unwrap_or(LOCAL_AUTHORITY);
-    let mut users = Vec::new();
-    for user in mentioned(text, authority) {
-        if !users.contains(&user) {
-            users.push(user);
-        }
-    }
-    users
+    let mut mentions = Vec::new();
+    add_mentions(&mut mentions, text, authority);
+    mentions
 }
 
 /// The texts of a message, with an empty line between its parts.
