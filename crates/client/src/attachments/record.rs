@@ -103,6 +103,15 @@ fn text(r: &mut Reader<'_>) -> Result<String, DecodeError> {
     String::from_utf8(Bytes::decode(r)?.into_vec()).map_err(|_| invalid("text", 0))
 }
 
+fn put_expiry(w: &mut Writer, chosen: ChosenExpiry) -> Result<(), EncodeError> {
+    let (kind, seconds) = match chosen {
+        ChosenExpiry::AfterSending(seconds) => (AFTER_SENDING, seconds),
+        ChosenExpiry::AfterReading(seconds) => (AFTER_READING, seconds),
+    };
+    kind.encode(w)?;
+    seconds.encode(w)
+}
+
 fn expiry(r: &mut Reader<'_>) -> Result<ChosenExpiry, DecodeError> {
     match u8::decode(r)? {
         AFTER_SENDING => Ok(ChosenExpiry::AfterSending(u32::decode(r)?)),
@@ -166,16 +175,8 @@ impl Record {
                 put_text(&mut w, &send.label)?;
                 u8::from(send.quiet).encode(&mut w)?;
                 send.sealed.encode(&mut w)?;
-                match send.expiry {
-                    Some(ChosenExpiry::AfterSending(seconds)) => {
-                        AFTER_SENDING.encode(&mut w)?;
-                        seconds.encode(&mut w)?;
-                    }
-                    Some(ChosenExpiry::AfterReading(seconds)) => {
-                        AFTER_READING.encode(&mut w)?;
-                        seconds.encode(&mut w)?;
-                    }
-                    None => {}
+                if let Some(chosen) = send.expiry {
+                    put_expiry(&mut w, chosen)?;
                 }
             }
             Task::Save(save) => {
