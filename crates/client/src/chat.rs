@@ -154,7 +154,7 @@ impl Chat {
         let mut delivered: BTreeMap<GroupId, Vec<MessageId>> = BTreeMap::new();
         let me = self.me.to_string();
         let mut is_brought_in = false;
-        let mut of_users = AppRows::new();
+        let mut profile_rows = AppRows::new();
         let mut recording = self.history.record(&rows, now);
         for expired in recording.expire(EXPIRED_TOGETHER)? {
             let (group, number) = (engine.group_name(&expired.group), expired.number);
@@ -170,7 +170,7 @@ impl Chat {
             else {
                 told.shown.extend(otherwise(output));
                 if let Output::News { group: Some(group), news, .. } = output {
-                    of_users.merge(self.profiles.observe(engine, group, news)?);
+                    profile_rows.merge(self.profiles.observe(engine, group, news)?);
                 }
                 if let Output::News {
                     group: Some(group), news: News::Joined { seq, by, .. }, ..
@@ -207,7 +207,7 @@ impl Chat {
             if let Taken::Profile(profile) = &taken {
                 let (changed, rows) =
                     self.profiles.take(engine, (group, sender, *time), profile)?;
-                of_users.merge(rows);
+                profile_rows.merge(rows);
                 let name = engine.group_name(group);
                 told.shown.extend(changed.map(|of| self.profiles.told(engine, name, &of)));
             }
@@ -222,7 +222,7 @@ impl Chat {
             told.adopted.push((group.clone(), *seq));
         }
         told.rows = rows_of(&recording.finish());
-        told.rows.merge(of_users);
+        told.rows.merge(profile_rows);
 
         for (group, ids) in delivered {
             if !engine.status_reports(&group, self.receipts).delivered {
@@ -274,7 +274,8 @@ impl Chat {
         &mut self.profiles
     }
 
-    /// The message that tells a group of the user, and the rows that are to be written with it.
+    /// The message that tells a group of our user at a time in milliseconds since 1970, and the rows that are to be written
+    /// with it. None if there is nothing to tell.
     pub(crate) fn introduction<S: Store>(
         &mut self,
         engine: &Engine<S>,
@@ -448,7 +449,7 @@ impl Chat {
         Ok(shown)
     }
 
-    /// What is sent to say something about a message, or something that disappears.
+    /// What is sent for a command that says something about a message, or says something that disappears.
     fn drafts<S: Store>(
         &self,
         engine: &Engine<S>,

@@ -38,7 +38,7 @@ pub(crate) fn expiration_of(chosen: ChosenExpiry, now: u64) -> Expiration {
 /// The expiration of a message that is sent in a group now.
 ///
 /// # Errors
-/// If the room's policy does not allow it: what that says.
+/// If the room's policy does not allow it, or it is longer than a year: why.
 pub fn choose_expiry<S: Store>(
     engine: &Engine<S>,
     group: &GroupId,
@@ -60,7 +60,7 @@ pub fn choose_expiry<S: Store>(
 
 /// When a message that came in at a time expires, both in seconds since 1970, by its sender's choice and by what the room's
 /// policy said of expiry then. One that expires a while after reading counts as read when it came in; one whose expiry makes
-/// no sense counts for nothing, and expires at once.
+/// no sense expires at once.
 #[must_use]
 pub fn expires_at(
     message: Option<&MimiMessage>,

@@ -333,7 +333,7 @@ impl<S: Store> Shell<'_, S> {
                 Ok(Input::Command(command)) => {
                     // An empty list is an answer, too.
                     let can_fail = command != Command::Groups;
-                    // To switch to a group that waits for an answer is to accept it.
+                    // Switching to a group that waits for an answer accepts it.
                     let accepts = matches!(command, Command::Accept(_) | Command::Switch(_));
                     let drafts = self.groups_to_open(&command);
                     let mut answer = self.messenger.command(&mut self.engine, now(), command)?;

@@ -137,7 +137,7 @@ pub enum Ignored {
     Deleted(MessageId),
     /// It edits or deletes a message whose versions form a loop.
     Versions(MessageId),
-    /// It should be a profile, and is none.
+    /// It claims to be a profile, and is not a valid one.
     Profile(ProfileFault),
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The draft has dispositions for a profile and for an icon, and leaves open what a profile is. Here it is a message whose
 //! body has the disposition `profile` and two parts: the name as plain text, and the picture as an `icon`, or nothing in its
-//! place. An extension has the version. A profile says nothing in the room: it has no number there that others could refer
+//! place. An extension holds the version. A profile says nothing in the room: it has no number there that others could refer
 //! to, so it cannot be edited, deleted, answered or reacted to; a newer one takes its place.
 
 use crate::cbor::Value;
@@ -121,7 +121,7 @@ pub struct Profile {
     picture: Option<Picture>,
 }
 
-/// Why something is no profile.
+/// Why a profile is not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProfileFault {
@@ -129,7 +129,7 @@ pub enum ProfileFault {
     Parts,
     /// It edits or answers a message.
     Refers,
-    /// It has no version, or one that is no unsigned integer.
+    /// It has no version, or one that is not an unsigned integer.
     Version,
     /// The name has more than [`MAX_DISPLAY_NAME`] characters.
     NameLength,
@@ -137,7 +137,7 @@ pub enum ProfileFault {
     Name,
     /// The picture has more than [`MAX_PICTURE`] octets.
     PictureSize,
-    /// The picture is neither PNG, JPEG nor WebP, or another one than its media type says.
+    /// The picture is neither PNG, JPEG nor WebP, or not of the format that its media type names.
     PictureFormat,
 }
 
@@ -184,7 +184,7 @@ impl Profile {
     /// show is kept.
     ///
     /// # Errors
-    /// A [`ProfileFault`] if it should be a profile, and is none.
+    /// A [`ProfileFault`] if it claims to be a profile, and is not a valid one.
     #[must_use]
     pub fn of(content: &MimiContent) -> Option<Result<Self, ProfileFault>> {
         (content.nested_part.disposition == Disposition::PROFILE).then(|| Self::read(content))
@@ -223,7 +223,7 @@ impl Profile {
         (ExtensionKey::Text(VERSION.into()), Value::unsigned(self.version))
     }
 
-    /// The version: of a user's profiles, that of the greatest one counts, whatever comes last.
+    /// The version: of a user's profiles, the one with the greatest version counts, in whatever order they come.
     #[must_use]
     pub fn version(&self) -> u64 {
         self.version

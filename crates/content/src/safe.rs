@@ -50,8 +50,8 @@ pub fn line(text: &str, most: usize) -> String {
 /// [`MAX_DISPLAY_NAME`] characters and no tower of marks. Double quotation marks become single ones, so that no name can end
 /// the quotation in which it is shown.
 ///
-/// It may be empty then. It may also be another user's name, or look like one: show it beside the name of the user whose it
-/// is, and never instead.
+/// It may be empty then. It may also be another user's name, or look like one: show it beside its user's name, and never
+/// instead of that.
 #[must_use]
 pub fn display_name(name: &str) -> String {
     let (mut shown, mut length, mut marks) = (String::new(), 0, 0);

@@ -65,7 +65,7 @@ impl Recording<'_> {
             let seconds = seconds.expose().try_into().map(u32::from_be_bytes);
             let seconds = seconds.map_err(|_| HistoryError::Damaged("when a message expires"))?;
             let Some(mut row) = self.access.message(room.number, number)? else { continue };
-            // Until now it had the end of one that nobody reads.
+            // Until it was read, it had the deadline of an unread message.
             self.access.view.delete(EXPIRY, expiry_key(row.deadline, room.number, number));
             row.deadline = read_at.saturating_add(u64::from(seconds)).max(1);
             self.access.put_expiry(room, number, row.deadline);

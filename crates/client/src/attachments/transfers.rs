@@ -68,8 +68,7 @@ pub struct FileToSend {
     pub label: String,
     /// Whether the message is to cause no event.
     pub quiet: bool,
-    /// When the message disappears, if its sender chooses that. A room's policy that changes while the file is under way bounds
-    /// it.
+    /// When the message disappears, if its sender chooses that. The room's policy at the time of sending bounds it.
     pub expiry: Option<ChosenExpiry>,
 }
 

@@ -155,7 +155,7 @@ pub(super) fn parse_chat(line: &str) -> Option<Result<ChatCommand, &'static str>
             ["off"] => Ok(ChatCommand::Receipts(false)),
             _ => Err("/receipts on, or /receipts off"),
         },
-        // What sends it is another command.
+        // `/draft send` is `Command::SendDraft`.
         "/draft" if rest.trim_end() != "send" => Ok(ChatCommand::Draft(match rest.trim_end() {
             "" => DraftCommand::Show,
             "clear" => DraftCommand::Clear,

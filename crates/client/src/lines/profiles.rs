@@ -39,7 +39,7 @@ pub(super) fn parse_profile(line: &str) -> Option<Result<ProfileCommand, &'stati
 fn parse(rest: &str) -> Option<ProfileCommand> {
     let (word, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let rest = rest.trim_start();
-    // The only word that follows.
+    // A path with nothing behind it.
     let path = |rest| first_word(rest).filter(|(_, rest)| rest.is_empty()).map(|(path, _)| path);
     match (word, rest) {
         ("", _) => Some(ProfileCommand::Show(None)),
