@@ -8,9 +8,7 @@ use crate::conversation::Conversation;
 use crate::output::Answer;
 use crate::reason::Reason;
 use crate::record::Stage;
-use conclave_delivery_api::{
-    CertificatesPage, DeviceId, Mode, Name, ServiceInfo, SubmitCertificate,
-};
+use conclave_delivery_api::{CertificatesPage, Mode, Name, ServiceInfo, SubmitCertificate};
 use conclave_mls::GroupId;
 use conclave_store::Store;
 
@@ -101,8 +99,7 @@ impl<S: Store> Engine<S> {
         for id in self.conversations.keys() {
             let record = self.book.record(id);
             let accepted = record.is_some_and(|r| r.stage == Stage::Active && r.asked_by.is_none());
-            let members: Vec<DeviceId> =
-                self.devices_in(id).into_iter().map(|(device, _)| device).collect();
+            let members = self.member_devices(id);
             if accepted && !self.book.leaving(id) && self.is_first_own(&members) {
                 items.extend(self.bring_in_own(id, &members));
             }

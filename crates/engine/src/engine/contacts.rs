@@ -6,7 +6,6 @@ use crate::book::Change;
 use crate::notice::Notice;
 use crate::reason::Reason;
 use crate::record::{Item, News, Trust, Who, Work};
-use conclave_delivery_api::DeviceId;
 use conclave_mls::GroupId;
 use conclave_store::Store;
 
@@ -39,8 +38,7 @@ impl<S: Store> Engine<S> {
         let Some(mut record) = self.book.record(id).cloned() else { return Vec::new() };
         let Some(by) = record.asked_by.take() else { return Vec::new() };
         let trust = Change::Trust(by.into(), Some(Trust::Accepted));
-        let members: Vec<DeviceId> = self.devices_in(id).into_iter().map(|(id, _)| id).collect();
-        let own = self.bring_in_own(id, &members);
+        let own = self.bring_in_own(id, &self.member_devices(id));
         [Change::Record(id.clone(), record), trust].into_iter().chain(own).collect()
     }
 
