@@ -1,6 +1,6 @@
 //! What an entry of a group's log leads to.
 
-use super::links::judge_received;
+use super::links::{credentials_to_judge, judge_received};
 use crate::book::Book;
 use crate::reason::Reason;
 use crate::record::{Item, Work};
@@ -196,11 +196,7 @@ pub(crate) fn process(
                     Ok(judged) => judged,
                     Err(e) => return refuse(entry, stage.refuse(group, &e.to_string())),
                 };
-            let mut credentials = stage.credentials().to_vec();
-            if joins_by_link {
-                // The link stands for a member's word, by which others are added.
-                credentials.iter_mut().for_each(|c| c.subject = CredentialSubject::NewMember);
-            }
+            let credentials = credentials_to_judge(stage.credentials(), joins_by_link);
             let verdicts = judge.verdicts(&credentials).ok_or(Halt::Ask)?;
             let answers = Answers { verdicts, app_data, ..Answers::default() };
             let out = stage.removes().any(|leaf| leaf == group.own_leaf());
@@ -247,8 +243,7 @@ fn proposed_from_outside(
     }
 }
 
-/// Whether a commit, of which this state knows nothing, is of this device's leaf, or puts another leaf of this device in its
-/// place.
+/// Whether a commit that this state has not made is by this device's leaf, or replaces that with another leaf of this device.
 fn is_by_own_device(group: &Group, stage: &CommitStage) -> bool {
     let leaf = group.own_leaf();
     let replaces = |request: &CredentialRequest| {
@@ -257,7 +252,7 @@ fn is_by_own_device(group: &Group, stage: &CommitStage) -> bool {
     stage.sender() == Sender::Member(leaf) || stage.credentials().iter().any(replaces)
 }
 
-/// Whether an entry was refused as it came late: it was made before this device joined, so it is not meant for it.
+/// Whether an entry was refused because it came late: it was made before this device joined, and is not meant for it.
 pub(crate) fn is_late(error: &Error) -> bool {
     matches!(
         error,
@@ -265,7 +260,7 @@ pub(crate) fn is_late(error: &Error) -> bool {
     )
 }
 
-/// A commit is refused. That is the end, as everybody else goes on without this device.
+/// The end of what can be read: this device refuses a commit, and everybody else goes on without it.
 pub(crate) fn commit_refused(entry: &LogEntry, why: &dyn core::fmt::Display) -> Halt {
     let (seq, sender, why) = (entry.seq, entry.sender.clone(), why.to_string());
     Halt::Stuck(Reason::CommitRefused { seq, sender, why })

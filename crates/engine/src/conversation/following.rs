@@ -1,28 +1,27 @@
 //! What this device misses in a group before it comes back, followed and judged without its keys.
 //!
-//! The log goes on with a commit whose keys this device cannot derive, or the group has moved on since it has read the log.
-//! Commits and proposals are public messages. So they can be followed from outside, as the service follows them: from the
-//! group's state here up to the epoch of the GroupInfo by which this device is to come back. Each is judged by the same
-//! rules, and by the same word on whose key is whose, as by a device that reads on with its keys; and the GroupInfo has to
-//! be of the group that they lead to. Otherwise a service that lies could bring this device, together with a member, into
-//! a group whose rules were broken in between.
+//! The log goes on with a commit whose keys this device cannot derive, or the group has moved on since this device read the
+//! log. Commits and proposals are public messages. So they can be followed from outside, as the service follows them: from
+//! the group's state here up to the epoch of the GroupInfo by which this device is to come back. They are judged by the same
+//! rules, and credentials by the same accounts, as on a device that reads on with its keys; and the GroupInfo has to be of
+//! the group that they lead to. Otherwise a service that lies could, together with a member, bring this device into a group
+//! whose rules were broken in between.
 //!
 //! Nobody can check a confirmation tag without the epoch's keys, so tags are taken as given. They are part of the transcript,
 //! and the GroupInfo is signed by a member and names it.
 
 use super::context::Context;
 use super::entries::{Halt, Judge, chained, commit_refused, is_late};
+use super::links::{credentials_to_judge, refused_by_policy};
 use super::log::JudgeOf;
 use super::missed::Missed;
 use crate::reason::Reason;
 use conclave_certificates::device_of;
 use conclave_delivery_api::{ContentType, Judged, JudgedCommit, LogEntry, LogPage, judge_commit};
-use conclave_mls::credential::CredentialSubject;
 use conclave_mls::crypto::CryptoProvider;
-use conclave_mls::error::Rejection;
 use conclave_mls::group::{Answers, Proposal, Sender};
 use conclave_mls::observe::{ObservedStage, Observer, ObserverEvent};
-use conclave_mls::{Error, Transition, UnixTime, apply};
+use conclave_mls::{Transition, UnixTime, apply};
 use conclave_store::Store;
 use core::convert::Infallible;
 
@@ -40,8 +39,9 @@ impl Missed {
         }
         let id = self.observer.group_id().clone();
         let chains = chained(&id, (before, self.chain), page)?;
+        let provider = cx.provider;
+
         for entry in page.entries.iter().filter(|entry| entry.seq > before) {
-            let provider = cx.provider;
             let sent = UnixTime::from_secs(entry.received_at).unwrap_or(UnixTime::MAX);
             let stage = match self.observer.process(provider, &entry.message) {
                 Ok(stage) if stage.is_commit() && self.epoch() >= until => break,
@@ -52,6 +52,7 @@ impl Missed {
                 // Application messages are for members alone.
                 Err(_) => None,
             };
+
             if let Some(stage) = stage {
                 let mut judge = JudgeOf { cx, sent };
                 if let Some(step) = judged(provider, &self.observer, entry, stage, &mut judge)? {
@@ -77,7 +78,7 @@ fn judged(
     if !stage.is_commit() {
         return judged_proposal(provider, observer, stage, judge);
     }
-    // What a device that has the keys does not have either.
+    // A device that reads on with its keys has no PSKs either.
     if stage.proposals().any(|(_, proposal)| matches!(proposal, Proposal::PreSharedKey(_))) {
         return Err(commit_refused(entry, &"it needs a PSK that this device does not have"));
     }
@@ -90,12 +91,8 @@ fn judged(
     };
     let Judged { app_data, joins_by_link } =
         judge_commit(provider, observer.view(), &commit, device_of)
-            .map_err(|e| Rejection::RefusedByPolicy { reason: e.to_string().into() })
-            .map_err(|e| commit_refused(entry, &Error::from(e)))?;
-    let mut credentials = stage.credentials().to_vec();
-    if joins_by_link {
-        credentials.iter_mut().for_each(|c| c.subject = CredentialSubject::NewMember);
-    }
+            .map_err(|e| commit_refused(entry, &refused_by_policy(&e)))?;
+    let credentials = credentials_to_judge(stage.credentials(), joins_by_link);
     let verdicts = judge.verdicts(&credentials).ok_or(Halt::Ask)?;
     let answers = Answers { verdicts, app_data, ..Answers::default() };
     let step = stage.resolve(observer, provider, &answers);

@@ -14,6 +14,7 @@ use conclave_delivery_api::{
     judge_commit,
 };
 use conclave_mls::component::CommitDraft;
+use conclave_mls::credential::{CredentialRequest, CredentialSubject};
 use conclave_mls::crypto::CryptoProvider;
 use conclave_mls::error::Rejection;
 use conclave_mls::group::{CommitStage, NewProposal, Sender};
@@ -50,9 +51,24 @@ pub(crate) fn judge_own(
         received_at: 0,
     };
     let judged = judge_commit(provider, group.view(), &commit, device_of);
-    let refused =
-        |e: JoinLinkError| Error::from(Rejection::RefusedByPolicy { reason: e.to_string().into() });
-    judged.map(|judged| judged.app_data).map_err(refused)
+    judged.map(|judged| judged.app_data).map_err(|e| refused_by_policy(&e))
+}
+
+/// The error of a commit whose changes of components are refused.
+pub(crate) fn refused_by_policy(e: &JoinLinkError) -> Error {
+    Rejection::RefusedByPolicy { reason: e.to_string().into() }.into()
+}
+
+/// The credentials of a commit as they are judged: a link stands for a member's word, by which others are added.
+pub(crate) fn credentials_to_judge(
+    credentials: &[CredentialRequest],
+    joins_by_link: bool,
+) -> Vec<CredentialRequest> {
+    let mut credentials = credentials.to_vec();
+    if joins_by_link {
+        credentials.iter_mut().for_each(|c| c.subject = CredentialSubject::NewMember);
+    }
+    credentials
 }
 
 impl Conversation {
