@@ -113,9 +113,9 @@ pub(crate) fn continued(
     }
 }
 
-/// Whether a credential stands in what a group has decided already: in its tree, in what a member adds, or in the place of
-/// a device that has come back. A device that was active then may have another key since, or may have been revoked. To refuse it would not keep it out, but this device: the others
-/// have gone on. So it is taken, and removed at once.
+/// Whether a credential stands in what a group has decided already: in its tree, in what a member adds, or in the new leaf of
+/// a device that has come back. A device that was active then may have another key since, or may have been revoked. To
+/// refuse it would not keep it out, but this device: the others have gone on. So it is taken, and removed at once.
 pub(crate) fn is_history(request: &CredentialRequest) -> bool {
     let decided = matches!(
         request.subject,

@@ -56,11 +56,11 @@ impl KeyPolicy {
         Some(u32::try_from(most).unwrap_or(u32::MAX))
     }
 
-    /// After how many silent days a device of the user's that somebody has removed is waited for: as it may be removed here
-    /// itself after them or, where this device removes nobody, by others with the default.
+    /// After how many silent days a removed device of the user's is waited for: the limit at which this device removes others
+    /// or, if it removes nobody, the default one, at which others may have removed it.
     pub(crate) fn awaited_after(&self, members: u32) -> u32 {
-        let usual = Self { max_absence: Self::default().max_absence, ..*self };
-        self.absence_in(members).or(usual.absence_in(members)).unwrap_or(u32::MAX)
+        let max_absence = self.max_absence.or(Self::default().max_absence);
+        Self { max_absence, ..*self }.absence_in(members).unwrap_or(u32::MAX)
     }
 
     /// When to replace a key that has been in use since a time, both in milliseconds since 1970. `place` says where in the

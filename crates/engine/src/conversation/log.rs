@@ -183,8 +183,8 @@ impl Conversation {
         };
         let chain = chains.remove(&cursor);
         let today = cx.clock.seen_day();
-        let (absence, awaited_after) =
-            (cx.key_policy.absence_in(members), cx.key_policy.awaited_after(members));
+        let absence = cx.key_policy.absence_in(members);
+        let awaited_after = cx.key_policy.awaited_after(members);
         let own_key = if own_leaf(fold.state()) == leaf.as_deref() {
             let sent = plan.iter().filter(|planned| matches!(planned.effect, Effect::Own)).count();
             let sent = u32::try_from(sent).unwrap_or(u32::MAX);
@@ -198,7 +198,8 @@ impl Conversation {
         let (book, watching, place) = (&mut *cx.book, &mut *cx.watching, cx.evidence_place);
         fold.commit(|write| {
             let mut report = Report::new(provider, book, id, record, (changes, room));
-            (report.absence, report.awaited_after) = (absence, awaited_after);
+            report.absence = absence;
+            report.awaited_after = awaited_after;
             let mut events = write.events.iter();
             for planned in plan {
                 report.tell(book, planned, &mut events);

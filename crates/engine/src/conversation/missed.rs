@@ -1,5 +1,5 @@
-//! The state of what this device misses in a group before it comes back: how far it has followed that without its keys. Nothing
-//! of it is stored: another process begins again.
+//! How far this device has followed, without its keys, what it misses in a group before it comes back. This is not stored:
+//! another process begins again.
 
 use super::external::NotJoined;
 use crate::record::GroupRecord;
@@ -9,7 +9,7 @@ use conclave_mls::observe::Observer;
 use conclave_mls::wire::{MlsMessage, MlsMessageBody};
 use conclave_mls::{Error, Group};
 
-/// The epoch of a GroupInfo, an encoded MLSMessage; none if it is no GroupInfo.
+/// The epoch of a GroupInfo in an encoded MLSMessage; none if that has no GroupInfo.
 pub(crate) fn epoch_of_info(info: &[u8]) -> Option<u64> {
     match MlsMessage::from_bytes(info).ok()?.body {
         MlsMessageBody::GroupInfo(info) => Some(info.group_context.epoch.0),

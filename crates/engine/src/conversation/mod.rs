@@ -141,7 +141,7 @@ pub(crate) struct Conversation {
     shown: Option<GroupState>,
     /// What this device misses before it comes back, as far as it has followed that without keys.
     missed: Option<Box<Missed>>,
-    /// How often in a row others' commits came before the one by which this device comes back.
+    /// How many attempts in a row to come back were overtaken by others' commits.
     overtaken: u32,
     /// The service's receipt for the latest place of the log that it has shown. It is stored with what is read next.
     receipt: Option<Receipt>,

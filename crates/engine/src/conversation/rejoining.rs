@@ -28,8 +28,8 @@ use conclave_mls::join::{ExternalCommit, ExternalJoinOptions, ExternalJoinStage}
 use conclave_mls::storage::Batch;
 use conclave_store::Store;
 
-/// How often in a row others' commits come first before that counts as one coming back, of which there are only so many: a
-/// service that lies cannot keep this device busy.
+/// So many attempts in a row that others' commits came before count as one return, and returns are limited: a service that
+/// lies cannot keep this device busy.
 const MAX_OVERTAKEN: u32 = 50;
 
 /// Why a device whose leaf is gone does not come back.
@@ -168,8 +168,8 @@ impl Conversation {
         Ok(Some(stage.commit(cx.provider, cx.rng, &verdicts, options)?))
     }
 
-    /// The call for what this device misses before the group that the service shows; none once all of it was followed, and
-    /// the service shows what it has led to.
+    /// The call for what this device misses up to the group that the service shows; none once all of it was followed, and
+    /// the service shows the group that it leads to.
     fn next_missed<S: Store>(
         &mut self,
         cx: &mut Context<'_, S>,
@@ -218,7 +218,7 @@ impl Conversation {
                 Ok(())
             }
             Err(Halt::Stuck(reason)) => self.stick(cx, reason),
-            // Neither is found without keys.
+            // Following without keys ends in neither.
             Err(Halt::Out | Halt::ComesBack) => Ok(()),
         }
     }
@@ -236,8 +236,8 @@ impl Conversation {
     ) -> Result<(), EngineError> {
         self.take_receipt(cx, outcome.receipt(), None)?;
         let Some(rejoin) = cx.book.rejoin(&self.id).cloned() else { return Ok(()) };
-        let read = self.missed.as_ref().map_or(0, |missed| missed.cursor);
-        let read = read.max(self.cursor(cx.book));
+        let followed = self.missed.as_ref().map_or(0, |missed| missed.cursor);
+        let read = self.cursor(cx.book).max(followed);
         match outcome {
             Outcome::Accepted { receipt, .. } if receipt.position.seq <= read => {
                 self.lost_data(cx, receipt.position.seq)

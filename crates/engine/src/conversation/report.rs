@@ -69,7 +69,7 @@ pub(crate) struct Report<'a> {
     pub(crate) seen: BTreeMap<u32, bool>,
     /// After how many silent days this device counts as away.
     pub(crate) absence: Option<u32>,
-    /// After how many silent days the group waits for a device of the user's that is removed.
+    /// After how many silent days the group waits for a removed device of the user's.
     pub(crate) awaited_after: u32,
     /// The room that the group is.
     room: Option<RoomState>,

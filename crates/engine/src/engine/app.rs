@@ -36,7 +36,7 @@ fn taken(outputs: &[Output], rows: AppRows) -> Vec<Change> {
     changes
 }
 
-/// The event of a message that has expired at a time in seconds since 1970.
+/// The event of a message that expired at a time in seconds since 1970, without what it said.
 fn without_content(news: &News, at: u64) -> News {
     let mut left = news.clone();
     if let News::Message { time, expiration, content, .. } = &mut left {
@@ -106,9 +106,9 @@ impl<S: Store> Engine<S> {
         Ok(self.book.commit(None, changes)?)
     }
 
-    /// Deletes what messages said that have expired, and writes rows of the application's in the same atomic write. They are
-    /// deleted from the history, and [`Engine::history`] lacks them. Their events are kept until the host has taken them, with
-    /// an empty text and a policy by which that expires when the message did.
+    /// Deletes the content of expired messages, and writes rows of the application's in the same atomic write. The messages
+    /// are deleted from the history, and [`Engine::history`] lacks them. Their events are kept until the host has taken them,
+    /// with an empty text and a policy by which that expires when the message did.
     ///
     /// # Errors
     /// If the state cannot be written.
