@@ -106,6 +106,11 @@ pub(crate) enum Falsehood {
     Repeated,
 }
 
+impl Falsehood {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::Damaged, Self::OtherGroup, Self::OtherTree, Self::Repeated];
+}
+
 /// A member's state in its modified client.
 pub(crate) struct Modified {
     group: Group,
@@ -117,6 +122,10 @@ pub(crate) struct Modified {
 /// Steps are applied to a copy of the state that nobody stores.
 fn applied<T: Outcome<Event>>(group: &mut Group, step: Transition<Group, T>) -> Option<T> {
     apply(group, step, |_| Ok::<_, Infallible>(())).ok()
+}
+
+fn first_welcome(commit: CommitMessages) -> Option<Vec<u8>> {
+    commit.welcomes.into_iter().next().map(|welcome| welcome.message)
 }
 
 impl Modified {
@@ -141,6 +150,7 @@ impl Modified {
         };
 
         let commit = match misdeed {
+            // It needs a key package, see `false_welcome`.
             Misdeed::FalseWelcome => return None,
             Misdeed::BuriesBreach => return self.breach_after_garbage(),
             Misdeed::TwoCommits => return self.two_commits(),
@@ -207,8 +217,9 @@ impl Modified {
 
         let false_one = match falsehood {
             Falsehood::OtherTree => {
-                let others = [&proposals[..], &[self.stranger()?]].concat();
-                Some(self.withdrawn(others)?)
+                let proposals = [&proposals[..], &[self.stranger()?]].concat();
+                let commit = self.withdrawn(CommitOptions { proposals, ..Self::options() })?;
+                Some(first_welcome(commit)?)
             }
             Falsehood::OtherGroup => Some(self.elsewhere(package)?),
             Falsehood::Damaged | Falsehood::Repeated => None,
@@ -232,14 +243,14 @@ impl Modified {
         Some(submitted.into())
     }
 
-    /// The Welcome of a commit that nobody is shown.
-    fn withdrawn(&mut self, proposals: Vec<NewProposal>) -> Option<Vec<u8>> {
+    /// A commit that is withdrawn: the next one is of the same epoch.
+    fn withdrawn(&mut self, options: CommitOptions) -> Option<CommitMessages> {
         let crypto = self.crypto;
-        let step = self.draft(&crypto, CommitOptions { proposals, ..Self::options() }).ok()?;
+        let step = self.draft(&crypto, options).ok()?;
         let commit = applied(&mut self.group, step)?;
         let step = self.group.commit_rejected(&commit.id).ok()?;
         applied(&mut self.group, step)?;
-        Some(commit.welcomes.into_iter().next()?.message)
+        Some(commit)
     }
 
     /// A Welcome into another group, which has the same extensions.
@@ -258,7 +269,7 @@ impl Modified {
         let proposals = vec![NewProposal::Add(package)];
         let options = CommitOptions { proposals, ..Self::options() };
         let step = other.commit(&self.crypto, &mut self.rng, self.now, options).ok()?;
-        Some(applied(&mut other, step)?.welcomes.into_iter().next()?.message)
+        first_welcome(applied(&mut other, step)?)
     }
 
     /// How an honest client commits.
@@ -362,14 +373,9 @@ impl Modified {
     }
 
     fn two_commits(&mut self) -> Option<Vec<Request>> {
-        let crypto = self.crypto;
         let mut commits = Vec::new();
         for _ in 0..2 {
-            let step = self.draft(&crypto, CommitOptions { force_path: true, ..Self::options() });
-            // It is withdrawn, so that the next one is of the same epoch.
-            let commit = applied(&mut self.group, step.ok()?)?;
-            let step = self.group.commit_rejected(&commit.id).ok()?;
-            applied(&mut self.group, step)?;
+            let commit = self.withdrawn(CommitOptions { force_path: true, ..Self::options() })?;
             commits.push(Request::from(submission(&commit)));
         }
         let again = commits.last()?.clone();

@@ -86,10 +86,14 @@ impl Server {
         self.service.as_ref().expect("a service that runs")
     }
 
+    fn open_again(&mut self, now: u64) {
+        self.service = Some(open(self.folder.path(), self.provider.clone(), self.is_lawless, now));
+    }
+
     /// The service's process ends, and another begins: sessions are gone, what is stored is not.
     pub(crate) fn restart(&mut self, now: u64) {
         drop(self.service.take());
-        self.service = Some(open(self.folder.path(), self.provider.clone(), self.is_lawless, now));
+        self.open_again(now);
     }
 
     /// A copy of the state, in a folder of its own.
@@ -115,7 +119,7 @@ impl Server {
             storage.begin_incarnation().expect("another incarnation");
         }
         self.folder = backup;
-        self.service = Some(open(self.folder.path(), self.provider.clone(), self.is_lawless, now));
+        self.open_again(now);
     }
 
     /// Begins with nothing.
@@ -123,7 +127,7 @@ impl Server {
         drop(self.service.take());
         self.backups.clear();
         self.folder = new_folder();
-        self.service = Some(open(self.folder.path(), self.provider.clone(), self.is_lawless, now));
+        self.open_again(now);
     }
 
     /// Another service with the same state and key, which goes its own way from now on.
@@ -131,7 +135,7 @@ impl Server {
         self.forked_to(self.is_lawless, now)
     }
 
-    /// Whether a service in this state that keeps the rules of rooms would refuse a commit of whoever calls.
+    /// Whether a service in this state that keeps the rules of rooms would refuse a caller's commit.
     pub(crate) fn forbids(&self, commit: SubmitCommit, signer: &Signer, now: u64) -> bool {
         let Ok(caller) = self.caller(Some(signer), ("judge", b""), now) else { return false };
         // Sessions are not stored.

@@ -42,7 +42,11 @@ impl World {
     /// Whether a group need not be as it should be on a device: its user was told why, or it was brought into another group
     /// by a member who is the only one to know that.
     fn explains(&self, i: usize, group: &GroupId) -> bool {
-        self.devices[i].explains(group) || self.misled.contains(&(i, group.clone()))
+        self.devices[i].explains(group) || self.is_misled(i, group)
+    }
+
+    fn is_misled(&self, i: usize, group: &GroupId) -> bool {
+        self.misled.contains(&(i, group.clone()))
     }
 
     /// The messages that a device has shown: group, number, sender and text, in the order in which they were shown.
@@ -80,15 +84,15 @@ impl World {
         stays
     }
 
-    /// Whether a device could not read an entry of a group's log as it had to come back: it stands between the last one that
-    /// the device could follow and its coming back, or was sealed in an epoch before that and came late.
+    /// Whether a device could not read an entry of a group's log because it had to come back: the entry stands between the
+    /// last one that it could follow and the commit by which it came back, or was sealed before that commit and came late.
     fn was_cut_off(&self, i: usize, group: &GroupId, seq: u64) -> bool {
         let is_of_before = |back: u64| {
             let epochs = self.log.epoch(group, seq).zip(self.log.epoch(group, back));
             epochs.is_none_or(|(sealed, back)| sealed <= back)
         };
-        let times = self.devices[i].came_back.get(group).into_iter().flatten();
-        times.into_iter().any(|(after, back)| *after < seq && (seq < *back || is_of_before(*back)))
+        let mut times = self.devices[i].came_back.get(group).into_iter().flatten();
+        times.any(|(after, back)| *after < seq && (seq < *back || is_of_before(*back)))
     }
 
     /// Whether the service loses what it had without a word, or lies.
@@ -134,10 +138,9 @@ impl World {
     /// device. `why` is what such a device says.
     pub(super) fn check_shut_out(&mut self, i: usize, group: &GroupId, why: &Reason) {
         let is_shut_out = matches!(why, Reason::CommitRefused { .. });
-        let is_misled = self.misled.contains(&(i, group.clone()));
         let Hostile { modified, lawless, .. } = self.knobs.hostile;
         let is_promised = modified > 0 && !lawless && self.devices[i].is_trusted;
-        if is_shut_out && is_promised && !is_misled {
+        if is_shut_out && is_promised && !self.is_misled(i, group) {
             let (id, group) = (self.devices[i].id.clone(), short(group));
             self.break_with(format!("{id} is shut out of {group}: {why}"));
         }
@@ -256,7 +259,7 @@ impl World {
                     broken.push(format!("{} shows {group} {seq} after {before}", device.id));
                 }
                 let is_told = self.service_is_false() && device.explains(group);
-                let is_misled = self.misled.contains(&(i, group.clone()));
+                let is_misled = self.is_misled(i, group);
                 if is_told || is_misled || self.was_taken_out_of_another_log(i, group) {
                     continue;
                 }
@@ -346,7 +349,7 @@ impl World {
         broken
     }
 
-    /// Nobody is in a group after a commit against its rules who was in it before, whether it has read that commit or not.
+    /// No device that was in a group before a commit against its rules goes on in it, whether it has read that commit or not.
     fn check_rules(&self, views: &BTreeMap<usize, Vec<View>>) -> Vec<String> {
         let mut broken = Vec::new();
         for (i, views) in views {

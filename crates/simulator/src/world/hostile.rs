@@ -77,9 +77,7 @@ impl World {
             .collect();
         let Some(whom) = self.chance.pick(&others) else { return };
         let id = self.devices[whom].id.clone();
-        let kinds =
-            [Falsehood::Damaged, Falsehood::OtherGroup, Falsehood::OtherTree, Falsehood::Repeated];
-        let Some(kind) = self.chance.pick(&kinds) else { return };
+        let Some(kind) = self.chance.pick(&Falsehood::ALL) else { return };
         let Some(session) = &mut self.devices[i].session else { return };
         let (claims, submits) = (session.signer(), session.signer());
         self.devices[i].is_trusted = false;
@@ -102,8 +100,8 @@ impl World {
         }
     }
 
-    /// Submits what an honest client would not, and notes what the service makes of it; `what` comes before that. Returns whether it was
-    /// taken.
+    /// Submits what an honest client would not, and notes what the service makes of it; `what` comes before that. Returns
+    /// whether the service took it.
     fn submit_misdeed(&mut self, i: usize, what: &str, request: Request, signer: &Signer) -> bool {
         let is_breach = self.breaks_rules(i, &request);
         let answered = self.server_of(i).answer(request.clone(), Some(signer), self.now);
@@ -121,7 +119,7 @@ impl World {
         is_taken
     }
 
-    /// Whether the service takes a commit from a device only because it keeps no rules.
+    /// Whether the service can take a commit from a device only because it keeps no rules.
     fn breaks_rules(&mut self, i: usize, request: &Request) -> bool {
         let Request::SubmitCommit(commit) = request else { return false };
         let session = self.devices[i].session.as_mut().filter(|_| self.knobs.hostile.lawless);

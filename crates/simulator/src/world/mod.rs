@@ -122,7 +122,8 @@ struct Device {
     shown: Shown,
     /// The groups that it said it cannot follow any further.
     stuck: BTreeSet<GroupId>,
-    /// The groups that it said it has come back into: each time after which entry, and by which.
+    /// The groups that it said it has come back into: each time, the last entry that it could follow, and the commit by which
+    /// it came back.
     came_back: BTreeMap<GroupId, Vec<(u64, u64)>>,
     /// The groups that it is in, and those that it was invited into.
     groups: BTreeMap<GroupId, Standing>,
@@ -186,7 +187,7 @@ pub(crate) struct World {
     log: Logs,
     /// The commits that the service has taken: in which group, of which device, and when.
     commits: Vec<(GroupId, usize, u64)>,
-    /// Which devices a modified client has brought into a group that is not the others', under its name.
+    /// The devices that a modified client has brought into a group which nobody else is in, under the name of another one.
     misled: BTreeSet<(usize, GroupId)>,
     /// The commits against the rules that a service which keeps none has taken: the first one of each group.
     breaches: BTreeMap<GroupId, u64>,
