@@ -325,8 +325,8 @@ impl JoinLinks {
         Ok(link)
     }
 
-    /// Makes a member's changes, if the room's policy for links, where it has one, allows all of them. `is_member` says who is
-    /// in the group: a link of somebody who is not is of no use, and does not count.
+    /// Makes a member's changes, if the room's policy for links, where it has one, allows all of them. `is_member` says whether
+    /// a device is in the group: nobody can join by a link whose maker has left, and it does not count.
     fn change_under(
         &mut self,
         policy: Option<&JoinLinkPolicy>,
