@@ -6,7 +6,7 @@ use akd::{AkdLabel, Configuration, NodeLabel, VersionFreshness};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// How many proofs fill one half of what is kept: 3 MB.
+/// How many proofs fill one half of what is kept, a few MB.
 const HALF: usize = 8192;
 
 /// The verifiable random function, and the proofs that it made last.
@@ -80,7 +80,7 @@ impl VRFKeyStorage for Labels {
         Ok(proof)
     }
 
-    // Whoever asks for a label wants its proof next.
+    // `akd` asks for the proof of a label next.
     async fn get_node_label<TC: Configuration>(
         &self,
         label: &AkdLabel,

@@ -206,7 +206,8 @@ fn what_fetching_an_account_costs() {
     let pages: Vec<AccountPage> = (0..CALLS).map(fetch).collect();
     println!("an account: {:?}", begun.elapsed() / CALLS);
     let begun = Instant::now();
-    (0..CALLS).for_each(|n| drop(desk.service.directory_page(&asked(n)).unwrap()));
+    // Other users than before, whose proofs are not kept.
+    (CALLS..2 * CALLS).for_each(|n| drop(desk.service.directory_page(&asked(n)).unwrap()));
     println!("its lookup alone: {:?}", begun.elapsed() / CALLS);
 
     let average = |sizes: Vec<usize>| sizes.iter().sum::<usize>() / sizes.len();
