@@ -86,6 +86,11 @@ impl GroupRecord {
             own_key: OwnKey::new(now),
         }
     }
+
+    /// The number of the last entry of the log that was read, and the hash after it.
+    pub(crate) fn place(&self) -> (u64, Option<ChainHash>) {
+        (self.cursor, self.chain)
+    }
 }
 
 /// How long, and for how much, this device's key in a group is in use.

@@ -118,7 +118,7 @@ impl Conversation {
         // What this device has read in a log that the service has lost.
         let lost = cx.book.missing(id).map(|lost| lost.values().copied().collect::<BTreeSet<_>>());
         let lost = lost.unwrap_or_default();
-        let mut chains = match chained(id, (record.cursor, record.chain), page) {
+        let mut chains = match chained(id, record.place(), page) {
             Ok(chains) => chains,
             Err(halt) => return Ok(Taken { halt: Some(halt), ..Taken::default() }),
         };

@@ -57,8 +57,7 @@ impl Conversation {
         let Some(record) = cx.book.record(&self.id).cloned() else { return Ok(false) };
         let compares = self.restoring.compare.is_some();
         let (end, cursor) = (page.end.position, record.cursor);
-        if !compares && end.seq >= cursor && chained(&self.id, (cursor, record.chain), page).is_ok()
-        {
+        if !compares && end.seq >= cursor && chained(&self.id, record.place(), page).is_ok() {
             return Ok(false);
         }
 

@@ -454,9 +454,7 @@ impl<S: Store> Peek<S> {
 
     /// Reads a page of a group's log; whether there is more to be read.
     fn read(&mut self, reading: &mut Reading, page: &LogPage) -> bool {
-        let Ok(mut chains) =
-            chained(&reading.id, (reading.record.cursor, reading.record.chain), page)
-        else {
+        let Ok(mut chains) = chained(&reading.id, reading.record.place(), page) else {
             reading.found.unread = page.head.saturating_sub(reading.record.cursor);
             return false;
         };

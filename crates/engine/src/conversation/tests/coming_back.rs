@@ -2,11 +2,11 @@
 
 use super::*;
 use crate::conversation::entries::{Halt, refuse};
+use crate::conversation::links::judge_own;
 use crate::conversation::rules::GROUP_INFO;
 use conclave_account::{Account, DeviceKey};
-use conclave_certificates::device_of;
 use conclave_crypto::testing::{Hook, Hooked, Operation};
-use conclave_delivery_api::{GroupState, JudgedCommit, judge_commit};
+use conclave_delivery_api::GroupState;
 use conclave_mls::error::{Rejection, TreeError};
 use conclave_mls::group::{
     Answers, CommitMessages, CommitOptions, LeafIndex, NewProposal, Proposal, Refused, Sender,
@@ -56,14 +56,7 @@ impl Bob {
         let now = UnixTime::from_secs(NOW / 1000).unwrap();
         let options = CommitOptions { proposals, force_path: true, ..CommitOptions::default() };
         let draft = self.group.draft_commit(&self.provider, &mut self.rng, now, options).unwrap();
-        let commit = JudgedCommit {
-            sender: Sender::Member(self.group.own_leaf()),
-            proposals: draft.proposals().collect(),
-            credentials: &[],
-            received_at: 0,
-        };
-        let judged = judge_commit(&self.provider, self.group.view(), &commit, device_of);
-        let app_data = judged.map(|judged| judged.app_data).unwrap_or_default();
+        let app_data = judge_own(&self.provider, &self.group, &draft).unwrap_or_default();
         let step = draft.seal(&mut self.rng, app_data).unwrap();
         applied(&mut self.group, step)
     }

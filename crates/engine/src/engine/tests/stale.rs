@@ -107,7 +107,7 @@ fn a_silent_device_comes_back_when_it_runs_again_and_not_before() {
 }
 
 #[test]
-fn a_device_that_removes_nobody_brings_back_whom_others_have_removed() {
+fn a_device_that_removes_nobody_brings_back_devices_that_others_removed() {
     let (mut world, [a, b, pad, c, d]) = World::of_five(10);
     let keys = |i: usize| match i == b {
         true => KeyPolicy { max_absence: None, ..KeyPolicy::default() },
