@@ -78,7 +78,7 @@ fn judged(
     if !stage.is_commit() {
         return judged_proposal(provider, observer, stage, judge);
     }
-    // A device that reads on with its keys has no PSKs either.
+    // After the first commit of a group no client uses a PSK, and the service takes no commit that does.
     if stage.proposals().any(|(_, proposal)| matches!(proposal, Proposal::PreSharedKey(_))) {
         return Err(commit_refused(entry, &"it needs a PSK that this device does not have"));
     }
