@@ -261,8 +261,7 @@ impl<S: Store> Host<S> {
         };
         let mut rows = self.outgoing.settle(*key, settled.clone());
         rows.merge(heard.rows);
-        let (engine, kept) = (self.device.engine(), heard.kept.as_slice());
-        engine.acknowledge_adopting(taken, rows, kept)?;
+        self.device.engine().acknowledge_adopting(taken, rows, &heard.kept)?;
 
         if let Some((sent, fate)) = settled {
             let (done, waiting) = core::mem::take(&mut self.waiting)

@@ -61,6 +61,17 @@ pub(super) fn digest(content: &Content) -> String {
 }
 
 impl Sent {
+    /// A message that the engine is to send, and that was asked for as it is sent.
+    pub(super) fn queued(
+        id: Option<String>,
+        room: &GroupId,
+        content: &Content,
+        quiet: bool,
+    ) -> Self {
+        let digest = digest(content);
+        Self { id, room: room.clone(), asked: digest.clone(), digest, quiet, fate: Fate::Queued }
+    }
+
     fn to_row(&self) -> Vec<u8> {
         let (seq, time, why) = match &self.fate {
             Fate::Queued => (None, None, None),

@@ -4,7 +4,7 @@ use super::{Failed, Host};
 use crate::rpc::event;
 use crate::rpc::fault::Fault;
 use crate::rpc::request::{ProfileOf, SetProfile};
-use crate::rpc::sent::{Fate, Sent, digest};
+use crate::rpc::sent::Sent;
 use conclave_client::{
     AppRows, CommandError, EngineError, GroupId, MimiMessage, News, PictureChange, ProfileChange,
     ProfileRefusal, now, read_at_most, write_new,
@@ -59,10 +59,10 @@ impl<S: Store> Host<S> {
 
     /// Tells a room of the user, if it is to hear that before anything else.
     pub(super) fn tell_first(&mut self, room: &GroupId) -> Result<(), EngineError> {
-        match self.profiles.comes_first(self.device.engine(), room, now()) {
-            true => self.tell_room(room),
-            false => Ok(()),
+        if self.profiles.comes_first(self.device.engine(), room, now()) {
+            self.tell_room(room)?;
         }
+        Ok(())
     }
 
     /// Tells a room of the user, unless the user may say nothing there.
@@ -70,15 +70,10 @@ impl<S: Store> Host<S> {
         let now = now();
         let told = self.profiles.message(self.device.engine(), (room, now), &mut *self.rng)?;
         let Some((content, rows)) = told else { return Ok(()) };
-        let digest = digest(&content);
-        let (asked, room, fate) = (digest.clone(), room.clone(), Fate::Queued);
-        let sent = Sent { id: None, room: room.clone(), asked, digest, quiet: true, fate };
-        let (key, mut planned) = self.outgoing.plan(&sent);
-        planned.merge(rows);
-        match self.device.send_with(&room, content, &[], planned) {
-            Ok(()) => {
-                self.outgoing.add(key, sent);
-                self.profiles.sent(&room, now);
+        let sent = Sent::queued(None, room, &content, true);
+        match self.enqueue(sent, content, &[], rows) {
+            Ok(_) => {
+                self.profiles.sent(room, now);
                 Ok(())
             }
             Err(CommandError::Refused(_)) => Ok(()),

@@ -5,8 +5,8 @@ use crate::rpc::fault::Fault;
 use crate::rpc::request::{Acknowledge, Save, Send, SendFile};
 use crate::rpc::sent::{Fate, Sent, digest};
 use conclave_client::{
-    AppRows, ChosenExpiry, CommandError, Content, FileToSend, GroupId, Markup, News, RunError,
-    TransferNews, TransferReport, choose_expiry, compose, expires_by_policy,
+    AppRows, ChosenExpiry, CommandError, Content, FileToSend, GroupId, Markup, News, Output,
+    RunError, TransferNews, TransferReport, choose_expiry, compose, expires_by_policy,
     message_kept_by_messenger,
 };
 use conclave_content::{Expiration, Limits, MimiContent};
@@ -29,12 +29,25 @@ impl<S: Store> Host<S> {
 
         self.tell_first(&room)?;
         let content = self.content(&room, send)?;
-        let (id, quiet, digest) = (send.id.clone(), send.quiet, digest(&content));
-        let sent = Sent { id, room: room.clone(), asked, digest, quiet, fate: Fate::Queued };
-        let (key, rows): (u64, AppRows) = self.outgoing.plan(&sent);
-        self.device.send_with(&room, content, &taken, rows)?;
-        self.outgoing.add(key, sent);
+        let sent = Sent { asked, ..Sent::queued(send.id.clone(), &room, &content, send.quiet) };
+        let key = self.enqueue(sent, content, &taken, AppRows::new())?;
         outcome(key, &Fate::Queued, send.wait)
+    }
+
+    /// Hands a message to the engine, which sends it. In the same write it is remembered, these events are acknowledged and
+    /// these rows are written. Returns its number among what is remembered.
+    pub(super) fn enqueue(
+        &mut self,
+        sent: Sent,
+        content: Content,
+        taken: &[Output],
+        rows: AppRows,
+    ) -> Result<u64, CommandError> {
+        let (key, mut planned) = self.outgoing.plan(&sent);
+        planned.merge(rows);
+        self.device.send_with(&sent.room, content, taken, planned)?;
+        self.outgoing.add(key, sent);
+        Ok(key)
     }
 
     /// What became of a message that was sent under this id. It is refused if that was another one.
@@ -142,14 +155,9 @@ impl<S: Store> Host<S> {
             TransferNews::Uploaded { id, group, content, label, quiet, rows } => {
                 self.tell_first(&group)?;
                 let label = Some(label).filter(|label| !label.is_empty());
-                let (digest, fate) = (digest(&content), Fate::Queued);
-                let asked = digest.clone();
-                let sent = Sent { id: label, room: group.clone(), asked, digest, quiet, fate };
-                let (key, mut planned) = self.outgoing.plan(&sent);
-                planned.merge(rows);
-                match self.device.send_with(&group, content, &[], planned) {
-                    Ok(()) => {
-                        self.outgoing.add(key, sent);
+                let sent = Sent::queued(label, &group, &content, quiet);
+                match self.enqueue(sent, content, &[], rows) {
+                    Ok(key) => {
                         self.files.transfers.sent(id);
                         self.waiting.extend(self.files.take(id).into_iter().map(|ask| (key, ask)));
                     }
