@@ -83,9 +83,10 @@ fn fields<S: Store>(engine: &Engine<S>, group: Option<&GroupId>, news: &News) ->
                 group.and_then(|group| MimiMessage::read(engine, group, (sender, *time), content));
             let expires_at = expires_at(message.as_ref(), *expiration, *time);
             let is_over = expires_at.is_some_and(|at| at <= now() / 1000);
-            let mut said = match is_over {
-                true => Map::from_iter([("kind".into(), "expired".into())]),
-                false => said(message.as_ref(), content),
+            let mut said = if is_over {
+                Map::from_iter([("kind".into(), "expired".into())])
+            } else {
+                said(message.as_ref(), content)
             };
             said.insert("seq".into(), (*seq).into());
             said.insert("time".into(), (*time).into());

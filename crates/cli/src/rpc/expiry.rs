@@ -31,9 +31,9 @@ impl Expiry {
             let mut rows = AppRows::new();
             for group in engine.groups() {
                 for news in engine.history(&group.id, usize::MAX)? {
-                    rows.merge(
-                        noted(engine, &group.id, &news).map(|(_, rows)| rows).unwrap_or_default(),
-                    );
+                    if let Some((_, row)) = noted(engine, &group.id, &news) {
+                        rows.merge(row);
+                    }
                 }
             }
             rows.put(META, NOTED, vec![1]);
@@ -48,15 +48,15 @@ impl Expiry {
         engine: &mut Engine<S>,
         events: &[Output],
     ) -> Result<(), EngineError> {
-        let mut all = AppRows::new();
+        let mut rows = AppRows::new();
         for output in events {
             let Output::News { group: Some(group), news, .. } = output else { continue };
-            if let Some((at, rows)) = noted(engine, group, news) {
+            if let Some((at, row)) = noted(engine, group, news) {
                 self.next = Some(self.next.map_or(at, |next| next.min(at)));
-                all.merge(rows);
+                rows.merge(row);
             }
         }
-        engine.write_app_rows(all)
+        engine.write_app_rows(rows)
     }
 
     /// How long it is until a message expires, at a time in seconds since 1970.

@@ -7,6 +7,8 @@ use conclave_client::{
     RoomPolicy, StatusNotificationPolicy, Who,
 };
 use conclave_delivery_api::parse_hex;
+use core::fmt::Display;
+use core::str::FromStr;
 use serde_json::Value;
 
 /// The longest request, in bytes: a message of the largest size with room for its escapes.
@@ -260,16 +262,19 @@ fn who(params: &mut Params) -> Result<Vec<Who>, Fault> {
 }
 
 fn user(params: &mut Params) -> Result<Name, Fault> {
-    let user = needed("user", params.text("user")?)?;
-    user.parse().map_err(|e| Fault::params(format!("{user:.64?}: {e}")))
+    parsed(&needed("user", params.text("user")?)?)
 }
 
 fn parse_who(word: &str) -> Result<Who, Fault> {
-    let wrong = |e| Fault::params(format!("{word:.64?}: {e}"));
     match word.contains('/') {
-        true => Ok(word.parse::<DeviceId>().map_err(wrong)?.into()),
-        false => Ok(Who { user: word.parse::<Name>().map_err(wrong)?, device: None }),
+        true => Ok(parsed::<DeviceId>(word)?.into()),
+        false => Ok(Who { user: parsed(word)?, device: None }),
     }
+}
+
+/// The name of a user or of a device.
+fn parsed<T: FromStr<Err: Display>>(word: &str) -> Result<T, Fault> {
+    word.parse::<T>().map_err(|e| Fault::params(format!("{word:.64?}: {e}")))
 }
 
 /// The client's own name for a message.
@@ -314,19 +319,19 @@ fn set_profile(params: &mut Params) -> Result<SetProfile, Fault> {
     if name.is_none() && picture.is_none() {
         return Err(Fault::params("give name or picture, or both"));
     }
-    let absolute = |path: String| match path.is_empty() {
-        true => Ok(path),
-        false => absolute("picture", path),
+    let picture = match picture {
+        Some(path) if !path.is_empty() => Some(absolute("picture", path)?),
+        removed_or_kept => removed_or_kept,
     };
-    Ok(SetProfile { name, picture: picture.map(absolute).transpose()? })
+    Ok(SetProfile { name, picture })
 }
 
 fn profile_of(params: &mut Params) -> Result<ProfileOf, Fault> {
-    let user = params.text("user")?;
-    let parse =
-        |user: String| user.parse::<Name>().map_err(|e| Fault::params(format!("{user:.64?}: {e}")));
-    let path = params.text("path")?.map(|path| absolute("path", path));
-    Ok(ProfileOf { user: user.map(parse).transpose()?, path: path.transpose()? })
+    let (user, path) = (params.text("user")?, params.text("path")?);
+    Ok(ProfileOf {
+        user: user.map(|user| parsed(&user)).transpose()?,
+        path: path.map(|path| absolute("path", path)).transpose()?,
+    })
 }
 
 fn send_file(params: &mut Params) -> Result<SendFile, Fault> {
