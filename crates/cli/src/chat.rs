@@ -49,6 +49,8 @@ later names its NUMBER:
   reaction GROUP NUMBER USER/DEVICE SYMBOLS
   unreaction GROUP NUMBER USER/DEVICE SYMBOLS
                                            a reaction was taken back
+  expires GROUP NUMBER TIME [read SECONDS] when it disappears; 'read SECONDS' if
+                                           that counts from when it is read
   expired GROUP NUMBER                     it has expired, and is deleted
   upload GROUP N PERCENT NAME              /send: how far a file is, each ten
                                            percent; '/cancel N' stops it
@@ -87,7 +89,7 @@ What a room says of itself and how it is changed, with times in seconds:
   history-policy GROUP NUMBER by USER/DEVICE SECONDS
                                            who has changed it
 
-What users say of themselves, which says nothing about who they are:
+Display names and pictures, which identify nobody:
 
   profile GROUP USER MEDIA/TYPE BYTES NAME a display name or a picture is new;
                                            '-' for none. '-' as GROUP: /profile

@@ -144,6 +144,7 @@ fn the_doctor_says_what_a_device_waits_for_without_a_service() {
     let folder = folder.to_str().unwrap();
     let well = run(&["doctor", folder], b"");
     assert_eq!((well.code, well.lines.len()), (Some(0), 0), "{well:?}");
+    assert!(well.stderr.contains("keys of groups: --key-max-age 7d "), "{well:?}");
     let url = people.server.url();
     let asked = run(&["doctor", folder, "--server", &url], b"");
     assert_eq!(asked.code, Some(0), "{asked:?}");

@@ -32,11 +32,6 @@ fn a_bot_knows_when_messages_disappear_and_decides_it_where_it_may() {
     assert_eq!(reports["reports"], json!({ "delivered": "required", "read": "forbidden" }));
     daemon.call("send", json!({ "room_name": "lunch", "text": "for an hour", "wait": true }));
     let said = daemon.event("text");
-    let kept = |daemon: &mut Daemon| {
-        let history = daemon.call("history", json!({ "room_name": "lunch" }));
-        let texts = history["events"].as_array().unwrap().iter().map(|event| event["text"].clone());
-        texts.filter(|text| text.is_string()).collect::<Vec<_>>()
-    };
     let left = said["expires_at"].as_u64().unwrap() - said["time"].as_u64().unwrap();
     assert!((3500..=3600).contains(&left), "{left}");
 
@@ -45,15 +40,15 @@ fn a_bot_knows_when_messages_disappear_and_decides_it_where_it_may() {
     daemon.call("set_expiry", soon);
     daemon.event("room");
     daemon.call("send", json!({ "room_name": "lunch", "text": "soon over", "wait": true }));
-    assert!(kept(&mut daemon).contains(&"soon over".into()));
+    assert!(texts_kept(&mut daemon).contains(&"soon over".into()));
     std::thread::sleep(Duration::from_secs(7));
-    assert!(!kept(&mut daemon).contains(&"soon over".into()));
+    assert!(!texts_kept(&mut daemon).contains(&"soon over".into()));
     daemon.call("send", json!({ "room_name": "lunch", "text": "over later", "wait": true }));
     drop(daemon);
     std::thread::sleep(Duration::from_secs(6));
     let mut daemon = Daemon::start(&people, &["bot"], &[]);
     daemon.call("rooms", json!({}));
-    let kept = kept(&mut daemon);
+    let kept = texts_kept(&mut daemon);
     assert!(
         kept.contains(&"for a week".into()) && !kept.contains(&"over later".into()),
         "{kept:?}"
@@ -111,7 +106,6 @@ fn what_a_sender_lets_disappear_does_so_on_a_bots_device_in_any_room() {
 fn a_program_lets_a_message_disappear_as_far_as_the_room_allows() {
     let people = lunch();
     let mut daemon = Daemon::start(&people, &["bot"], &[]);
-    let room = json!({ "room_name": "lunch" });
     let send = |more: Value| {
         let mut all = json!({ "room_name": "lunch", "text": "hi", "wait": true });
         all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -151,8 +145,7 @@ fn a_program_lets_a_message_disappear_as_far_as_the_room_allows() {
     }
     let file = people.data().join("a.txt");
     std::fs::write(&file, "a").unwrap();
-    let mut sent = json!({ "path": file, "expires": 60, "wait": true });
-    sent.as_object_mut().unwrap().extend(room.as_object().unwrap().clone());
+    let mut sent = json!({ "room_name": "lunch", "path": file, "expires": 60, "wait": true });
     assert_eq!(daemon.refusal("send_file", sent.clone()).0, "expiry-not-allowed");
     sent["expires"] = 7200.into();
     daemon.call("send_file", sent);
