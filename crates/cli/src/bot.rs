@@ -19,7 +19,8 @@ answer or a notification:
   {\"jsonrpc\": \"2.0\", \"id\": 1, \"method\": \"rooms\"}
 
 Methods are devices, rooms, members, send, send_file, save, invite, remove, create,
-leave, accept, decline, set_expiry, set_reports, history, acknowledge and subscribe.
+leave, accept, decline, set_expiry, set_reports, preauthorized, preauthorize,
+unpreauthorize, set_profile, profile, history, acknowledge and subscribe.
 After subscribe, each event is a notification with a cursor. It comes again after
 each subscribe, until a client acknowledges it. docs/bots.md explains the protocol,
 docs/bot.schema.json defines it.
