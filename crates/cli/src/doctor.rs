@@ -2,7 +2,7 @@
 
 use crate::exit_codes::FOUND;
 use crate::failure::Failure;
-use crate::keys::{KeyArgs, told};
+use crate::keys::{KeyArgs, options_of};
 use crate::provider::provider;
 use crate::sealing::{SealArgs, open_existing};
 use crate::server_url::{TlsArgs, parse_server};
@@ -56,7 +56,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
         catch_up(&mut engine, url, args.tls.roots()?.as_ref(), PATIENCE)?;
     }
 
-    writeln!(stderr(), "keys of groups: {}", told(&args.keys.policy()))?;
+    writeln!(stderr(), "keys of groups: {}", options_of(&args.keys.policy()))?;
     let findings = engine.doctor(now());
     let mut out = stdout().lock();
     match args.json {

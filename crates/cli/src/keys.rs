@@ -41,18 +41,19 @@ impl KeyArgs {
     }
 }
 
-/// A policy, as the options that say the same.
-pub(crate) fn told(policy: &KeyPolicy) -> String {
+/// A policy as the options that set it.
+pub(crate) fn options_of(policy: &KeyPolicy) -> String {
     let KeyPolicy { max_age, max_messages, max_renewals_per_day, max_absence } = policy;
-    let absence = max_absence.map_or("never".to_string(), time_told);
+    let absence = max_absence.map_or("never".to_string(), written);
     format!(
         "--key-max-age {} --key-max-messages {max_messages} --key-max-renewals {max_renewals_per_day} \
          --device-max-absence {absence}",
-        time_told(*max_age)
+        written(*max_age)
     )
 }
 
-fn time_told(time: Duration) -> String {
+/// A time as an option takes it: a whole number of the largest unit that fits.
+fn written(time: Duration) -> String {
     let seconds = time.as_secs();
     let units = [("d", 24 * 60 * 60), ("h", 60 * 60), ("m", 60)];
     let whole = units.into_iter().find(|(_, length)| seconds.is_multiple_of(*length));
@@ -115,14 +116,14 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_is_told_as_the_options_that_say_it() {
-        let usual = told(&KeyPolicy::default());
+    fn a_policy_is_written_as_the_options_that_set_it() {
+        let usual = options_of(&KeyPolicy::default());
         assert!(
             usual.starts_with("--key-max-age 7d ") && usual.ends_with("-absence 90d"),
             "{usual}"
         );
         let policy = parsed(&["--key-max-age=36h", "--device-max-absence=never"]).unwrap();
-        let words = told(&policy);
+        let words = options_of(&policy);
         let words: Vec<&str> = words.split(' ').collect();
         assert_eq!(parsed(&words), Ok(policy));
     }
