@@ -41,7 +41,7 @@ const ENDINGS: [Ending; 16] = [
     ending("", 2, "an option or argument is wrong"),
     ending("chat", REFUSED, "something in the input was refused"),
     ending("chat", PENDING, "something is not done yet, and kept for the next time"),
-    ending("send", REFUSED, "there is no such room, or what was to be said cannot be said there"),
+    ending("send", REFUSED, "there is no such room, or the message may not be sent there"),
     ending("send", PENDING, "the service does not have the message yet; it is kept"),
     ending("save", REFUSED, "there is no such room, message or file, or it is not what was sent"),
     ending("save", PENDING, "not all of the file is there yet; it goes on later"),

@@ -49,7 +49,7 @@ pub(crate) struct Args {
     /// Let the message disappear this long after it is sent, as 30m, 12h, 7d or 4w, if the room allows that.
     #[arg(long, value_name = "TIME", value_parser = parse_expiry)]
     expires: Option<u32>,
-    /// Let it disappear this long after somebody has read it, for each reader.
+    /// Let it disappear this long after it is read, for each reader separately.
     #[arg(long, value_name = "TIME", value_parser = parse_expiry, conflicts_with = "expires")]
     expires_after_reading: Option<u32>,
     /// Your own identifier for the message, which is sent once however often you send under the same one.

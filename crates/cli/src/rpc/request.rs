@@ -59,7 +59,7 @@ pub(super) enum Method {
     Decline(RoomRef),
     SetPolicy(RoomRef, RoomPolicy),
     Preauthorized(RoomRef),
-    /// Lets a user join in a role, by its name; no longer, if there is none.
+    /// Lets a user join in the role of this name; no longer, if there is none.
     Preauthorize(RoomRef, Name, Option<String>),
     History(RoomRef, usize),
     SetProfile(SetProfile),

@@ -47,7 +47,7 @@ impl<S: Store> Host<S> {
         Ok(Heard { rows, is_old: news.is_none(), kept: vec![(group.clone(), *seq)] })
     }
 
-    /// Tells rooms what the user says of themselves, where that is due. Returns whether there was one.
+    /// Tells rooms what the user says of themselves, where that is due. Returns whether there were any.
     pub(super) fn tell_rooms(&mut self) -> Result<bool, EngineError> {
         let mut is_any = false;
         while let Some(room) = self.profiles.next_room(self.device.engine()) {
