@@ -118,7 +118,7 @@ pub(crate) fn run(args: Args) -> Result<ExitCode, Failure> {
                 ("acknowledge", json!(args.acknowledge)),
             ]),
         }
-        params.into_iter().collect::<Value>()
+        params.into_iter().filter(|(_, value)| !value.is_null()).collect::<Value>()
     };
     // The first call keeps the message, however little time there is; the second waits until it is sent.
     let kept = caller.call(method, &params(false), in_seconds(PATIENCE));

@@ -60,13 +60,16 @@ pub fn choose_expiry<S: Store>(
 
 /// When a message that came in at a time expires, both in seconds since 1970, by its sender's choice and by what the room's
 /// policy said of expiry then. One that expires a while after reading counts as read when it came in; one whose expiry makes
-/// no sense expires at once.
+/// no sense expires at once. A profile does not expire: a newer one takes its place.
 #[must_use]
 pub fn expires_at(
     message: Option<&MimiMessage>,
     policy: Option<MessageExpiration>,
     time: u64,
 ) -> Option<u64> {
+    if message.is_some_and(MimiMessage::is_profile) {
+        return None;
+    }
     let chosen = message.and_then(|message| message.chosen_expiration());
     let expires = expiry_policy(policy).bounded(chosen, time)?;
     if !expires.is_sensible(time) {

@@ -1,8 +1,8 @@
 //! MIMI content, as it comes into a group's room.
 
 use conclave_content::{
-    Arrival, Chosen, Expiration, GFM_MIMI, Limits, MIMI_CONTENT, Meaning, MessageId, MimiContent,
-    Part, interpret, is_media_type, markdown, mention, text_rank,
+    Arrival, Chosen, Disposition, Expiration, GFM_MIMI, Limits, MIMI_CONTENT, Meaning, MessageId,
+    MimiContent, Part, interpret, is_media_type, markdown, mention, text_rank,
 };
 use conclave_delivery_api::{DeviceId, Name, is_successor, parse_hex};
 use conclave_engine::{Content, Engine, News, PeekedGroup, PeekedMessage};
@@ -152,6 +152,11 @@ impl MimiMessage {
     #[must_use]
     pub fn id(&self) -> MessageId {
         self.id
+    }
+
+    /// Whether it is a profile, or should be one.
+    pub(crate) fn is_profile(&self) -> bool {
+        self.content.nested_part.disposition == Disposition::PROFILE
     }
 
     /// When it expires, as its sender chose.

@@ -71,7 +71,10 @@ pub enum ChatCommand {
 impl ChatCommand {
     /// Whether it says something in the group.
     pub(crate) fn says_something(&self) -> bool {
-        matches!(self, Self::Reply { .. } | Self::React { .. } | Self::Edit { .. })
+        matches!(
+            self,
+            Self::Reply { .. } | Self::React { .. } | Self::Edit { .. } | Self::Expire { .. }
+        )
     }
 }
 
@@ -156,6 +159,7 @@ pub(super) fn parse_chat(line: &str) -> Option<Result<ChatCommand, &'static str>
             _ => Err("/receipts on, or /receipts off"),
         },
         // `/draft send` is `Command::SendDraft`.
+        "/draft" if rest.trim_end() == "--" => Err("/draft -- TEXT"),
         "/draft" if rest.trim_end() != "send" => Ok(ChatCommand::Draft(match rest.trim_end() {
             "" => DraftCommand::Show,
             "clear" => DraftCommand::Clear,
@@ -234,6 +238,7 @@ mod tests {
             "/delete",
             "/search",
             "/export ",
+            "/draft -- ",
             "/expire 1h",
             "/expire soon x",
         ] {

@@ -48,12 +48,12 @@ pub(super) fn parse_files(line: &str) -> Option<Result<FileCommand, &'static str
 
 /// Reads what is behind `/send`.
 fn parse_send(rest: &str) -> Option<FileCommand> {
-    let (expiry, rest) = match rest.strip_prefix("--expires ") {
-        Some(rest) => {
-            let (expiry, rest) = parse_chosen(rest.trim_start())?;
-            (Some(expiry), rest)
-        }
-        None => (None, rest),
+    let (option, behind) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let (expiry, rest) = if option == "--expires" {
+        let (expiry, rest) = parse_chosen(behind.trim_start())?;
+        (Some(expiry), rest)
+    } else {
+        (None, rest)
     };
     let (path, text) = first_word(rest)?;
     Some(FileCommand::Send { path, text: text.into(), expiry })
@@ -221,6 +221,8 @@ mod tests {
             "/send \"a\"b",
             "/send --expires soon a",
             "/send --expires 1h",
+            "/send --expires",
+            "/send --expires\tsoon a",
             "/save",
             "/save x",
             "/save 7 a b",

@@ -28,7 +28,7 @@ const MAX_PROFILES: usize = 2000;
 /// How many octets the pictures of others have together: 16 MiB.
 const MAX_PICTURES: u64 = 16 << 20;
 /// How far a profile's version may be ahead of the time at which the service had it, in milliseconds: a day. One that is
-/// further ahead counts as that time, so that a wrong clock fixes no profile for years.
+/// further ahead counts as one of that limit, so that a wrong clock fixes no profile for years.
 const MAX_AHEAD: u64 = 24 * 3600 * 1000;
 /// How many devices a room has at most whose newcomers always hear of our user before the next message.
 const MAX_SMALL_ROOM: usize = 32;
@@ -257,11 +257,25 @@ impl Profiles {
             return Ok((None, rows));
         }
 
+        if is_lowered {
+            self.lower_told(version, &mut rows)?;
+        }
+
+        let known = self.users.get(&by.user).map(|kept| &kept.head);
         let name = known.map_or("", |known| &known.name) != new.name;
         let picture = known.and_then(|known| known.picture.as_ref()) != new.picture.as_ref();
         rows.merge(self.keep(&by.user, version, profile)?);
         let changed = ProfileNews { user: by.user.clone(), name, picture };
         Ok((Some(changed).filter(|changed| changed.name || changed.picture), rows))
+    }
+
+    /// Takes note that what rooms were told has a lower version: else they would not be told the next ones.
+    fn lower_told(&mut self, version: u64, rows: &mut AppRows) -> Result<(), EngineError> {
+        for (group, told) in self.rooms.clone() {
+            let version = told.version.min(version);
+            self.tell(&group, Told { version, ..told }, rows)?;
+        }
+        Ok(())
     }
 
     /// Takes note that another device of our user's has told a room of the user. That device tells all rooms that it is in.

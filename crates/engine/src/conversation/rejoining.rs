@@ -240,7 +240,7 @@ impl Conversation {
         let read = self.cursor(cx.book).max(followed);
         match outcome {
             Outcome::Accepted { receipt, .. } if receipt.position.seq <= read => {
-                self.lost_data(cx, receipt.position.seq)
+                self.stick(cx, Reason::LogShorter { end: receipt.position.seq, seen: read })
             }
             Outcome::Accepted { receipt, .. } => self.rejoined(cx, rejoin, receipt),
             // Another commit came first: ours is made again, in the group as it is now.

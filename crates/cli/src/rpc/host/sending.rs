@@ -27,8 +27,8 @@ impl<S: Store> Host<S> {
             return outcome(key, &fate, send.wait);
         }
 
-        self.tell_first(&room)?;
         let content = self.content(&room, send)?;
+        self.tell_first(&room)?;
         let sent = Sent { asked, ..Sent::queued(send.id.clone(), &room, &content, send.quiet) };
         let key = self.enqueue(sent, content, &taken, AppRows::new())?;
         outcome(key, &Fate::Queued, send.wait)

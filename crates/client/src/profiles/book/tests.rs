@@ -119,7 +119,15 @@ fn a_clock_that_is_wrong_by_years_fixes_no_profile() {
 
     // The own device whose clock it was goes by what the others do.
     world.set(named("Alice"), u64::MAX - 7);
-    assert!(!world.take("alice/main", &profile(u64::MAX - 7, "Alice", None)));
+    let (group, version) = (GroupId::from(b"g".as_slice()), u64::MAX - 7);
+    let told = Told { version, ..Told::default() };
+    world.profiles.tell(&group, told, &mut AppRows::new()).unwrap();
+    assert!(!world.take("alice/main", &profile(version, "Alice", None)));
+    // A room that has heard that version hears of the next one.
+    assert!(!world.profiles.is_behind(&group));
+    world.set(named("Alice L."), later * 1000);
+    assert!(world.profiles.is_behind(&group));
+    let later = later + 1;
     let right = profile(later * 1000, "Al", None);
     assert!(world.take_at("alice/phone", &right, later).is_some());
     assert_eq!(world.name("alice"), "Al");
