@@ -1,6 +1,7 @@
 //! Commands about what was said.
 
 use super::expiring::{ChosenExpiry, parse_chosen};
+use super::text::split_word;
 
 /// Something about what was said in the current group. Messages are known by their numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,8 +92,7 @@ pub enum DraftCommand {
 
 /// Reads a line; none if it is no such command. The error is how the command is written.
 pub(super) fn parse_chat(line: &str) -> Option<Result<ChatCommand, &'static str>> {
-    let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    let rest = rest.trim_start();
+    let (command, rest) = split_word(line);
     let words: Vec<&str> = rest.split_whitespace().collect();
     Some(match command {
         "/reply" => numbered(rest)

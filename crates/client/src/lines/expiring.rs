@@ -1,5 +1,6 @@
 //! How long a message stays, by its sender's choice.
 
+use super::text::split_word;
 use super::time::{duration, parse_duration};
 
 /// The longest time after which messages expire, in seconds: nothing expires later.
@@ -22,17 +23,12 @@ pub(super) fn parse_expiry_time(word: &str) -> Option<u32> {
 
 /// Reads `TIME`, or `read TIME`, and returns what is behind it.
 pub(super) fn parse_chosen(text: &str) -> Option<(ChosenExpiry, &str)> {
-    let (word, rest) = first(text);
+    let (word, rest) = split_word(text);
     if word != "read" {
         return Some((ChosenExpiry::AfterSending(parse_expiry_time(word)?), rest));
     }
-    let (word, rest) = first(rest);
+    let (word, rest) = split_word(rest);
     Some((ChosenExpiry::AfterReading(parse_expiry_time(word)?), rest))
-}
-
-fn first(text: &str) -> (&str, &str) {
-    let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
-    (word, rest.trim_start())
 }
 
 /// How long a message stays after somebody has read it, for people.

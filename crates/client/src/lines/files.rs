@@ -1,7 +1,7 @@
 //! Files that are sent and saved: the commands, and what a user is told.
 
 use super::expiring::{ChosenExpiry, parse_chosen};
-use super::text::{escaped, plain};
+use super::text::{escaped, plain, split_word};
 
 /// Something about files in the current group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,8 +28,8 @@ pub enum FileCommand {
 
 /// Reads a line; none if it is another command. The error is the command's usage.
 pub(super) fn parse_files(line: &str) -> Option<Result<FileCommand, &'static str>> {
-    let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    let rest = rest.trim();
+    let (command, rest) = split_word(line);
+    let rest = rest.trim_end();
     Some(match command {
         "/send" => parse_send(rest).ok_or(
             "/send [--expires TIME] FILE [TEXT], with quotes around a name that has spaces; TIME as 12h, or read 12h",
@@ -48,12 +48,12 @@ pub(super) fn parse_files(line: &str) -> Option<Result<FileCommand, &'static str
 
 /// Reads what is behind `/send`.
 fn parse_send(rest: &str) -> Option<FileCommand> {
-    let (option, behind) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-    let (expiry, rest) = if option == "--expires" {
-        let (expiry, rest) = parse_chosen(behind.trim_start())?;
-        (Some(expiry), rest)
-    } else {
-        (None, rest)
+    let (expiry, rest) = match split_word(rest) {
+        ("--expires", rest) => {
+            let (expiry, rest) = parse_chosen(rest)?;
+            (Some(expiry), rest)
+        }
+        _ => (None, rest),
     };
     let (path, text) = first_word(rest)?;
     Some(FileCommand::Send { path, text: text.into(), expiry })
@@ -61,7 +61,7 @@ fn parse_send(rest: &str) -> Option<FileCommand> {
 
 /// Reads what is behind `/save`: a number, perhaps a path, and nothing else.
 fn parse_save(rest: &str) -> Option<FileCommand> {
-    let (number, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let (number, rest) = split_word(rest);
     let number = number.parse().ok()?;
     match rest.trim() {
         "" => Some(FileCommand::Save { number, path: None }),

@@ -1,7 +1,7 @@
 //! What users say of themselves, as lines: always beside the user's name, and in quotation marks.
 
 use super::files::{first_word, size_text};
-use super::text::{escaped, plain};
+use super::text::{escaped, plain, split_word};
 use conclave_delivery_api::Name;
 
 /// Something about a profile.
@@ -37,8 +37,7 @@ pub(super) fn parse_profile(line: &str) -> Option<Result<ProfileCommand, &'stati
 }
 
 fn parse(rest: &str) -> Option<ProfileCommand> {
-    let (word, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-    let rest = rest.trim_start();
+    let (word, rest) = split_word(rest);
     // A path with nothing behind it.
     let path = |rest| first_word(rest).filter(|(_, rest)| rest.is_empty()).map(|(path, _)| path);
     match (word, rest) {

@@ -1,4 +1,4 @@
-//! Other people's text, made safe to show, and the escapes that scripts use.
+//! Other people's text, made safe to show; the escapes that scripts use; the words of a line.
 
 use conclave_engine::{is_harmful, is_line_end};
 
@@ -73,6 +73,12 @@ pub(crate) fn plain_lines(text: &str, margin: &str) -> String {
     let text = text.replace("\r\n", "\n");
     let lines: Vec<String> = text.trim_end().split(is_line_end).map(plain).collect();
     lines.join(&format!("\n{margin}"))
+}
+
+/// The first word of a text, and what is behind it without leading spaces.
+pub(super) fn split_word(text: &str) -> (&str, &str) {
+    let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    (word, rest.trim_start())
 }
 
 #[cfg(test)]

@@ -257,13 +257,11 @@ impl Profiles {
             return Ok((None, rows));
         }
 
+        let name = known.map_or("", |known| &known.name) != new.name;
+        let picture = known.and_then(|known| known.picture.as_ref()) != new.picture.as_ref();
         if is_lowered {
             self.lower_told(version, &mut rows)?;
         }
-
-        let known = self.users.get(&by.user).map(|kept| &kept.head);
-        let name = known.map_or("", |known| &known.name) != new.name;
-        let picture = known.and_then(|known| known.picture.as_ref()) != new.picture.as_ref();
         rows.merge(self.keep(&by.user, version, profile)?);
         let changed = ProfileNews { user: by.user.clone(), name, picture };
         Ok((Some(changed).filter(|changed| changed.name || changed.picture), rows))

@@ -275,10 +275,7 @@ pub(super) fn refuse(entry: &LogEntry, refused: Refused) -> Result<Step, Halt> {
     if entry.content_type == ContentType::Commit {
         let has_bad_keys =
             matches!(refused.error, Error::Rejected(_)) && refused.error.remedy() == Remedy::Rejoin;
-        return Err(match has_bad_keys {
-            true => Halt::ComesBack,
-            false => commit_refused(entry, &refused),
-        });
+        return Err(if has_bad_keys { Halt::ComesBack } else { commit_refused(entry, &refused) });
     }
     let (sender, reason) = (entry.sender.clone(), refused.error.to_string());
     let step = refused.key_deletion.map(|step| step.untyped());

@@ -337,7 +337,7 @@ impl World {
             // A device whose state is old, copied or used by a modified client may send a text twice.
             let Processes { old_states, copies, .. } = self.knobs.processes;
             let has_twins = old_states + copies + self.knobs.hostile.modified > 0;
-            // One that came back sends again what it could not read itself, as others may not have been able to, either.
+            // A device that came back sends again what it could not read in the log: others may not have been able to, either.
             let known = places.iter().filter(|seq| !self.was_cut_off(*i, group, **seq)).count();
             let repeated = known > 1 && (device.is_trusted || !has_twins);
             if lost || repeated || (count == 1 && told) {
